@@ -1,0 +1,11 @@
+//! jailwarden keeps fail2ban protecting a Linux host with nobody watching.
+//!
+//! The decisions live in [`machine`], which knows neither files nor sockets nor time; [`shell`]
+//! turns the world into its events and its actions into effects. ARCHITECTURE.md has the map.
+
+pub mod cli;
+pub mod fail2ban;
+pub mod machine;
+pub mod rollback;
+pub mod settings;
+pub mod shell;

@@ -1,0 +1,3 @@
+//! The `jailwarden` command.
+
+fn main() {}
