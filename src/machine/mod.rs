@@ -1,5 +1,431 @@
 //! The supervisor's decisions, pure: `(state, event, now) -> (state, actions)`.
 //!
-//! Nothing here may use files, processes, sockets, clocks, randomness or async code.
+//! Nothing here may use files, processes, sockets, clocks, randomness or async code; a test reads
+//! the `use` lines. What is being done is always [`State`]; beside it stand only facts: what the
+//! disk holds, what the daemon should run, what was last seen of it.
 
+pub mod absence;
+mod action;
+mod assess;
+mod change;
+mod event;
+mod incident;
+mod ladder;
+mod memory;
+mod plan;
+mod policy;
 pub mod report;
+mod restart;
+mod snapshot;
+mod standby;
+mod stop;
+mod time;
+mod words;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeSet, VecDeque};
+
+pub use action::{Action, Effect, Signal};
+pub use event::{
+    ActionId, ActiveState, Applied, ConfigRead, Daemon, Event, ExitKind, Finding, Motion, Observed,
+    Outcome, Reading, Sight, StopAnswer, Unit,
+};
+pub use memory::Memory;
+pub use plan::{Change, Changes, JailPlan, Plan};
+pub use policy::Policy;
+pub use snapshot::Snapshot;
+pub use time::MonoTime;
+
+use assess::{Sign, Suspect};
+use change::{Disk, Refusal, Reload, Spurned};
+use incident::Incident;
+use restart::Restart;
+
+/// The supervisor's mind.
+#[derive(Debug, Clone)]
+pub struct Machine {
+    policy: Policy,
+    seed: u32,
+    now: MonoTime,
+    last_id: u64,
+    state: State,
+    out: Vec<Action>,
+    look: Option<ActionId>,
+    next_look: MonoTime,
+    disk: Disk,
+    /// What the daemon should be running.
+    accepted: Plan,
+    /// What the daemon last came up with from a cold start.
+    proven: Option<Plan>,
+    /// Jails that changed since, the last one first.
+    recent: Vec<String>,
+    /// Jails that somebody stopped by hand.
+    held: BTreeSet<String>,
+    /// Jails that could not be revived; they are tried again when something changes.
+    lost: BTreeSet<String>,
+    /// Jails that a rollback file of ours disables.
+    rollbacks: BTreeSet<String>,
+    refusal: Option<Refusal>,
+    spurned: Spurned,
+    daemon: Known,
+    incident: Option<Incident>,
+    incidents: u32,
+    starts: VecDeque<MonoTime>,
+    /// jailwarden has begun to stop the daemon and has not seen it back.
+    stopping: bool,
+    saved: Memory,
+    saving: Option<ActionId>,
+}
+
+/// What was last seen of the daemon.
+#[derive(Debug, Clone, Default)]
+struct Known {
+    pid: Option<u32>,
+    listed: BTreeSet<String>,
+    dead: BTreeSet<String>,
+    ping: Option<std::time::Duration>,
+    /// All jails that should run were seen to, in this process.
+    was_fine: bool,
+    /// It was started while jailwarden looked on, and has not yet been seen fine with a config
+    /// that is known: once it is, that config is proven to start.
+    cold: bool,
+}
+
+/// What is being done.
+#[derive(Debug, Clone)]
+enum State {
+    /// Taking stock: the first reading of the config and the first look at the daemon.
+    Starting {
+        read: ActionId,
+        config: Option<ConfigRead>,
+        sight: Option<Sight>,
+    },
+    /// Watching a daemon that answers.
+    Watching,
+    /// A sign of trouble is being watched.
+    Suspect(Suspect),
+    /// The config is being read and checked.
+    Checking { read: ActionId },
+    /// Settings are on their way into the daemon.
+    Reloading(Reload),
+    /// The daemon is being brought back.
+    Restarting(Restart),
+    /// The daemon was stopped on purpose.
+    Standby { why: String },
+    /// Every way back has failed so far.
+    GaveUp { attempt: u32, retry_at: MonoTime },
+    /// jailwarden ends.
+    Ended,
+}
+
+impl Machine {
+    /// A machine that begins by taking stock. `seed` makes incident ids differ between runs.
+    #[must_use]
+    pub fn new(policy: Policy, memory: Memory, seed: u32) -> (Self, Vec<Action>) {
+        let mut machine = Self {
+            policy,
+            seed,
+            now: MonoTime::START,
+            last_id: 0,
+            state: State::Ended,
+            out: Vec::new(),
+            look: None,
+            next_look: MonoTime::START,
+            disk: Disk::default(),
+            accepted: memory.accepted.clone().unwrap_or_default(),
+            proven: memory.proven.clone(),
+            recent: memory.recent.clone(),
+            held: memory.held.clone(),
+            lost: BTreeSet::new(),
+            rollbacks: BTreeSet::new(),
+            refusal: None,
+            spurned: Spurned::default(),
+            daemon: Known::default(),
+            incident: None,
+            incidents: 0,
+            starts: VecDeque::new(),
+            stopping: memory.stopping,
+            saved: memory,
+            saving: None,
+        };
+        let read = machine.run(Effect::ReadConfig { known: None });
+        machine.state = State::Starting {
+            read,
+            config: None,
+            sight: None,
+        };
+        machine.look_now();
+        let actions = std::mem::take(&mut machine.out);
+        (machine, actions)
+    }
+
+    /// Takes one event in and gives the actions that follow from it, in order. Total: a stale or
+    /// doubled event changes nothing.
+    pub fn handle_event(&mut self, now: MonoTime, event: Event) -> Vec<Action> {
+        self.now = self.now.max(now);
+        match event {
+            Event::Timeout => {}
+            Event::Observed(observed) => self.observe(observed),
+            Event::Done { id, outcome } => self.done(id, outcome),
+            Event::SettingsChanged(policy) => self.policy = policy,
+            Event::Shutdown => self.shut_down(),
+        }
+        self.tick();
+        self.save_if_changed();
+        std::mem::take(&mut self.out)
+    }
+
+    /// When `Event::Timeout` is due next, if at all.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<MonoTime> {
+        let look = (self.look.is_none() && self.looks_in_this_state()).then_some(self.next_look);
+        let settle = self
+            .reads_in_this_state()
+            .then(|| self.disk.due(&self.policy))
+            .flatten();
+        let step = match &self.state {
+            State::Restarting(restart) => restart.deadline(),
+            State::GaveUp { retry_at, .. } => Some(*retry_at),
+            _ => None,
+        };
+        [look, settle, step].into_iter().flatten().min()
+    }
+
+    fn observe(&mut self, observed: Observed) {
+        match observed {
+            Observed::ConfigTouched => self.disk.touch(self.now),
+            Observed::SocketMoved => {
+                if self.looks_in_this_state() && self.look.is_none() {
+                    self.next_look = self.now;
+                }
+            }
+            Observed::DaemonExited { pid } => self.daemon_exited(pid),
+        }
+    }
+
+    fn daemon_exited(&mut self, pid: u32) {
+        let leaving = matches!(&self.state, State::Restarting(r) if r.old == Some(pid));
+        if self.daemon.pid != Some(pid) && !leaving {
+            return;
+        }
+        self.forget_daemon();
+        match self.state {
+            State::Restarting(_) => self.restart_exited(),
+            State::Checking { .. } | State::Reloading(_) => {
+                self.disk.touch(self.now);
+                self.watch();
+                self.look_now();
+            }
+            State::Watching | State::Suspect(_) | State::GaveUp { .. } => self.look_now(),
+            State::Starting { .. } | State::Standby { .. } | State::Ended => {}
+        }
+    }
+
+    fn forget_daemon(&mut self) {
+        self.daemon = Known::default();
+    }
+
+    fn done(&mut self, id: ActionId, outcome: Outcome) {
+        if self.look == Some(id) {
+            self.look = None;
+            if let Outcome::Seen(sight) = outcome {
+                self.seen(sight);
+            } else {
+                self.next_look = self.now + Policy::SUSPECT_PACE;
+            }
+            return;
+        }
+        match &self.state {
+            State::Starting { read, .. } if *read == id => {
+                let read = config_of(outcome);
+                if let State::Starting { config, .. } = &mut self.state {
+                    *config = Some(read);
+                }
+                self.take_stock();
+            }
+            State::Checking { read } if *read == id => self.checked(config_of(outcome)),
+            State::Reloading(reload) if reload.awaits(id) => self.reload_done(outcome),
+            State::Restarting(restart) if restart.awaits(id) => self.restart_done(outcome),
+            _ if self.saving == Some(id) => self.save_done(&outcome),
+            _ => {}
+        }
+    }
+
+    /// Routes a look's answer to whatever waits for it.
+    fn seen(&mut self, sight: Sight) {
+        self.know(&sight);
+        match &mut self.state {
+            State::Starting { sight: slot, .. } => {
+                *slot = Some(sight);
+                self.take_stock();
+            }
+            State::Watching | State::Suspect(_) => self.assess(sight),
+            State::Reloading(_) => self.reload_seen(&sight),
+            State::Restarting(_) => self.restart_seen(sight),
+            State::Standby { .. } => self.standby_seen(sight),
+            State::GaveUp { .. } => self.gave_up_seen(sight),
+            State::Checking { .. } | State::Ended => {}
+        }
+    }
+
+    /// Keeps what a look says of the daemon. A new process means that somebody started it with
+    /// what was on disk then, so the disk is read again.
+    fn know(&mut self, sight: &Sight) {
+        let Daemon::Answers {
+            pid,
+            ping,
+            listed,
+            dead,
+        } = &sight.daemon
+        else {
+            if let Daemon::Silent { pid: Some(pid), .. }
+            | Daemon::Absent {
+                process: Some(pid), ..
+            } = &sight.daemon
+            {
+                self.daemon.pid = Some(*pid);
+            }
+            return;
+        };
+        let same = self.daemon.pid == Some(*pid);
+        let first = matches!(self.state, State::Starting { .. });
+        if !same && !first && !matches!(self.state, State::Restarting(_)) {
+            self.disk.distrust(self.now);
+            self.lost.clear();
+            self.held.clear();
+        }
+        self.daemon = Known {
+            pid: Some(*pid),
+            listed: listed.clone(),
+            dead: dead.clone(),
+            ping: Some(*ping),
+            was_fine: same && self.daemon.was_fine,
+            cold: if same { self.daemon.cold } else { !first },
+        };
+    }
+
+    /// Does whatever has become due.
+    fn tick(&mut self) {
+        let change_due = self
+            .disk
+            .due(&self.policy)
+            .is_some_and(|due| due <= self.now);
+        if change_due && self.reads_in_this_state() {
+            match self.state {
+                State::GaveUp { .. } => self.retry(),
+                _ => self.check(),
+            }
+        }
+        match &self.state {
+            State::GaveUp { retry_at, .. } if *retry_at <= self.now => self.retry(),
+            State::Restarting(restart) if restart.deadline().is_some_and(|d| d <= self.now) => {
+                self.restart_overdue();
+            }
+            _ => {}
+        }
+        if self.look.is_none() && self.looks_in_this_state() && self.next_look <= self.now {
+            self.look_now();
+        }
+    }
+
+    fn looks_in_this_state(&self) -> bool {
+        match &self.state {
+            State::Starting { sight, .. } => sight.is_none(),
+            State::Watching | State::Suspect(_) | State::Standby { .. } | State::GaveUp { .. } => {
+                true
+            }
+            State::Reloading(reload) => reload.looks(),
+            State::Restarting(restart) => restart.looks(),
+            State::Checking { .. } | State::Ended => false,
+        }
+    }
+
+    /// Whether a config change may be taken up now. A daemon that may be hung comes first.
+    fn reads_in_this_state(&self) -> bool {
+        match &self.state {
+            State::Watching | State::GaveUp { .. } => true,
+            State::Suspect(suspect) => matches!(suspect.sign, Sign::Jails { .. }),
+            _ => false,
+        }
+    }
+
+    fn look_now(&mut self) {
+        let touch = !matches!(self.state, State::Starting { .. } | State::Standby { .. });
+        let effect = Effect::Look {
+            expect: self.expected(),
+            touch,
+        };
+        self.look = Some(self.run(effect));
+    }
+
+    /// The jails that should be alive in the daemon now.
+    fn expected(&self) -> BTreeSet<String> {
+        let mut names = self.accepted.names();
+        names.retain(|n| !self.held.contains(n) && !self.lost.contains(n));
+        names
+    }
+
+    /// Of the jails that should be alive, those that the last answer showed not to be.
+    fn not_alive(&self) -> BTreeSet<String> {
+        let alive = |n: &String| self.daemon.listed.contains(n) && !self.daemon.dead.contains(n);
+        self.expected().into_iter().filter(|n| !alive(n)).collect()
+    }
+
+    fn watch(&mut self) {
+        self.state = State::Watching;
+        self.next_look = self.next_look.min(self.now + self.policy.interval);
+    }
+
+    fn run(&mut self, effect: Effect) -> ActionId {
+        self.last_id += 1;
+        let id = ActionId(self.last_id);
+        self.out.push(Action::Run(id, effect));
+        id
+    }
+
+    fn memory(&self) -> Memory {
+        Memory {
+            standby: matches!(self.state, State::Standby { .. }),
+            stopping: self.stopping,
+            held: self.held.clone(),
+            accepted: Some(self.accepted.clone()),
+            proven: self.proven.clone(),
+            recent: self.recent.clone(),
+            refused: self.refusal.as_ref().map(|r| r.fingerprint),
+        }
+    }
+
+    fn save_if_changed(&mut self) {
+        if matches!(self.state, State::Starting { .. }) {
+            return;
+        }
+        let memory = self.memory();
+        if memory != self.saved {
+            self.saved = memory.clone();
+            self.saving = Some(self.run(Effect::Save(memory)));
+        }
+    }
+
+    fn save_done(&mut self, outcome: &Outcome) {
+        self.saving = None;
+        if let Outcome::Effect(Err(why)) = outcome {
+            self.say_not_kept(why);
+        }
+    }
+
+    fn shut_down(&mut self) {
+        self.say_ending();
+        self.state = State::Ended;
+        self.look = None;
+        self.out.push(Action::Exit);
+    }
+}
+
+fn config_of(outcome: Outcome) -> ConfigRead {
+    match outcome {
+        Outcome::Config(read) => read,
+        _ => ConfigRead::Failed("the check was lost on its way".into()),
+    }
+}

@@ -1,0 +1,70 @@
+//! Whose doing it is that no daemon answers: an admin's stop, systemd at work, or a failure.
+
+use super::event::{ActiveState, ExitKind, Unit};
+
+/// What the absence of the daemon means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Absence {
+    /// systemd stops, starts or restarts it just now, or has not yet noticed that it is gone.
+    AtWork,
+    /// Somebody stopped it on purpose, or never started it.
+    Deliberate(String),
+    /// It failed.
+    Failed(String),
+}
+
+/// Reads the unit, or the traces that a process without a unit left.
+///
+/// Measured with Debian's unit on systemd 252: `systemctl stop` ends in inactive/success;
+/// `fail2ban-client stop` and a SIGTERM by hand end in failed/exit-code though the process exited
+/// with status 0, since `ExecStop=` then fails on the dead daemon; a broken config exits with 255;
+/// a crash shows `signal` and, with `Restart=on-failure`, activating/auto-restart.
+/// A clean stop takes the socket and the pid file away (`server/server.py` of 1.0.2), a crash
+/// leaves them.
+#[must_use]
+pub fn read(unit: Option<&Unit>, traces: bool) -> Absence {
+    let Some(unit) = unit else {
+        return if traces {
+            Absence::Failed("its process is gone and left its socket or pid file behind".into())
+        } else {
+            Absence::Deliberate("it took its socket and pid file away, as a clean stop does".into())
+        };
+    };
+    if unit.load == "masked" {
+        return Absence::Deliberate("its unit is masked".into());
+    }
+    if unit.job {
+        return Absence::AtWork;
+    }
+    match unit.active {
+        ActiveState::Active
+        | ActiveState::Reloading
+        | ActiveState::Activating
+        | ActiveState::Deactivating => Absence::AtWork,
+        ActiveState::Inactive => {
+            Absence::Deliberate("its unit is inactive: stopped, or never started".into())
+        }
+        ActiveState::Failed | ActiveState::Other => read_failed(unit),
+    }
+}
+
+fn read_failed(unit: &Unit) -> Absence {
+    if unit.result == "timeout" {
+        return Absence::Deliberate("its stop through systemd took too long and was forced".into());
+    }
+    if unit.result == "start-limit-hit" {
+        return Absence::Failed("systemd gave up after too many starts (start-limit-hit)".into());
+    }
+    match (unit.main_code, unit.main_status) {
+        (ExitKind::Exited, 0) => Absence::Deliberate(
+            "its process ended with status 0, as after `fail2ban-client stop`".into(),
+        ),
+        (ExitKind::Exited, status) => {
+            Absence::Failed(format!("its process exited with status {status}"))
+        }
+        (ExitKind::Killed, signal) => {
+            Absence::Failed(format!("its process was killed by signal {signal}"))
+        }
+        (ExitKind::None, _) => Absence::Failed(format!("its unit failed ({})", unit.result)),
+    }
+}

@@ -1,0 +1,88 @@
+//! What the machine asks of the shell.
+
+use std::collections::BTreeSet;
+
+use super::event::ActionId;
+use super::memory::Memory;
+use super::plan::Changes;
+use super::report::Report;
+
+/// One thing for the shell to do. Those with an id end in `Event::Done` with that id, always.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// Do this beside the loop and tell how it ended.
+    Run(ActionId, Effect),
+    /// Tell people; what cannot be written is the shell's to count.
+    Report(Report),
+    /// The first look is over: systemd may be told that the service is ready.
+    Ready,
+    /// End the program.
+    Exit,
+}
+
+/// Work that touches the world.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// Probe the daemon once. Only one look is under way at a time: a new one ends the one before.
+    Look {
+        /// The jails whose threads are to be counted, whether listed or not.
+        expect: BTreeSet<String>,
+        /// Whether the socket may be touched. It may not while the daemon is stopped on purpose:
+        /// with socket activation (fail2ban 1.1.1) a connect would start it.
+        touch: bool,
+    },
+    /// Read the config folder; run `fail2ban-client -d` unless the fingerprint is `known`.
+    ReadConfig {
+        /// The fingerprint of the last reading.
+        known: Option<u128>,
+    },
+    /// Send settings to the daemon over its socket: server-wide ones first, then jail by jail,
+    /// so that one bad jail leaves the others alone.
+    Apply {
+        /// Digest of the server-wide commands to send, if they changed.
+        server: Option<u128>,
+        /// The jails to load, restart or unload.
+        jails: Changes,
+    },
+    /// Send `["stop"]` over the socket.
+    AskStop,
+    /// Send a signal to the daemon's process through its pidfd.
+    Signal {
+        /// The process that is meant.
+        pid: u32,
+        /// The signal.
+        signal: Signal,
+    },
+    /// Look whether the process moves.
+    Sample {
+        /// The process that is meant.
+        pid: u32,
+    },
+    /// Write down what the process is doing.
+    Diagnose {
+        /// The process that is meant.
+        pid: u32,
+    },
+    /// Start the daemon: the unit, or the start command.
+    Start,
+    /// Write the rollback files of these jails, whole and durable.
+    WriteRollback {
+        /// The jails to disable.
+        jails: Vec<String>,
+        /// Why, for the file's comment.
+        reason: String,
+    },
+    /// Write what must survive jailwarden itself.
+    Save(Memory),
+}
+
+/// The signals that the machine may ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Signal {
+    /// SIGCONT.
+    Continue,
+    /// SIGTERM.
+    Terminate,
+    /// SIGKILL.
+    Kill,
+}

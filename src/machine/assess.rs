@@ -1,0 +1,249 @@
+//! The verdict on a look: fine, or a sign of trouble that must last before anything is done.
+
+use std::collections::BTreeSet;
+
+use super::absence::{self, Absence};
+use super::change::Reload;
+use super::event::{Daemon, Motion, Sight};
+use super::plan::{Change, Changes};
+use super::restart::Cause;
+use super::time::MonoTime;
+use super::{Effect, Machine, Policy, State};
+
+/// A sign of trouble, watched since its first sight.
+#[derive(Debug, Clone)]
+pub(super) struct Suspect {
+    pub(super) since: MonoTime,
+    pub(super) sign: Sign,
+}
+
+/// What is suspected.
+#[derive(Debug, Clone)]
+pub(super) enum Sign {
+    /// It does not answer; when it was last seen to get on with something.
+    Silent { progress: MonoTime },
+    /// These jails are dead or missing; in how many looks in a row.
+    Jails { jails: BTreeSet<String>, looks: u32 },
+    /// It lives but has no socket to be asked at.
+    Unaskable,
+    /// It is away, and systemd has something under way.
+    AtWork,
+}
+
+impl Machine {
+    /// Judges a look at a daemon that should be running.
+    pub(super) fn assess(&mut self, sight: Sight) {
+        match sight.daemon {
+            Daemon::Answers { .. } => self.assess_jails(),
+            Daemon::Silent { pid, motion } => {
+                let leaving = sight
+                    .unit
+                    .is_some_and(|u| absence::read(Some(&u), false) == Absence::AtWork && u.job);
+                self.assess_silence(pid, motion, leaving);
+            }
+            Daemon::Absent {
+                process: Some(pid),
+                why,
+                ..
+            } => {
+                let job = sight.unit.is_some_and(|u| u.job);
+                self.assess_unaskable(pid, &why, job);
+            }
+            Daemon::Absent {
+                process: None,
+                traces,
+                ..
+            } => {
+                self.forget_daemon();
+                match absence::read(sight.unit.as_ref(), traces) {
+                    Absence::AtWork => self.assess_at_work(sight.unit.is_some_and(|u| u.job)),
+                    Absence::Deliberate(_) if self.stopping => {
+                        self.restart(Cause::Interrupted, None)
+                    }
+                    Absence::Deliberate(why) => self.stand_by(why),
+                    Absence::Failed(why) => self.restart(Cause::Down(why), None),
+                }
+            }
+        }
+    }
+
+    pub(super) fn assess_jails(&mut self) {
+        let missing = self.not_alive();
+        if missing.is_empty() {
+            self.daemon.was_fine = true;
+            self.stopping = false;
+            if self.daemon.cold && self.disk.is_read() {
+                self.daemon.cold = false;
+                self.proven = Some(self.accepted.clone());
+                self.recent.clear();
+            }
+            if matches!(
+                self.state,
+                State::Suspect(Suspect {
+                    sign: Sign::AtWork,
+                    ..
+                })
+            ) {
+                self.say_back_by_hand();
+            }
+            self.state = State::Watching;
+            self.next_look = self.now + self.policy.interval;
+            self.close_incident();
+            return;
+        }
+        let looks = match &self.state {
+            State::Suspect(Suspect {
+                sign: Sign::Jails { jails, looks },
+                ..
+            }) if *jails == missing => looks + 1,
+            _ => 1,
+        };
+        if looks >= Policy::DEAD_LOOKS && self.disk.is_read() {
+            self.judge_missing(missing);
+        } else {
+            self.suspect(
+                Sign::Jails {
+                    jails: missing,
+                    looks,
+                },
+                Policy::SUSPECT_PACE,
+            );
+        }
+    }
+
+    fn assess_silence(&mut self, pid: Option<u32>, motion: Motion, leaving: bool) {
+        let progress = match &self.state {
+            State::Suspect(Suspect {
+                sign: Sign::Silent { progress },
+                ..
+            }) if motion == Motion::Busy => *progress,
+            _ if motion == Motion::Busy => self.now - self.policy.timeout,
+            _ => self.now,
+        };
+        let hung = match motion {
+            Motion::Stopped | Motion::Frozen => true,
+            Motion::Busy => self.now.since(progress) >= self.policy.busy_limit,
+            Motion::Progressing => false,
+        };
+        match pid {
+            Some(pid) if hung && !leaving => {
+                self.restart(
+                    Cause::Hung {
+                        stopped: motion == Motion::Stopped,
+                    },
+                    Some(pid),
+                );
+            }
+            _ => self.suspect(Sign::Silent { progress }, Policy::SUSPECT_PACE),
+        }
+    }
+
+    fn assess_unaskable(&mut self, pid: u32, why: &str, job: bool) {
+        let waited = match &self.state {
+            State::Suspect(Suspect {
+                sign: Sign::Unaskable,
+                since,
+            }) => self.now.since(*since),
+            _ => std::time::Duration::ZERO,
+        };
+        let enough = waited >= self.policy.comeback && !job;
+        if enough && self.refusal.is_some() {
+            self.say_unaskable_waits(why);
+            self.suspect(Sign::Unaskable, self.policy.interval);
+        } else if enough {
+            self.restart(Cause::Unaskable(why.to_owned()), Some(pid));
+        } else {
+            self.suspect(Sign::Unaskable, Policy::SUSPECT_PACE);
+        }
+    }
+
+    fn assess_at_work(&mut self, job: bool) {
+        let waited = match &self.state {
+            State::Suspect(Suspect {
+                sign: Sign::AtWork,
+                since,
+            }) => self.now.since(*since),
+            _ => std::time::Duration::ZERO,
+        };
+        if waited >= self.policy.comeback && !job {
+            let why = "systemd does not bring it back".to_owned();
+            self.restart(Cause::Down(why), None);
+        } else {
+            let pace = (waited / 10).clamp(Policy::FAST_PACE, Policy::SUSPECT_PACE);
+            self.suspect(Sign::AtWork, pace);
+        }
+    }
+
+    fn suspect(&mut self, sign: Sign, pace: std::time::Duration) {
+        let since = match &self.state {
+            State::Suspect(s)
+                if std::mem::discriminant(&s.sign) == std::mem::discriminant(&sign) =>
+            {
+                s.since
+            }
+            _ => self.now,
+        };
+        self.state = State::Suspect(Suspect { since, sign });
+        self.next_look = self.now + pace;
+    }
+
+    /// Jails that should run have been dead for long enough: somebody stopped them by hand, or
+    /// they need to be revived, first alone, then with the daemon, each once an incident.
+    fn judge_missing(&mut self, missing: BTreeSet<String>) {
+        if self.stopped_by_hand(&missing) {
+            self.say_held(&missing);
+            self.held.extend(missing);
+            self.watch();
+            return;
+        }
+        self.open_incident();
+        let revived = self.incident.as_ref().is_some_and(|i| i.revived);
+        let restarted = self.incident.as_ref().is_some_and(|i| i.restarted);
+        if !revived {
+            self.say_jails_dead(&missing, "they are loaded again, alone");
+            self.revive(missing);
+        } else if !restarted && self.refusal.is_none() {
+            self.restart(Cause::DeadJails(missing), self.daemon.pid);
+        } else {
+            self.say_jails_dead(
+                &missing,
+                "nothing more is tried until the config changes or fail2ban is restarted",
+            );
+            self.lost.extend(missing);
+            self.watch();
+            self.next_look = self.now;
+        }
+    }
+
+    /// `fail2ban-client stop JAIL` leaves the other jails alone, and the config on disk is the
+    /// one that ran; a failed reload by hand loses jails while a faulty change is on disk, or all
+    /// of several at once.
+    fn stopped_by_hand(&self, missing: &BTreeSet<String>) -> bool {
+        let expected = self.expected().len();
+        self.daemon.was_fine
+            && self.incident.is_none()
+            && self.refusal.is_none()
+            && missing.is_disjoint(&self.daemon.listed)
+            && (missing.len() < expected || expected == 1)
+    }
+
+    fn revive(&mut self, missing: BTreeSet<String>) {
+        if let Some(incident) = &mut self.incident {
+            incident.revived = true;
+        }
+        let jails: Changes = missing
+            .iter()
+            .filter_map(|name| {
+                Some((
+                    name.clone(),
+                    Change::Restart(self.accepted.jails.get(name)?.digest),
+                ))
+            })
+            .collect();
+        let id = self.run(Effect::Apply {
+            server: None,
+            jails,
+        });
+        self.state = State::Reloading(Reload::reviving(id));
+    }
+}

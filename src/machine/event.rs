@@ -1,0 +1,235 @@
+//! What the machine is told: a closed set of events, each a plain value.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::plan::Plan;
+use super::policy::Policy;
+
+/// Names an [`super::Action`], so that its outcome finds its way back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ActionId(pub u64);
+
+/// Everything that can happen to the supervisor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// The deadline of `poll_timeout` has passed.
+    Timeout,
+    /// Something was seen from outside, without being asked for.
+    Observed(Observed),
+    /// An action has ended.
+    Done {
+        /// The action's id.
+        id: ActionId,
+        /// How it ended.
+        outcome: Outcome,
+    },
+    /// The settings were read again and are sound.
+    SettingsChanged(Policy),
+    /// jailwarden was told to end.
+    Shutdown,
+}
+
+/// A sign from outside. Each is a hint that something should be looked at afresh.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Observed {
+    /// Something under the config folder may have changed.
+    ConfigTouched,
+    /// The socket file may have come or gone.
+    SocketMoved,
+    /// The daemon's process has ended (its pidfd says so).
+    DaemonExited {
+        /// Its process id.
+        pid: u32,
+    },
+}
+
+/// How an action ended. Every action has one, whatever happens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// Of `Look`.
+    Seen(Sight),
+    /// Of `ReadConfig`.
+    Config(ConfigRead),
+    /// Of `Apply`.
+    Applied(Applied),
+    /// Of `AskStop`: what the daemon said.
+    StopAsked(StopAnswer),
+    /// Of `Signal`, `Start`, `WriteRollback` and `Save`: done, or why not.
+    Effect(Result<(), String>),
+    /// Of `Sample`: whether the process moved.
+    Motion(Motion),
+    /// Of `Diagnose`: what the process was doing.
+    Diagnosis(String),
+    /// The shell lost the action; the machine goes on as if it had failed.
+    Lost,
+}
+
+/// One look at the daemon: the health probe's answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sight {
+    /// What was found at the socket.
+    pub daemon: Daemon,
+    /// What systemd says, where a unit runs fail2ban and the daemon did not answer.
+    pub unit: Option<Unit>,
+}
+
+/// The daemon as a look finds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Daemon {
+    /// It answered in time.
+    Answers {
+        /// The peer of its socket.
+        pid: u32,
+        /// How long the ping took.
+        ping: Duration,
+        /// The jails that its `status` lists.
+        listed: BTreeSet<String>,
+        /// Of the jails listed or asked for, those without both their threads.
+        dead: BTreeSet<String>,
+    },
+    /// It listens but did not answer within `probe.timeout`.
+    Silent {
+        /// The peer of its socket, if it is known.
+        pid: Option<u32>,
+        /// What its process did meanwhile.
+        motion: Motion,
+    },
+    /// Nobody listens at the socket.
+    Absent {
+        /// A daemon that lives all the same and cannot be asked (its socket file was removed).
+        process: Option<u32>,
+        /// A socket or pid file was left behind, as a crash does and a clean stop does not.
+        traces: bool,
+        /// Why it cannot be reached, in the system's words.
+        why: String,
+    },
+}
+
+/// What a process did between two samples.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Motion {
+    /// Stopped by a signal (SIGSTOP, a terminal).
+    Stopped,
+    /// It used no processor time at all.
+    Frozen,
+    /// It used processor time; its threads and children are the same.
+    Busy,
+    /// Its threads or children changed: it gets on with something.
+    Progressing,
+}
+
+/// systemd's view of the unit: `systemctl show` of systemd 252.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unit {
+    /// `LoadState`.
+    pub load: String,
+    /// `ActiveState`.
+    pub active: ActiveState,
+    /// `SubState`, such as `running`, `auto-restart`, `dead`.
+    pub sub: String,
+    /// `Result`, such as `success`, `exit-code`, `signal`, `start-limit-hit`.
+    pub result: String,
+    /// `ExecMainCode`: how the main process ended.
+    pub main_code: ExitKind,
+    /// `ExecMainStatus`: its exit status, or the signal's number.
+    pub main_status: i32,
+    /// A job (start, stop, restart) is queued or running.
+    pub job: bool,
+}
+
+/// systemd's `ActiveState`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ActiveState {
+    /// Running.
+    Active,
+    /// Being reloaded.
+    Reloading,
+    /// Not running; the last run, if any, ended well.
+    Inactive,
+    /// Not running; the last run ended badly.
+    Failed,
+    /// Being started, or waiting for a restart by systemd.
+    Activating,
+    /// Being stopped.
+    Deactivating,
+    /// Some other state.
+    Other,
+}
+
+/// How a unit's main process ended (`CLD_*` of `sigaction(2)`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExitKind {
+    /// It has not run, or still runs.
+    None,
+    /// By itself, with a status.
+    Exited,
+    /// By a signal.
+    Killed,
+}
+
+/// The config as `ReadConfig` found it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ConfigRead {
+    /// Same bytes as at the reading whose fingerprint was given.
+    Unchanged,
+    /// It differs, or was not read before.
+    Read(Reading),
+    /// It could not be checked at all (no fail2ban-client, no Python, no time left): why.
+    Failed(String),
+}
+
+/// One reading of the config folder.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Reading {
+    /// Digest of all files' content.
+    pub fingerprint: u128,
+    /// The files that differ from the reading before.
+    pub changed_files: Vec<PathBuf>,
+    /// What fail2ban makes of it; `None` if it cannot read it.
+    pub plan: Option<Plan>,
+    /// What fail2ban would refuse.
+    pub findings: Vec<Finding>,
+    /// The jails that a rollback file of ours disables.
+    pub rollbacks: BTreeSet<String>,
+    /// The jails that the most recently modified jail file names, for want of better evidence.
+    pub newest: Vec<String>,
+}
+
+/// One thing in the config that fail2ban would refuse.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Finding {
+    /// The jail that it takes down, if fail2ban names one.
+    pub jail: Option<String>,
+    /// The file at fault, if known.
+    pub file: Option<PathBuf>,
+    /// The line in it, from 1.
+    pub line: Option<u32>,
+    /// fail2ban's own words.
+    pub words: String,
+    /// It keeps the whole daemon from starting; otherwise fail2ban skips the jail by itself.
+    pub fatal: bool,
+}
+
+/// What came of an `Apply`, part by part.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Applied {
+    /// The daemon's words if it refused a server-wide setting.
+    pub server: Option<String>,
+    /// The daemon's words for each jail that it refused; the jail may be gone from it.
+    pub refused: Vec<(String, String)>,
+    /// Why the daemon could not be reached half way, if so.
+    pub unreachable: Option<String>,
+}
+
+/// The daemon's answer to `["stop"]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StopAnswer {
+    /// It agreed.
+    Agreed,
+    /// It refused, in these words.
+    Refused(String),
+    /// It could not be reached or gave no answer in time.
+    Unreachable(String),
+}

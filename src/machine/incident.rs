@@ -1,0 +1,49 @@
+//! An incident: from the first sign that protection is lost to the proof that it is back.
+
+use std::collections::BTreeSet;
+
+use super::time::MonoTime;
+use super::{Machine, State};
+
+/// What is kept of the incident under way.
+#[derive(Debug, Clone)]
+pub(super) struct Incident {
+    pub(super) id: String,
+    pub(super) since: MonoTime,
+    /// Dead jails were loaded again.
+    pub(super) revived: bool,
+    /// The daemon was restarted.
+    pub(super) restarted: bool,
+    /// The jails that were disabled in its course.
+    pub(super) rolled_back: BTreeSet<String>,
+    /// How often every way back had failed.
+    pub(super) given_up: u32,
+}
+
+impl Machine {
+    pub(super) fn open_incident(&mut self) {
+        if self.incident.is_some() {
+            return;
+        }
+        self.incidents += 1;
+        self.incident = Some(Incident {
+            id: format!("{:08x}-{}", self.seed, self.incidents),
+            since: match &self.state {
+                State::Suspect(suspect) => suspect.since,
+                _ => self.now,
+            },
+            revived: false,
+            restarted: false,
+            rolled_back: BTreeSet::new(),
+            given_up: 0,
+        });
+    }
+
+    /// Every jail that should run was seen alive: the incident, if there is one, is over.
+    pub(super) fn close_incident(&mut self) {
+        if let Some(incident) = self.incident.clone() {
+            self.say_all_clear(&incident);
+            self.incident = None;
+        }
+    }
+}

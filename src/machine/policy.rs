@@ -1,0 +1,59 @@
+//! The numbers that decisions turn on.
+
+use std::time::Duration;
+
+/// What the settings say about timing, and what does not change from host to host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Policy {
+    /// A burst of file events is over when it was quiet for this long.
+    pub settle: Duration,
+    /// Time between two probes of a healthy daemon.
+    pub interval: Duration,
+    /// How long a ping may go unanswered.
+    pub timeout: Duration,
+    /// How long a daemon that still uses the processor may leave pings unanswered.
+    pub busy_limit: Duration,
+    /// How long a started daemon has to come back.
+    pub comeback: Duration,
+    /// How long a daemon may take to stop when asked.
+    pub stop_timeout: Duration,
+}
+
+impl Policy {
+    /// A burst is read at the latest this long after its first event.
+    pub const SETTLE_LIMIT: Duration = Duration::from_secs(5);
+    /// Time between two looks while something is suspected.
+    pub const SUSPECT_PACE: Duration = Duration::from_secs(1);
+    /// Time between two looks while systemd is at work or the daemon is coming back.
+    pub const FAST_PACE: Duration = Duration::from_millis(100);
+    /// A dead jail must be seen dead so many times in a row, `SUSPECT_PACE` apart: an admin's own
+    /// reload stops and starts jails too.
+    pub const DEAD_LOOKS: u32 = 3;
+    /// How long the jails of a reload have to show their threads.
+    pub const PROOF_LIMIT: Duration = Duration::from_secs(3);
+    /// How long a hung process has to end after SIGTERM, or to show that it is ending.
+    pub const HUNG_GRACE: Duration = Duration::from_secs(5);
+    /// How long a process that was stopped by a signal has to answer after SIGCONT.
+    pub const RESUME_GRACE: Duration = Duration::from_secs(2);
+    /// At most this many restarts within `BUDGET_WINDOW`, then only with backoff.
+    pub const RESTART_BUDGET: usize = 5;
+    /// See `RESTART_BUDGET`.
+    pub const BUDGET_WINDOW: Duration = Duration::from_secs(600);
+    /// First wait before another try once every way has failed; it doubles up to `BACKOFF_LIMIT`.
+    pub const BACKOFF_START: Duration = Duration::from_secs(10);
+    /// See `BACKOFF_START`.
+    pub const BACKOFF_LIMIT: Duration = Duration::from_secs(600);
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            settle: Duration::from_millis(500),
+            interval: Duration::from_secs(10),
+            timeout: Duration::from_secs(5),
+            busy_limit: Duration::from_secs(30),
+            comeback: Duration::from_secs(10),
+            stop_timeout: Duration::from_secs(90),
+        }
+    }
+}

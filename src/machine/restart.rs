@@ -1,0 +1,490 @@
+//! Bringing the daemon back: stop what is left of it, start it, probe until it is back; and where
+//! it does not come back, the next rung of the ladder.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use super::absence::{self, Absence};
+use super::event::{ActionId, ConfigRead, Daemon, Outcome, Reading, Sight};
+use super::ladder;
+use super::stop::Stop;
+use super::time::MonoTime;
+use super::{Effect, Machine, Policy, Signal, State, config_of};
+
+/// Why the daemon is being restarted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Cause {
+    /// It is gone, and nobody meant it.
+    Down(String),
+    /// It lives and does not answer.
+    Hung { stopped: bool },
+    /// It lives, without a socket.
+    Unaskable(String),
+    /// It answers, but these jails could not be revived in it.
+    DeadJails(BTreeSet<String>),
+    /// jailwarden itself had stopped it, and was then interrupted.
+    Interrupted,
+    /// Nobody started it, and starting it is jailwarden's task (there is no unit).
+    NotRunning,
+    /// Another try after every way had failed.
+    Retry,
+}
+
+/// A restart under way.
+#[derive(Debug, Clone)]
+pub(super) struct Restart {
+    pub(super) cause: Cause,
+    pub(super) step: Step,
+    /// The process that has to go before the new one starts.
+    pub(super) old: Option<u32>,
+    /// The rungs not yet taken; `None` until they were looked for.
+    rungs: Option<VecDeque<Vec<String>>>,
+    /// Why the last start came to nothing.
+    failure: String,
+}
+
+/// What a restart is at.
+#[derive(Debug, Clone)]
+pub(super) enum Step {
+    /// SIGCONT was sent to a stopped process; it may be well again.
+    Resuming { signal: ActionId, until: MonoTime },
+    /// What the hung process was doing is written down.
+    Diagnosing(ActionId),
+    /// The memory that it is jailwarden who stops the daemon goes to disk first.
+    Saving(ActionId),
+    /// The old process is being stopped.
+    Stopping(Stop),
+    /// The config is read before the start, since it may have changed.
+    Reading(ActionId),
+    /// The config is read to find what is to blame.
+    Judging(ActionId),
+    /// Rollback files are written.
+    RollingBack { write: ActionId, jails: Vec<String> },
+    /// The config is read to see that the rollback took hold.
+    Verifying(ActionId),
+    /// The start command is being given.
+    Starting { start: ActionId, spawned: MonoTime },
+    /// It was started and is probed until it is back.
+    ComingBack { until: MonoTime },
+}
+
+impl Restart {
+    pub(super) fn awaits(&self, id: ActionId) -> bool {
+        match &self.step {
+            Step::Resuming { signal: i, .. }
+            | Step::Diagnosing(i)
+            | Step::Saving(i)
+            | Step::Reading(i)
+            | Step::Judging(i)
+            | Step::RollingBack { write: i, .. }
+            | Step::Verifying(i)
+            | Step::Starting { start: i, .. } => *i == id,
+            Step::Stopping(stop) => stop.awaits(id),
+            Step::ComingBack { .. } => false,
+        }
+    }
+
+    pub(super) fn deadline(&self) -> Option<MonoTime> {
+        match &self.step {
+            Step::Resuming { until, .. } | Step::ComingBack { until } => Some(*until),
+            Step::Stopping(stop) => stop.deadline(),
+            _ => None,
+        }
+    }
+
+    pub(super) fn looks(&self) -> bool {
+        matches!(self.step, Step::Resuming { .. } | Step::ComingBack { .. })
+    }
+
+    pub(super) fn is_rolling_back(&self) -> bool {
+        matches!(
+            self.step,
+            Step::Judging(_) | Step::RollingBack { .. } | Step::Verifying(_)
+        )
+    }
+}
+
+impl Machine {
+    /// Begins to bring the daemon back. `old` is its process, where one still lives.
+    pub(super) fn restart(&mut self, cause: Cause, old: Option<u32>) {
+        self.open_incident();
+        if let Some(incident) = &mut self.incident {
+            incident.restarted = true;
+        }
+        self.look = None;
+        let restart = Restart {
+            cause: cause.clone(),
+            step: Step::ComingBack { until: self.now },
+            old,
+            rungs: None,
+            failure: String::new(),
+        };
+        self.state = State::Restarting(restart);
+        self.say_trouble(&cause);
+        if cause != Cause::Retry && self.budget_is_spent() {
+            return self.give_up("it was restarted too often in a short time");
+        }
+        match (&cause, old) {
+            (Cause::Hung { stopped: true }, Some(pid)) => {
+                let signal = self.signal(pid, Signal::Continue);
+                let until = self.now + Policy::RESUME_GRACE;
+                self.step(Step::Resuming { signal, until });
+                self.next_look = self.now + Policy::FAST_PACE;
+            }
+            (Cause::Hung { .. }, Some(pid)) => self.diagnose(pid),
+            (_, Some(_)) => self.save_then_stop(),
+            (_, None) => self.before_start(),
+        }
+    }
+
+    pub(super) fn step(&mut self, step: Step) {
+        if let State::Restarting(restart) = &mut self.state {
+            restart.step = step;
+        }
+    }
+
+    fn budget_is_spent(&mut self) -> bool {
+        let now = self.now;
+        self.starts
+            .retain(|at| now.since(*at) < Policy::BUDGET_WINDOW);
+        self.starts.len() >= Policy::RESTART_BUDGET
+    }
+
+    fn diagnose(&mut self, pid: u32) {
+        let id = self.run(Effect::Diagnose { pid });
+        self.step(Step::Diagnosing(id));
+    }
+
+    fn save_then_stop(&mut self) {
+        self.stopping = true;
+        let memory = self.memory();
+        self.saved = memory.clone();
+        let id = self.run(Effect::Save(memory));
+        self.step(Step::Saving(id));
+    }
+
+    /// An action of the restart has ended.
+    pub(super) fn restart_done(&mut self, outcome: Outcome) {
+        let State::Restarting(restart) = &self.state else {
+            return;
+        };
+        match restart.step.clone() {
+            Step::Resuming { .. } | Step::ComingBack { .. } => {}
+            Step::Diagnosing(_) => {
+                let words = match outcome {
+                    Outcome::Diagnosis(words) => words,
+                    _ => String::new(),
+                };
+                self.say_hung(&words);
+                self.save_then_stop();
+            }
+            Step::Saving(_) => {
+                self.save_done(&outcome);
+                self.begin_stop();
+            }
+            Step::Stopping(stop) => self.stop_done(stop, outcome),
+            Step::Reading(_) => self.read_before_start(config_of(outcome)),
+            Step::Judging(_) => self.judge(config_of(outcome)),
+            Step::RollingBack { jails, .. } => self.rolled_back(jails, outcome),
+            Step::Verifying(_) => self.verified(config_of(outcome)),
+            Step::Starting { spawned, .. } => match outcome {
+                Outcome::Effect(Err(why)) => self.not_back(&why),
+                _ => {
+                    let until = spawned + self.policy.comeback;
+                    self.step(Step::ComingBack { until });
+                    self.next_look = self.now;
+                }
+            },
+        }
+    }
+
+    /// The old process is gone, or there was none: everything that a start needs to know first.
+    pub(super) fn before_start(&mut self) {
+        if let State::Restarting(restart) = &mut self.state {
+            restart.old = None;
+        }
+        if self.disk.is_read() {
+            return self.roll_back_known_faults();
+        }
+        let known = self.disk.begin();
+        let id = self.run(Effect::ReadConfig { known });
+        self.step(Step::Reading(id));
+    }
+
+    fn read_before_start(&mut self, config: ConfigRead) {
+        self.take_reading(config);
+        self.roll_back_known_faults();
+    }
+
+    fn take_reading(&mut self, config: ConfigRead) {
+        let ConfigRead::Read(reading) = config else {
+            return;
+        };
+        self.rollbacks.clone_from(&reading.rollbacks);
+        self.note_reading(reading);
+    }
+
+    /// A fault that is known to keep the daemon from starting is rolled back before the start, so
+    /// that one start is enough.
+    fn roll_back_known_faults(&mut self) {
+        let fatal = self
+            .refusal
+            .as_ref()
+            .map(|r| r.fatal_jails())
+            .unwrap_or_default();
+        let jails: Vec<_> = fatal.difference(&self.rollbacks).cloned().collect();
+        let tried = self
+            .incident
+            .as_ref()
+            .is_some_and(|i| jails.iter().any(|j| i.rolled_back.contains(j)));
+        if jails.is_empty() || tried {
+            self.start();
+        } else {
+            self.write_rollback(jails);
+        }
+    }
+
+    fn write_rollback(&mut self, jails: Vec<String>) {
+        let reason = self.reason_to_roll_back(&jails);
+        let write = self.run(Effect::WriteRollback {
+            jails: jails.clone(),
+            reason,
+        });
+        self.step(Step::RollingBack { write, jails });
+    }
+
+    fn rolled_back(&mut self, jails: Vec<String>, outcome: Outcome) {
+        if let Some(incident) = &mut self.incident {
+            incident.rolled_back.extend(jails.iter().cloned());
+        }
+        let why = match outcome {
+            Outcome::Effect(Ok(())) => None,
+            Outcome::Effect(Err(why)) => Some(why),
+            _ => Some("the write was lost on its way".to_owned()),
+        };
+        if let Some(why) = why {
+            self.say_rollback_failed(&jails, &why);
+            return self.next_rung();
+        }
+        self.say_rolled_back(&jails);
+        self.rollbacks.extend(jails);
+        self.disk.begin();
+        let id = self.run(Effect::ReadConfig { known: None });
+        self.step(Step::Verifying(id));
+    }
+
+    /// The rollback is on disk and read back; only now is a socket or a process touched.
+    fn verified(&mut self, config: ConfigRead) {
+        self.take_reading(config);
+        let State::Restarting(restart) = &self.state else {
+            return;
+        };
+        if restart.old.is_some() {
+            self.save_then_stop();
+        } else {
+            self.start();
+        }
+    }
+
+    fn start(&mut self) {
+        if let Some(plan) = self.disk.reading.as_ref().and_then(|r| r.plan.clone()) {
+            self.accepted = plan;
+        }
+        self.held.clear();
+        self.lost.clear();
+        self.forget_daemon();
+        self.starts.push_back(self.now);
+        let start = self.run(Effect::Start);
+        self.step(Step::Starting {
+            start,
+            spawned: self.now,
+        });
+    }
+
+    /// The process of the daemon has ended while a restart was under way.
+    pub(super) fn restart_exited(&mut self) {
+        let State::Restarting(restart) = &mut self.state else {
+            return;
+        };
+        restart.old = None;
+        match restart.step {
+            Step::Resuming { .. } | Step::Diagnosing(_) | Step::Stopping(_) => self.before_start(),
+            Step::ComingBack { .. } => self.next_look = self.now,
+            _ => {}
+        }
+    }
+
+    /// A look while the daemon is awaited.
+    pub(super) fn restart_seen(&mut self, sight: Sight) {
+        let State::Restarting(restart) = &mut self.state else {
+            return;
+        };
+        let (resuming, until) = match restart.step {
+            Step::Resuming { until, .. } => (true, until),
+            Step::ComingBack { until } => (false, until),
+            _ => return,
+        };
+        self.next_look = self.now + Policy::FAST_PACE;
+        match sight.daemon {
+            Daemon::Answers { pid, .. } => {
+                if self.not_alive().is_empty() {
+                    return self.back();
+                }
+                if let State::Restarting(restart) = &mut self.state {
+                    restart.old = Some(pid);
+                    restart.failure = "it answers, but not one of its jails runs".into();
+                }
+            }
+            Daemon::Silent { pid, .. } => {
+                restart.old = pid;
+                restart.failure = "it does not answer".into();
+            }
+            Daemon::Absent {
+                process: Some(pid),
+                why,
+                ..
+            } => {
+                restart.old = Some(pid);
+                restart.failure = why;
+            }
+            Daemon::Absent {
+                process: None, why, ..
+            } => {
+                restart.old = None;
+                restart.failure = why;
+                if let Some(unit) = sight.unit.filter(|_| !resuming) {
+                    match absence::read(Some(&unit), false) {
+                        Absence::Failed(why) => return self.not_back(&why),
+                        Absence::Deliberate(why) => return self.stand_by(why),
+                        Absence::AtWork => {}
+                    }
+                }
+            }
+        }
+        if self.now >= until {
+            self.restart_overdue();
+        }
+    }
+
+    /// The step's time is up.
+    pub(super) fn restart_overdue(&mut self) {
+        let State::Restarting(restart) = &self.state else {
+            return;
+        };
+        let failure = restart.failure.clone();
+        match restart.step.clone() {
+            Step::Resuming { .. } => match restart.old {
+                Some(pid) => self.diagnose(pid),
+                None => self.before_start(),
+            },
+            Step::Stopping(stop) => self.stop_overdue(stop),
+            Step::ComingBack { .. } if self.not_alive().len() < self.expected().len() => {
+                self.back()
+            }
+            Step::ComingBack { .. } => self.not_back(&failure),
+            _ => {}
+        }
+    }
+
+    /// Every jail that should run does, or at the deadline some do: the rest is for `assess`.
+    fn back(&mut self) {
+        self.look = None;
+        self.watch();
+        self.assess_jails();
+    }
+
+    fn not_back(&mut self, why: &str) {
+        self.look = None;
+        if let State::Restarting(restart) = &mut self.state {
+            restart.failure = why.to_owned();
+        }
+        self.next_rung();
+    }
+
+    /// Takes the next rung; the first time, the config is read afresh to find who is to blame.
+    fn next_rung(&mut self) {
+        let State::Restarting(restart) = &mut self.state else {
+            return;
+        };
+        let Some(rungs) = &mut restart.rungs else {
+            self.disk.begin();
+            let id = self.run(Effect::ReadConfig { known: None });
+            return self.step(Step::Judging(id));
+        };
+        let mut next = None;
+        while let Some(mut rung) = rungs.pop_front() {
+            rung.retain(|jail| !self.rollbacks.contains(jail));
+            if !rung.is_empty() {
+                next = Some(rung);
+                break;
+            }
+        }
+        let failure = restart.failure.clone();
+        match next {
+            Some(rung) => self.write_rollback(rung),
+            None => self.give_up(&failure),
+        }
+    }
+
+    fn judge(&mut self, config: ConfigRead) {
+        let rungs = match &config {
+            ConfigRead::Read(reading) => self.rungs(reading),
+            ConfigRead::Unchanged | ConfigRead::Failed(_) => Vec::new(),
+        };
+        self.take_reading(config);
+        if let State::Restarting(restart) = &mut self.state {
+            restart.rungs = Some(rungs.into());
+        }
+        self.next_rung();
+    }
+
+    fn rungs(&self, reading: &Reading) -> Vec<Vec<String>> {
+        ladder::rungs(reading, self.proven.as_ref(), &self.recent)
+    }
+
+    pub(super) fn give_up(&mut self, why: &str) {
+        let attempt = self.incident.as_mut().map_or(0, |incident| {
+            incident.given_up += 1;
+            incident.given_up - 1
+        });
+        let wait = Policy::BACKOFF_START
+            .saturating_mul(1 << attempt.min(10))
+            .min(Policy::BACKOFF_LIMIT);
+        // Hosts that fail together should not all start again in the same second.
+        let jitter = wait / 10 * (self.seed % 8) / 8;
+        let retry_at = self.now + wait + jitter;
+        self.look = None;
+        self.next_look = self.now + self.policy.interval;
+        self.say_gave_up(why, wait + jitter);
+        self.state = State::GaveUp { attempt, retry_at };
+    }
+
+    /// Tries again after having given up: the time has come, or the config changed.
+    pub(super) fn retry(&mut self) {
+        let old = self.daemon.pid;
+        self.restart(Cause::Retry, old);
+    }
+
+    pub(super) fn gave_up_seen(&mut self, sight: Sight) {
+        self.next_look = self.now + self.policy.interval;
+        match &sight.daemon {
+            Daemon::Answers { .. } if self.not_alive().is_empty() => {
+                self.watch();
+                self.assess(sight);
+            }
+            Daemon::Absent {
+                process: None,
+                traces,
+                ..
+            } => {
+                self.forget_daemon();
+                let unit = sight.unit.as_ref().filter(|_| !self.stopping);
+                if let (Some(unit), traces) = (unit, *traces)
+                    && let Absence::Deliberate(why) = absence::read(Some(unit), traces)
+                {
+                    self.stand_by(why);
+                }
+            }
+            _ => {}
+        }
+    }
+}
