@@ -1,1 +1,311 @@
-//! shell
+//! The thin shell: one loop that builds one event at a time, asks the machine, and hands its
+//! actions to tasks. It has no policy.
+
+mod apply;
+mod daemon;
+mod executor;
+pub mod journal;
+mod look;
+mod memory_file;
+pub mod notify;
+mod reading;
+mod start;
+mod text;
+mod unit;
+pub mod watch;
+
+use std::collections::VecDeque;
+use std::io;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+
+use crate::machine::report::{Kind, Report};
+use crate::machine::{Action, Event, Machine, MonoTime, Observed, Outcome, Policy};
+use crate::settings::Settings;
+
+use daemon::{Handle, Message};
+use executor::Executor;
+use notify::Notifier;
+use watch::{Hints, Watch, WatchPaths};
+
+/// Why supervision could not begin.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The system denied something that the loop cannot do without.
+    #[error("cannot start: {what}: {error}")]
+    System {
+        /// What was tried.
+        what: &'static str,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// The log could not be set up.
+    #[error(transparent)]
+    Journal(#[from] journal::InitError),
+}
+
+fn system(what: &'static str) -> impl FnOnce(io::Error) -> RunError {
+    move |error| RunError::System { what, error }
+}
+
+/// Supervises fail2ban until told to end by SIGTERM or SIGINT. `config` is the settings file that
+/// SIGHUP reads again.
+///
+/// # Errors
+/// [`RunError`] if the loop cannot be set up.
+pub fn run(settings: Settings, config: Option<PathBuf>) -> Result<(), RunError> {
+    journal::init(journal::Sink::detect())?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(system("the event loop"))?;
+    let ended = runtime.block_on(async {
+        let mut supervisor = Supervisor::new(settings, config).await?;
+        supervisor.run().await;
+        Ok(())
+    });
+    runtime.shutdown_timeout(Duration::from_millis(200));
+    ended
+}
+
+/// The loop and what it listens to.
+struct Supervisor {
+    machine: Machine,
+    executor: Executor,
+    handle: Handle,
+    config: Option<PathBuf>,
+    clock: Instant,
+    inbox: UnboundedReceiver<Message>,
+    watch: Watch,
+    signals: Signals,
+    notifier: Notifier,
+    watchdog: Option<Duration>,
+    last_watchdog: Instant,
+    status: String,
+    begun: Vec<Action>,
+    ended: bool,
+}
+
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+}
+
+/// What the loop woke up for.
+enum Wake {
+    Message(Message),
+    Hints(Hints),
+    Time,
+    End,
+    Reread,
+}
+
+impl Supervisor {
+    async fn new(settings: Settings, config: Option<PathBuf>) -> Result<Self, RunError> {
+        let listen = |kind| signal(kind).map_err(system("a signal handler"));
+        let signals = Signals {
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+            hang_up: listen(SignalKind::hangup())?,
+        };
+        let notifier = Notifier::from_env().map_err(system("the way to systemd"))?;
+        let paths = WatchPaths {
+            config_dir: settings.config_dir.clone(),
+            socket: settings.daemon.socket.clone(),
+        };
+        let watch = Watch::start(&paths).await;
+        let (memory, said) = memory_file::load(&settings.state_dir);
+        let (to_loop, inbox) = unbounded_channel();
+        let (machine, begun) = Machine::new(policy(&settings), memory, seed());
+        let handle = Handle::new(settings, to_loop).await;
+        let supervisor = Self {
+            machine,
+            executor: Executor::new(handle.clone()),
+            handle,
+            config,
+            clock: Instant::now(),
+            inbox,
+            watch,
+            signals,
+            notifier,
+            watchdog: notify::watchdog_interval(),
+            last_watchdog: Instant::now(),
+            status: String::new(),
+            begun,
+            ended: false,
+        };
+        if let Some(why) = said {
+            supervisor.tell(Kind::StateNotKept, format!("the state file could not be read: {why}"));
+        }
+        Ok(supervisor)
+    }
+
+    async fn run(&mut self) {
+        let begun = std::mem::take(&mut self.begun);
+        self.act(begun);
+        while !self.ended {
+            let wake = self.wait().await;
+            for event in self.events(wake).await {
+                let reading = matches!(event, Event::Done { outcome: Outcome::Config(_), .. });
+                let actions = self.machine.handle_event(self.now(), event);
+                self.act(actions);
+                if reading {
+                    self.handle.keep_only(&self.machine.digests());
+                }
+            }
+            self.tell_systemd();
+        }
+        let _ = self.notifier.stopping();
+    }
+
+    /// Waits for whatever comes first; nothing is worked on here.
+    async fn wait(&mut self) -> Wake {
+        let due = self.due();
+        tokio::select! {
+            _ = self.signals.terminate.recv() => Wake::End,
+            _ = self.signals.interrupt.recv() => Wake::End,
+            _ = self.signals.hang_up.recv() => Wake::Reread,
+            Some(message) = self.inbox.recv() => Wake::Message(message),
+            hints = self.watch.next() => Wake::Hints(hints),
+            () = sleep_until(due) => Wake::Time,
+        }
+    }
+
+    /// When the machine or systemd's watchdog wants to be served next.
+    fn due(&self) -> Option<Instant> {
+        let machine = self.machine.poll_timeout().map(|at| self.clock + at.since(MonoTime::START));
+        let watchdog = self.watchdog.map(|interval| self.last_watchdog + interval);
+        [machine, watchdog].into_iter().flatten().min()
+    }
+
+    async fn events(&mut self, wake: Wake) -> VecDeque<Event> {
+        let mut events = VecDeque::new();
+        match wake {
+            Wake::Message(Message::Event(event)) => {
+                if matches!(event, Event::Done { outcome: Outcome::Seen(_), .. }) {
+                    self.watch.verify().await;
+                }
+                events.push_back(event);
+            }
+            Wake::Message(Message::Places(places)) => {
+                self.watch.follow(&places).await;
+            }
+            Wake::Hints(hints) => {
+                if let Some(why) = hints.incomplete {
+                    self.tell(Kind::WatchIncomplete, why);
+                }
+                if hints.config {
+                    events.push_back(Event::Observed(Observed::ConfigTouched));
+                }
+                if hints.socket {
+                    events.push_back(Event::Observed(Observed::SocketMoved));
+                }
+            }
+            Wake::Time => events.push_back(Event::Timeout),
+            Wake::End => events.push_back(Event::Shutdown),
+            Wake::Reread => events.extend(self.reread_settings()),
+        }
+        events
+    }
+
+    fn act(&mut self, actions: Vec<Action>) {
+        for action in actions {
+            match action {
+                Action::Run(id, effect) => self.executor.run(id, effect),
+                Action::Report(report) => self.say(&report),
+                Action::Ready => {
+                    let _ = self.notifier.ready();
+                }
+                Action::Exit => self.ended = true,
+            }
+        }
+    }
+
+    /// SIGHUP: the timing takes effect at once; where fail2ban lives is fixed for a run.
+    fn reread_settings(&mut self) -> Option<Event> {
+        let _ = self.notifier.reloading();
+        let read = Settings::load(self.config.as_deref());
+        let event = match read {
+            Ok(new) => {
+                let moved = new.instance() != *self.handle.instance()
+                    || new.daemon != self.handle.settings().daemon
+                    || new.state_dir != self.handle.settings().state_dir;
+                let note = if moved {
+                    "; where fail2ban lives changes with: systemctl restart jailwarden"
+                } else {
+                    ""
+                };
+                self.tell(Kind::SettingsReloaded, format!("the settings were read again{note}"));
+                Some(Event::SettingsChanged(policy(&new)))
+            }
+            Err(error) => {
+                self.tell(Kind::SettingsRefused, format!("the new settings are faulty, the old ones stay: {error}"));
+                None
+            }
+        };
+        let _ = self.notifier.ready();
+        event
+    }
+
+    fn tell(&self, kind: Kind, message: String) {
+        self.say(&Report {
+            kind,
+            state: self.machine.snapshot().state,
+            incident: None,
+            jails: Vec::new(),
+            file: None,
+            line: None,
+            reason: None,
+            message,
+        });
+    }
+
+    fn say(&self, report: &Report) {
+        journal::report(report, self.handle.settings().daemon.unit.as_deref());
+    }
+
+    /// `STATUS=` when it changed, and the sign of life that only this loop may give.
+    fn tell_systemd(&mut self) {
+        let text = self.machine.snapshot().text;
+        if text != self.status {
+            let _ = self.notifier.status(&text);
+            self.status = text;
+        }
+        if self.watchdog.is_some_and(|interval| self.last_watchdog.elapsed() >= interval) {
+            let _ = self.notifier.watchdog();
+            self.last_watchdog = Instant::now();
+        }
+    }
+
+    fn now(&self) -> MonoTime {
+        MonoTime::new(self.clock.elapsed())
+    }
+}
+
+async fn sleep_until(due: Option<Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn policy(settings: &Settings) -> Policy {
+    Policy {
+        settle: settings.settle,
+        interval: settings.probe.interval,
+        timeout: settings.probe.timeout,
+        busy_limit: settings.probe.busy_limit,
+        comeback: settings.restart.comeback,
+        stop_timeout: settings.restart.stop_timeout,
+    }
+}
+
+/// Differs from run to run, so that incident ids do.
+fn seed() -> u32 {
+    let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    since_epoch.subsec_nanos() ^ std::process::id().rotate_left(16)
+}

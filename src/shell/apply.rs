@@ -1,0 +1,115 @@
+//! Sending settings into the running daemon: server-wide ones, then jail by jail.
+
+use std::time::Duration;
+
+use crate::fail2ban::client::{CallError, Connection};
+use crate::fail2ban::literal;
+use crate::fail2ban::pickle::Value;
+use crate::machine::{Applied, Change, Changes, StopAnswer};
+
+use super::daemon::Handle;
+
+/// How long one jail's reload may take: a reload that stops jails took up to 12 s, with pyinotify
+/// 21 s (fail2ban 1.0.2).
+const CALL_LIMIT: Duration = Duration::from_secs(60);
+
+/// Sends what changed. A jail that the daemon refuses does not keep the others from theirs.
+pub(super) async fn apply(handle: &Handle, server: Option<u128>, jails: &Changes) -> Applied {
+    let mut applied = Applied::default();
+    let mut connection = match Connection::open(&handle.instance().socket, CALL_LIMIT).await {
+        Ok(connection) => connection,
+        Err(error) => {
+            applied.unreachable = Some(error.to_string());
+            return applied;
+        }
+    };
+    if let Some(digest) = server {
+        match set_server(handle, &mut connection, digest).await {
+            Ok(()) => {}
+            Err(CallError::Refused { message, .. }) => applied.server = Some(message),
+            Err(error) => {
+                applied.unreachable = Some(error.to_string());
+                return applied;
+            }
+        }
+    }
+    for (name, change) in jails {
+        match change_jail(handle, &mut connection, name, *change).await {
+            Ok(()) => {}
+            Err(CallError::Refused { message, .. }) => applied.refused.push((name.clone(), message)),
+            Err(error) => {
+                applied.unreachable = Some(error.to_string());
+                return applied;
+            }
+        }
+    }
+    connection.close();
+    applied
+}
+
+/// Each setting by itself, as outside a full reload that touches no jail.
+async fn set_server(handle: &Handle, connection: &mut Connection, digest: u128) -> Result<(), CallError> {
+    for command in commands(handle, digest)? {
+        if let Value::List(words) = command {
+            connection.call(&words, CALL_LIMIT).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn change_jail(
+    handle: &Handle,
+    connection: &mut Connection,
+    name: &str,
+    change: Change,
+) -> Result<(), CallError> {
+    let (digest, options) = match change {
+        Change::Load(digest) => (digest, vec!["--if-exists"]),
+        Change::Restart(digest) => (digest, vec!["--restart", "--if-exists"]),
+        Change::Unload => return unload(connection, name).await,
+    };
+    let reload = [
+        text("reload"),
+        text(name),
+        Value::List(options.into_iter().map(text).collect()),
+        Value::List(commands(handle, digest)?),
+    ];
+    connection.call(&reload, CALL_LIMIT).await.map(drop)
+}
+
+async fn unload(connection: &mut Connection, name: &str) -> Result<(), CallError> {
+    match connection.call(&[text("stop"), text(name)], CALL_LIMIT).await {
+        // It is not loaded: that is what was wanted (exceptions.py, 1.0.2).
+        Err(CallError::Refused { class: Some(class), .. }) if class.ends_with("UnknownJailException") => Ok(()),
+        answer => answer.map(drop),
+    }
+}
+
+/// The commands that were read under this digest.
+fn commands(handle: &Handle, digest: u128) -> Result<Vec<Value>, CallError> {
+    let refused = |message: String| CallError::Refused { class: None, message };
+    let kept = handle.kept().commands.get(&digest).cloned();
+    let Some(lines) = kept else {
+        return Err(refused("its former settings are no longer at hand".to_owned()));
+    };
+    let parsed: Result<Vec<_>, _> = lines.lines().map(literal::parse).collect();
+    parsed.map_err(|error| refused(error.to_string()))
+}
+
+/// Asks the daemon to stop. It may be gone before its answer is.
+pub(super) async fn ask_stop(handle: &Handle) -> StopAnswer {
+    let limit = handle.settings().restart.stop_timeout;
+    let asked = async {
+        let mut connection = Connection::open(&handle.instance().socket, limit).await?;
+        connection.call(&[text("stop")], limit).await
+    };
+    match asked.await {
+        Ok(_) => StopAnswer::Agreed,
+        Err(CallError::Refused { message, .. }) => StopAnswer::Refused(message),
+        Err(error) => StopAnswer::Unreachable(error.to_string()),
+    }
+}
+
+fn text(word: &str) -> Value {
+    Value::Str(word.to_owned())
+}

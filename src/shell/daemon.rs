@@ -1,0 +1,152 @@
+//! What the shell holds of the one daemon: its paths, its process, the settings it was given.
+
+use std::collections::{HashMap, HashSet};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::mpsc::UnboundedSender;
+
+use crate::fail2ban::Instance;
+use crate::fail2ban::client::Connection;
+use crate::fail2ban::folder::{Places, Snapshot};
+use crate::fail2ban::process::{Pid, Process};
+use crate::machine::{Event, Observed};
+use crate::settings::Settings;
+
+use super::look::number;
+use super::unit::{self, Shown};
+
+/// What the tasks tell the loop.
+#[derive(Debug)]
+pub(super) enum Message {
+    /// For the machine.
+    Event(Event),
+    /// For the watch: where a reading of the config found folders and links.
+    Places(Places),
+}
+
+/// One daemon, shared by the tasks that work on it.
+#[derive(Debug, Clone)]
+pub(super) struct Handle(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    settings: Settings,
+    instance: Instance,
+    /// Other units start fail2ban's by themselves, such as a socket.
+    triggered: bool,
+    to_loop: UnboundedSender<Message>,
+    kept: Mutex<Kept>,
+}
+
+/// What is kept between actions.
+#[derive(Debug, Default)]
+pub(super) struct Kept {
+    process: Option<Arc<Process>>,
+    /// The last look at the config folder.
+    pub(super) folder: Option<Arc<Snapshot>>,
+    /// Commands as `fail2ban-client -d` printed them, by digest: the machine names only digests.
+    pub(super) commands: HashMap<u128, Arc<str>>,
+    /// fail2ban's own log, where it is a file.
+    pub(super) log: Option<PathBuf>,
+}
+
+impl Handle {
+    pub(super) async fn new(settings: Settings, to_loop: UnboundedSender<Message>) -> Self {
+        let triggered = match &settings.daemon.unit {
+            Some(name) => unit::show(name).await.ok().flatten().is_some_and(|s| s.triggered),
+            None => false,
+        };
+        let instance = settings.instance();
+        Self(Arc::new(Inner { settings, instance, triggered, to_loop, kept: Mutex::default() }))
+    }
+
+    pub(super) fn settings(&self) -> &Settings {
+        &self.0.settings
+    }
+
+    pub(super) fn instance(&self) -> &Instance {
+        &self.0.instance
+    }
+
+    pub(super) fn is_triggered(&self) -> bool {
+        self.0.triggered
+    }
+
+    /// Tells the loop; one that is gone needs to know nothing.
+    pub(super) fn tell(&self, message: Message) {
+        let _ = self.0.to_loop.send(message);
+    }
+
+    pub(super) fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.0.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Forgets the commands that the machine can no longer ask for.
+    pub(super) fn keep_only(&self, digests: &HashSet<u128>) {
+        self.kept().commands.retain(|digest, _| digests.contains(digest));
+    }
+
+    /// systemd's view of the unit, if a unit runs fail2ban here.
+    pub(super) async fn show(&self) -> Option<Shown> {
+        let name = self.settings().daemon.unit.as_deref()?;
+        unit::show(name).await.unwrap_or_else(|error| {
+            tracing::warn!("{error}");
+            None
+        })
+    }
+
+    /// The process behind a connection, held so that it can be signalled and its end is noticed.
+    pub(super) async fn process_behind(&self, connection: &Connection) -> Option<Arc<Process>> {
+        let pid = Pid::from_raw(connection.peer_pid()?)?;
+        if let Some(process) = self.held().filter(|p| p.pid() == pid) {
+            return Some(process);
+        }
+        match Process::of_peer(pid, &self.instance().socket).await {
+            Ok(process) => Some(self.hold(process)),
+            Err(error) => {
+                tracing::debug!("{error}");
+                self.living().await
+            }
+        }
+    }
+
+    /// The daemon's process where its socket does not tell: the one held, the unit's main
+    /// process, or the one that the pid file hints at.
+    pub(super) async fn living(&self) -> Option<Arc<Process>> {
+        if let Some(process) = self.held() {
+            return Some(process);
+        }
+        let process = match self.show().await {
+            Some(shown) => Process::open(Pid::from_raw(shown.main_pid)?).ok()?,
+            None => {
+                let Instance { pid_file, socket, config_dir, .. } = self.instance();
+                Process::find(pid_file, socket, config_dir).ok()??
+            }
+        };
+        process.is_alive().then(|| self.hold(process))
+    }
+
+    /// The process that is held, while it lives.
+    pub(super) fn held(&self) -> Option<Arc<Process>> {
+        self.kept().process.clone().filter(|p| p.is_alive())
+    }
+
+    /// Holds a process and tells the loop when it ends.
+    fn hold(&self, process: Process) -> Arc<Process> {
+        let process = Arc::new(process);
+        self.kept().process = Some(Arc::clone(&process));
+        let (handle, watched) = (self.clone(), Arc::clone(&process));
+        tokio::spawn(async move {
+            if watched.exited().await.is_ok() {
+                handle.tell_exit(&watched);
+            }
+        });
+        process
+    }
+
+    pub(super) fn tell_exit(&self, process: &Process) {
+        let pid = number(process.pid());
+        self.tell(Message::Event(Event::Observed(Observed::DaemonExited { pid })));
+    }
+}

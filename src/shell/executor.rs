@@ -1,0 +1,130 @@
+//! Turns the machine's effects into tasks; each ends in `Event::Done` with its id.
+
+use std::time::{Duration, SystemTime};
+
+use tokio::task::JoinHandle;
+
+use crate::fail2ban::diagnose::diagnose;
+use crate::fail2ban::process;
+use crate::fail2ban::vitals::vitals;
+use crate::machine::{ActionId, Effect, Event, Motion, Outcome, Signal};
+use crate::rollback::{self, JailName, Why};
+
+use super::daemon::{Handle, Message};
+use super::look::{self, number};
+use super::{apply, memory_file, reading, start};
+
+/// An effect that has not ended by itself after this long is given up. Far above every limit
+/// within, so that nothing is ever waited for without end.
+const LIMIT: Duration = Duration::from_secs(900);
+/// How long a process is watched for a sample of what it does.
+const SAMPLE: Duration = Duration::from_secs(1);
+
+/// Runs effects beside the loop.
+#[derive(Debug)]
+pub(super) struct Executor {
+    handle: Handle,
+    look: Option<JoinHandle<()>>,
+}
+
+impl Executor {
+    pub(super) fn new(handle: Handle) -> Self {
+        Self { handle, look: None }
+    }
+
+    /// Begins an effect. A look ends the look before it: the daemon gets one connection at a time.
+    pub(super) fn run(&mut self, id: ActionId, effect: Effect) {
+        let is_look = matches!(effect, Effect::Look { .. });
+        if is_look && let Some(before) = self.look.take() {
+            before.abort();
+        }
+        let handle = self.handle.clone();
+        let task = tokio::spawn(async move {
+            let outcome = tokio::time::timeout(LIMIT, perform(&handle, effect)).await;
+            let outcome = outcome.unwrap_or(Outcome::Lost);
+            handle.tell(Message::Event(Event::Done { id, outcome }));
+        });
+        if is_look {
+            self.look = Some(task);
+        }
+    }
+}
+
+async fn perform(handle: &Handle, effect: Effect) -> Outcome {
+    match effect {
+        Effect::Look { expect, .. } => Outcome::Seen(look::look(handle, &expect).await),
+        Effect::ReadConfig { known } => Outcome::Config(reading::read(handle, known).await),
+        Effect::Apply { server, jails } => Outcome::Applied(apply::apply(handle, server, &jails).await),
+        Effect::AskStop => Outcome::StopAsked(apply::ask_stop(handle).await),
+        Effect::Signal { pid, signal } => Outcome::Effect(send(handle, pid, signal)),
+        Effect::Sample { pid } => Outcome::Motion(sample(handle, pid).await),
+        Effect::Diagnose { pid } => Outcome::Diagnosis(write_down(handle, pid).await),
+        Effect::Start => Outcome::Effect(start::start(handle).await),
+        Effect::WriteRollback { jails, reason } => {
+            let handle = handle.clone();
+            blocking(move || write_rollbacks(&handle, &jails, &reason)).await
+        }
+        Effect::Save(memory) => {
+            let state_dir = handle.settings().state_dir.clone();
+            blocking(move || memory_file::save(&state_dir, &memory)).await
+        }
+    }
+}
+
+async fn blocking(work: impl FnOnce() -> Result<(), String> + Send + 'static) -> Outcome {
+    let done = tokio::task::spawn_blocking(work).await;
+    Outcome::Effect(done.unwrap_or_else(|error| Err(error.to_string())))
+}
+
+/// Signals the process that is held, if it is still the one that is meant.
+fn send(handle: &Handle, pid: u32, signal: Signal) -> Result<(), String> {
+    let Some(process) = handle.held().filter(|p| number(p.pid()) == pid) else {
+        // Its end may have been told before the machine knew that it would wait for it.
+        let exit = crate::machine::Observed::DaemonExited { pid };
+        handle.tell(Message::Event(Event::Observed(exit)));
+        return Ok(());
+    };
+    let signal = match signal {
+        Signal::Continue => process::Signal::CONT,
+        Signal::Terminate => process::Signal::TERM,
+        Signal::Kill => process::Signal::KILL,
+    };
+    match process.signal(signal) {
+        Err(_) if !process.is_alive() => {
+            handle.tell_exit(&process);
+            Ok(())
+        }
+        sent => sent.map_err(|error| format!("process {pid} cannot be signalled: {error}")),
+    }
+}
+
+async fn sample(handle: &Handle, pid: u32) -> Motion {
+    let Some(process) = handle.held().filter(|p| number(p.pid()) == pid) else {
+        return Motion::Frozen;
+    };
+    let before = process.look(vitals);
+    tokio::time::sleep(SAMPLE).await;
+    match (before, process.look(vitals)) {
+        (Ok(before), Ok(after)) => look::motion(&before, &after),
+        _ => Motion::Frozen,
+    }
+}
+
+async fn write_down(handle: &Handle, pid: u32) -> String {
+    let Some(process) = handle.held().filter(|p| number(p.pid()) == pid) else {
+        return "its process has ended meanwhile".to_owned();
+    };
+    let log = handle.kept().log.clone();
+    let written = tokio::task::spawn_blocking(move || diagnose(process.pid(), log.as_deref())).await;
+    written.unwrap_or_else(|error| error.to_string())
+}
+
+fn write_rollbacks(handle: &Handle, jails: &[String], reason: &str) -> Result<(), String> {
+    let when = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
+    for jail in jails {
+        let name = JailName::new(jail).map_err(|error| error.to_string())?;
+        let why = Why { when: when.clone(), reason: reason.to_owned(), incident: None };
+        rollback::write(&handle.instance().config_dir, &name, &why).map_err(|error| error.to_string())?;
+    }
+    Ok(())
+}

@@ -1,0 +1,140 @@
+//! The health probe: one look at the daemon, as the machine asks for it.
+
+use std::collections::BTreeSet;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::fail2ban::client::{CallError, Connection, JailList, Unreachable};
+use crate::fail2ban::process::{Pid, Process};
+use crate::fail2ban::threads;
+use crate::fail2ban::vitals::{Activity, Vitals, vitals};
+use crate::machine::{ActiveState, Daemon, Motion, Sight};
+
+use super::daemon::Handle;
+
+/// How long an answer may be on its way before the process is watched for signs of life.
+const PROMPT: Duration = Duration::from_secs(1);
+
+/// Looks once.
+pub(super) async fn look(handle: &Handle, expect: &BTreeSet<String>) -> Sight {
+    if let Some(why) = must_not_connect(handle).await {
+        return absent(handle, why).await;
+    }
+    let timeout = handle.settings().probe.timeout;
+    match Connection::open(&handle.instance().socket, timeout).await {
+        Ok(connection) => ask(handle, connection, expect).await,
+        Err(CallError::Unreachable { why, .. }) if is_absence(&why) => absent(handle, why.to_string()).await,
+        Err(_) => {
+            let process = handle.living().await;
+            let before = process.as_deref().and_then(sample);
+            tokio::time::sleep(PROMPT).await;
+            silent(handle, process, before).await
+        }
+    }
+}
+
+/// With socket activation (fail2ban 1.1.1) a connect would start a daemon that is stopped.
+async fn must_not_connect(handle: &Handle) -> Option<String> {
+    if !handle.is_triggered() || handle.living().await.is_some() {
+        return None;
+    }
+    let shown = handle.show().await?;
+    let stopped = matches!(shown.unit.active, ActiveState::Inactive | ActiveState::Failed);
+    stopped.then(|| "its unit is stopped, and a connect would start it".to_owned())
+}
+
+fn is_absence(why: &Unreachable) -> bool {
+    matches!(why, Unreachable::NoSocket | Unreachable::ConnectionRefused | Unreachable::Io(_))
+}
+
+async fn ask(handle: &Handle, mut connection: Connection, expect: &BTreeSet<String>) -> Sight {
+    let process = handle.process_behind(&connection).await;
+    let timeout = handle.settings().probe.timeout;
+    let asked = Instant::now();
+    let mut before = None;
+    let answer = {
+        let mut answer = pin!(answer(&mut connection, timeout));
+        if let Ok(prompt) = tokio::time::timeout(PROMPT.min(timeout / 2), &mut answer).await {
+            prompt
+        } else {
+            before = process.as_deref().and_then(sample);
+            answer.await
+        }
+    };
+    let ping = asked.elapsed();
+    let listed = match answer {
+        Ok(listed) => listed,
+        Err(_) if process.as_deref().is_some_and(Process::is_alive) => {
+            return silent(handle, process, before).await;
+        }
+        Err(error) => return absent(handle, error.to_string()).await,
+    };
+    connection.close();
+    let Some(process) = process else {
+        return silent(handle, None, None).await;
+    };
+
+    let names: BTreeSet<String> = listed
+        .names()
+        .into_iter()
+        .flatten()
+        .map(str::to_owned)
+        .chain(expect.iter().filter(|name| listed.has(name)).cloned())
+        .collect();
+    let asked_for: Vec<String> = names.union(expect).cloned().collect();
+    let dead = process
+        .look(threads::census)
+        .map(|census| {
+            let judged = census.judge(&asked_for);
+            judged.into_iter().filter(|(_, t)| !t.complete()).map(|(name, _)| name).collect()
+        })
+        .unwrap_or_else(|_| asked_for.iter().cloned().collect());
+    let daemon = Daemon::Answers { pid: number(process.pid()), ping, listed: names, dead };
+    Sight { daemon, unit: None }
+}
+
+async fn answer(connection: &mut Connection, limit: Duration) -> Result<JailList, CallError> {
+    connection.ping(limit).await?;
+    connection.status(limit).await
+}
+
+/// A daemon that did not answer, and what its process did since `before`; without a sample from
+/// before it gets the benefit of the doubt.
+async fn silent(handle: &Handle, process: Option<Arc<Process>>, before: Option<Vitals>) -> Sight {
+    let after = process.as_deref().and_then(sample);
+    let motion = match (before, after) {
+        (Some(before), Some(after)) => motion(&before, &after),
+        _ => Motion::Progressing,
+    };
+    let pid = process.map(|p| number(p.pid()));
+    let unit = handle.show().await.map(|s| s.unit);
+    Sight { daemon: Daemon::Silent { pid, motion }, unit }
+}
+
+async fn absent(handle: &Handle, why: String) -> Sight {
+    let process = handle.living().await.map(|p| number(p.pid()));
+    let instance = handle.instance();
+    let traces = instance.socket.exists() || instance.pid_file.exists();
+    Sight { daemon: Daemon::Absent { process, traces, why }, unit: handle.show().await.map(|s| s.unit) }
+}
+
+fn sample(process: &Process) -> Option<Vitals> {
+    process.look(vitals).ok()
+}
+
+/// What a process did between two samples, in the machine's words.
+pub(super) fn motion(before: &Vitals, after: &Vitals) -> Motion {
+    if after.state == 'T' {
+        return Motion::Stopped;
+    }
+    match after.since(before) {
+        Activity::Frozen => Motion::Frozen,
+        Activity::Busy => Motion::Busy,
+        Activity::Progressing => Motion::Progressing,
+    }
+}
+
+pub(super) fn number(pid: Pid) -> u32 {
+    pid.as_raw_pid().unsigned_abs()
+}

@@ -1,0 +1,119 @@
+//! The state file: one small JSON document, written whole.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::machine::Memory;
+
+/// The only version there is; a file of another is set aside.
+const VERSION: u32 = 1;
+/// Far above what thousands of jails need.
+const MAX_BYTES: u64 = 4 << 20;
+
+#[derive(Serialize, Deserialize)]
+struct Document<M> {
+    version: u32,
+    memory: M,
+}
+
+/// The file in the state folder.
+pub(super) fn path(state_dir: &Path) -> PathBuf {
+    state_dir.join("state.json")
+}
+
+/// Reads the memory. None written yet is an empty one. A file that cannot be understood is moved
+/// aside and said, and jailwarden goes on from what it sees.
+pub(super) fn load(state_dir: &Path) -> (Memory, Option<String>) {
+    let path = path(state_dir);
+    let why = match read(&path) {
+        Ok(memory) => return (memory, None),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return (Memory::default(), None),
+        Err(error) => error,
+    };
+    let aside = path.with_extension("json.unreadable");
+    let moved = match fs::rename(&path, &aside) {
+        Ok(()) => format!("it is kept as {}", aside.display()),
+        Err(error) => format!("and could not be moved aside: {error}"),
+    };
+    (Memory::default(), Some(format!("{}: {why}; {moved}", path.display())))
+}
+
+fn read(path: &Path) -> io::Result<Memory> {
+    let length = fs::metadata(path)?.len();
+    if length > MAX_BYTES {
+        return Err(io::Error::other(format!("{length} bytes are too many for a state file")));
+    }
+    let document: Document<Memory> = serde_json::from_slice(&fs::read(path)?)?;
+    if document.version != VERSION {
+        return Err(io::Error::other(format!("version {} is not known here", document.version)));
+    }
+    Ok(document.memory)
+}
+
+/// Writes the memory whole: either the old or the new content is there, whatever happens.
+///
+/// # Errors
+/// What the system says, with the path.
+pub(super) fn save(state_dir: &Path, memory: &Memory) -> Result<(), String> {
+    let path = path(state_dir);
+    write(state_dir, &path, memory).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+fn write(state_dir: &Path, path: &Path, memory: &Memory) -> io::Result<()> {
+    fs::create_dir_all(state_dir)?;
+    let text = serde_json::to_vec(&Document { version: VERSION, memory })?;
+    let temporary = path.with_extension("json.new");
+    match fs::remove_file(&temporary) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
+    file.write_all(&text)?;
+    file.sync_all()?;
+    fs::rename(&temporary, path)?;
+    File::open(state_dir)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::machine::{JailPlan, Plan};
+
+    fn memory() -> Memory {
+        let jail = JailPlan { digest: u128::MAX, actions: 7 };
+        let plan = Plan { server: 1 << 100, jails: [("sshd".to_owned(), jail)].into() };
+        Memory { standby: true, accepted: Some(plan), recent: vec!["a b".into()], ..Memory::default() }
+    }
+
+    #[test]
+    fn what_is_saved_is_loaded() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("made");
+        save(&folder, &memory()).unwrap();
+        save(&folder, &memory()).unwrap();
+        assert_eq!(load(&folder), (memory(), None));
+    }
+
+    #[test]
+    fn no_file_is_an_empty_memory() {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(load(dir.path()), (Memory::default(), None));
+    }
+
+    #[test]
+    fn what_cannot_be_understood_is_kept_aside() {
+        for text in ["", "{", "{\"version\":2,\"memory\":{}}", "[1]"] {
+            let dir = tempfile::tempdir().unwrap();
+            fs::write(path(dir.path()), text).unwrap();
+            let (memory, said) = load(dir.path());
+            assert_eq!(memory, Memory::default());
+            assert!(said.unwrap().contains("state.json.unreadable"));
+            assert_eq!(fs::read_to_string(dir.path().join("state.json.unreadable")).unwrap(), text);
+            assert_eq!(load(dir.path()), (Memory::default(), None));
+        }
+    }
+}

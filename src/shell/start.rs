@@ -1,0 +1,69 @@
+//! Starting the daemon: the unit where systemd runs it, else the start command.
+
+use std::io;
+use std::os::unix::net::UnixStream;
+use std::process::Stdio;
+
+use tokio::process::Command;
+
+use super::daemon::Handle;
+use super::{notify, unit};
+
+/// Gives the start command. Whether the daemon comes up is for the probe to say.
+///
+/// # Errors
+/// Why the command could not be given.
+pub(super) async fn start(handle: &Handle) -> Result<(), String> {
+    match (&handle.settings().daemon.unit, handle.show().await) {
+        (Some(name), Some(_)) => unit::start(name).await.map_err(|error| error.to_string()),
+        _ => spawn(handle),
+    }
+}
+
+/// Runs the start command as a process that outlives jailwarden and is not in its cgroup.
+fn spawn(handle: &Handle) -> Result<(), String> {
+    let words = handle.settings().start_command();
+    let Some((program, args)) = words.split_first() else {
+        return Err("daemon.start_command is empty".to_owned());
+    };
+    remove_stale_socket(handle).map_err(|error| format!("its stale socket cannot be removed: {error}"))?;
+    let mut command = if is_a_service() {
+        let mut command = Command::new("systemd-run");
+        command.args(["--scope", "--quiet", "--collect", "--slice=system.slice", "--"]);
+        command.arg(program);
+        command
+    } else {
+        Command::new(program)
+    };
+    command
+        .args(args)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .process_group(0);
+    notify::scrub(&mut command);
+    let mut child = command
+        .spawn()
+        .map_err(|error| format!("{}: {error}; see daemon.start_command in the settings", program.display()))?;
+    tokio::spawn(async move {
+        if let Ok(status) = child.wait().await {
+            tracing::debug!("the start command ended: {status}");
+        }
+    });
+    Ok(())
+}
+
+/// A child of a service dies with it, unless it is moved to a scope of its own.
+fn is_a_service() -> bool {
+    unit::is_booted() && std::env::var_os("INVOCATION_ID").is_some() && nix::unistd::geteuid().is_root()
+}
+
+/// A crashed daemon leaves its socket, and the next one refuses to start over it (asyncserver.py,
+/// 1.0.2). Only a socket that nobody listens at is removed.
+fn remove_stale_socket(handle: &Handle) -> io::Result<()> {
+    let socket = &handle.instance().socket;
+    match UnixStream::connect(socket) {
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => std::fs::remove_file(socket),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,128 @@
+//! The systemd unit that runs fail2ban, through `systemctl`: it works as root also while D-Bus is
+//! down, and costs nothing while nobody asks.
+
+use std::io;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::process::Command;
+
+use crate::machine::{ActiveState, ExitKind, Unit};
+
+use super::notify;
+
+/// How long one `systemctl` may take; measured: 7 ms.
+const LIMIT: Duration = Duration::from_secs(10);
+
+/// What `systemctl show` says of a unit, and its main process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Shown {
+    pub(super) unit: Unit,
+    /// `MainPID`; 0 where there is none.
+    pub(super) main_pid: i32,
+    /// Other units start it by themselves (`TriggeredBy`): with socket activation, a connect does.
+    pub(super) triggered: bool,
+}
+
+/// Whether systemd is this machine's init (`man 3 sd_booted`).
+pub(super) fn is_booted() -> bool {
+    Path::new("/run/systemd/system").is_dir()
+}
+
+/// The unit's state; `None` if systemd does not run here or knows no such unit.
+pub(super) async fn show(name: &str) -> io::Result<Option<Shown>> {
+    if !is_booted() {
+        return Ok(None);
+    }
+    let properties = "--property=LoadState,ActiveState,SubState,Result,ExecMainCode,ExecMainStatus,MainPID,Job,TriggeredBy";
+    let output = systemctl(&["show", properties, name]).await?;
+    Ok(parse(&output))
+}
+
+/// Starts the unit, without waiting for it to be up. A unit that failed is reset first, since
+/// systemd refuses a start once its own limit was hit.
+pub(super) async fn start(name: &str) -> io::Result<()> {
+    if show(name).await?.is_some_and(|s| s.unit.active == ActiveState::Failed) {
+        systemctl(&["reset-failed", name]).await?;
+    }
+    systemctl(&["start", "--no-block", name]).await.map(drop)
+}
+
+async fn systemctl(args: &[&str]) -> io::Result<String> {
+    let mut command = Command::new("systemctl");
+    command.args(args).stdin(Stdio::null()).kill_on_drop(true);
+    notify::scrub(&mut command);
+    let ran = tokio::time::timeout(LIMIT, command.output()).await;
+    let output = ran.map_err(|_| io::Error::other(format!("systemctl {} did not end in time", args.join(" "))))??;
+    if !output.status.success() {
+        let words = String::from_utf8_lossy(&output.stderr);
+        return Err(io::Error::other(format!("systemctl {}: {}", args.join(" "), words.trim())));
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+fn parse(text: &str) -> Option<Shown> {
+    let get = |key: &str| {
+        text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('=')).unwrap_or_default()
+    };
+    let load = get("LoadState");
+    if load.is_empty() || load == "not-found" {
+        return None;
+    }
+    let unit = Unit {
+        load: load.to_owned(),
+        active: match get("ActiveState") {
+            "active" => ActiveState::Active,
+            "reloading" => ActiveState::Reloading,
+            "inactive" => ActiveState::Inactive,
+            "failed" => ActiveState::Failed,
+            "activating" => ActiveState::Activating,
+            "deactivating" => ActiveState::Deactivating,
+            _ => ActiveState::Other,
+        },
+        sub: get("SubState").to_owned(),
+        result: get("Result").to_owned(),
+        // CLD_EXITED is 1, CLD_KILLED 2, CLD_DUMPED 3 (sigaction(2)).
+        main_code: match get("ExecMainCode") {
+            "1" => ExitKind::Exited,
+            "2" | "3" => ExitKind::Killed,
+            _ => ExitKind::None,
+        },
+        main_status: get("ExecMainStatus").parse().unwrap_or_default(),
+        job: !matches!(get("Job"), "" | "0"),
+    };
+    Some(Shown {
+        unit,
+        main_pid: get("MainPID").parse().unwrap_or_default(),
+        triggered: !get("TriggeredBy").is_empty(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_unit_is_read() {
+        let text = "Result=exit-code\nExecMainCode=1\nExecMainStatus=255\nMainPID=0\nLoadState=loaded\nActiveState=failed\nSubState=failed\n";
+        let shown = parse(text).unwrap();
+        assert_eq!(shown.main_pid, 0);
+        assert_eq!(shown.unit.active, ActiveState::Failed);
+        assert_eq!(shown.unit.main_code, ExitKind::Exited);
+        assert_eq!(shown.unit.main_status, 255);
+        assert!(!shown.unit.job);
+    }
+
+    #[test]
+    fn a_job_under_way_is_seen() {
+        let text = "MainPID=7\nLoadState=loaded\nActiveState=deactivating\nJob=123\n";
+        assert!(parse(text).unwrap().unit.job);
+    }
+
+    #[test]
+    fn an_unknown_unit_is_none() {
+        assert_eq!(parse("LoadState=not-found\nActiveState=inactive\n"), None);
+        assert_eq!(parse(""), None);
+    }
+}
