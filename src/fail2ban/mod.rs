@@ -1,1 +1,44 @@
-//! fail2ban
+//! fail2ban as seen from outside: its socket, its command line, its config.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+pub mod client;
+pub mod dump;
+pub mod finding;
+pub mod literal;
+pub mod pickle;
+pub mod stream;
+
+/// Where one fail2ban lives and how its client is run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Instance {
+    /// The program and its first arguments, usually just `fail2ban-client`.
+    pub client: Vec<String>,
+    /// The config folder, usually `/etc/fail2ban`.
+    pub config_dir: PathBuf,
+    /// The daemon's socket; absolute, as the daemon changes to `/`.
+    pub socket: PathBuf,
+    /// The daemon's pid file; absolute, as the daemon changes to `/`.
+    pub pid_file: PathBuf,
+}
+
+impl Instance {
+    /// The words that run fail2ban's client for this instance with `args`.
+    pub fn client_command<A: Into<OsString>>(
+        &self,
+        args: impl IntoIterator<Item = A>,
+    ) -> Vec<OsString> {
+        let mut words: Vec<OsString> = self.client.iter().map(OsString::from).collect();
+        for (flag, path) in [
+            ("-c", &self.config_dir),
+            ("-s", &self.socket),
+            ("-p", &self.pid_file),
+        ] {
+            words.push(flag.into());
+            words.push(path.into());
+        }
+        words.extend(args.into_iter().map(Into::into));
+        words
+    }
+}

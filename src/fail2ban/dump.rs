@@ -1,0 +1,176 @@
+//! Asking fail2ban how it reads its config: `fail2ban-client -d`.
+
+use std::ffi::OsString;
+use std::io;
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt as _};
+use tokio::process::Command;
+
+use super::Instance;
+use super::finding::Finding;
+use super::stream::{Stream, StreamError};
+
+mod messages;
+#[cfg(test)]
+mod tests;
+
+/// The most output that is read from one run, in bytes; 500 jails print some 2 MB.
+pub const MAX_OUTPUT: usize = 64 << 20;
+
+/// What systemd gives to us alone: a child that saw these could speak in our name.
+pub const NOT_FOR_CHILDREN: [&str; 7] = [
+    "NOTIFY_SOCKET",
+    "WATCHDOG_USEC",
+    "WATCHDOG_PID",
+    "LISTEN_FDS",
+    "LISTEN_PID",
+    "LISTEN_PIDFDID",
+    "LISTEN_FDNAMES",
+];
+
+/// The config as fail2ban reads it now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dump {
+    /// What a start or reload would send; a jail that fail2ban skips is not in it.
+    pub stream: Stream,
+    /// What is wrong all the same. A start can still fail: see
+    /// [`FindingKind::stops_start`](super::finding::FindingKind::stops_start).
+    pub findings: Vec<Finding>,
+}
+
+/// Why there is no dump.
+#[derive(Debug, thiserror::Error)]
+pub enum DumpError {
+    /// The client could not be run.
+    #[error("`{program}` cannot be run: {error}; is fail2ban installed, and is the path right?")]
+    CannotRun {
+        /// The program.
+        program: String,
+        /// Why not.
+        error: io::Error,
+    },
+    /// No program is given at all.
+    #[error("no fail2ban client is configured")]
+    NoProgram,
+    /// Its output could not be read.
+    #[error("the output of `{program} -d` cannot be read: {error}")]
+    Output {
+        /// The program.
+        program: String,
+        /// Why not.
+        error: io::Error,
+    },
+    /// It did not end in time and was killed.
+    #[error("`{program} -d` did not end within {after:?} and was killed")]
+    TimedOut {
+        /// The program.
+        program: String,
+        /// The limit that passed.
+        after: Duration,
+    },
+    /// It printed more than [`MAX_OUTPUT`].
+    #[error("`{program} -d` printed more than {MAX_OUTPUT} bytes and was killed")]
+    TooMuch {
+        /// The program.
+        program: String,
+    },
+    /// fail2ban refuses the config as a whole: no start and no reload would work.
+    #[error("fail2ban cannot read its config: {}", joined(findings))]
+    Unreadable {
+        /// Why; at least one.
+        findings: Vec<Finding>,
+    },
+    /// fail2ban was content, but printed something else than commands.
+    #[error(transparent)]
+    Stream(#[from] StreamError),
+}
+
+fn joined(findings: &[Finding]) -> String {
+    let each: Vec<_> = findings.iter().map(Finding::to_string).collect();
+    each.join("; ")
+}
+
+/// Runs `fail2ban-client -d` for `instance` and reads what it prints, for up to `limit`.
+///
+/// # Errors
+/// [`DumpError`]; a client that does not end is killed.
+pub async fn dump(instance: &Instance, limit: Duration) -> Result<Dump, DumpError> {
+    let words = instance.client_command(["-d"]);
+    let program = instance.client.first().ok_or(DumpError::NoProgram)?.clone();
+    let ran = tokio::time::timeout(limit, run(&program, &words)).await;
+    let output = ran.map_err(|_| DumpError::TimedOut {
+        program,
+        after: limit,
+    })??;
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    read(output.status, &stdout, &stderr)
+}
+
+struct Output {
+    status: ExitStatus,
+    stdout: Vec<u8>,
+    stderr: Vec<u8>,
+}
+
+async fn run(program: &str, words: &[OsString]) -> Result<Output, DumpError> {
+    let mut command = Command::new(program);
+    command
+        .args(words.iter().skip(1))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        // Python then prints UTF-8 whatever our locale, and escapes what is not.
+        .env("LC_ALL", "C.UTF-8")
+        .env("PYTHONIOENCODING", "utf-8:backslashreplace");
+    for name in NOT_FOR_CHILDREN {
+        command.env_remove(name);
+    }
+    let mut child = command.spawn().map_err(|error| DumpError::CannotRun {
+        program: program.to_owned(),
+        error,
+    })?;
+    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+    let (stdout, stderr) = tokio::try_join!(bounded(program, stdout), bounded(program, stderr))?;
+    let status = child.wait().await.map_err(|error| DumpError::Output {
+        program: program.to_owned(),
+        error,
+    })?;
+    Ok(Output {
+        status,
+        stdout,
+        stderr,
+    })
+}
+
+async fn bounded(
+    program: &str,
+    pipe: Option<impl AsyncRead + Unpin>,
+) -> Result<Vec<u8>, DumpError> {
+    let mut read = Vec::new();
+    let Some(pipe) = pipe else {
+        return Ok(read);
+    };
+    let mut pipe = pipe.take(MAX_OUTPUT as u64 + 1);
+    let program = program.to_owned();
+    match pipe.read_to_end(&mut read).await {
+        Ok(_) if read.len() > MAX_OUTPUT => Err(DumpError::TooMuch { program }),
+        Ok(_) => Ok(read),
+        Err(error) => Err(DumpError::Output { program, error }),
+    }
+}
+
+fn read(status: ExitStatus, stdout: &str, stderr: &str) -> Result<Dump, DumpError> {
+    if !status.success() {
+        return Err(DumpError::Unreadable {
+            findings: messages::refusal(status, stdout, stderr),
+        });
+    }
+    let mut stream = Stream::parse(stdout)?;
+    let mut findings = std::mem::take(&mut stream.findings);
+    messages::complete(&mut findings, stderr);
+    Ok(Dump { stream, findings })
+}

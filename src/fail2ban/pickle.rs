@@ -1,0 +1,17 @@
+//! Python's pickle format, as far as fail2ban's socket needs it.
+//!
+//! Nothing is ever imported or run: a global is only a name, and what Python would build from it
+//! becomes a [`Value::Object`]. Requests go out as protocol 2, which every fail2ban takes; replies
+//! come in the interpreter's highest protocol (`asyncserver.py` of 1.0.2 to 1.1.1).
+
+mod decode;
+mod encode;
+#[cfg(test)]
+mod tests;
+mod value;
+
+pub use decode::{
+    MAX_CLASS_NAME, MAX_DEPTH, MAX_INPUT, MAX_OPERATIONS, MAX_OUTPUT, PickleError, decode,
+};
+pub use encode::encode;
+pub use value::Value;

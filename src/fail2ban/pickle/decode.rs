@@ -1,0 +1,469 @@
+//! Reading a pickle of protocol 2 to 5 within bounds.
+//!
+//! The operations build nodes in an arena, so that memo references cost nothing and a container
+//! that is filled after it was memoised is seen whole. Only the root is then turned into a
+//! [`Value`], within a budget: a few bytes of memo references can ask for exponentially many copies.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use super::Value;
+
+/// The longest pickle that is read, in bytes; 10,000 banned addresses take some 300 kB.
+pub const MAX_INPUT: usize = 8 << 20;
+/// The most operations that one pickle may have; 10,000 banned addresses take some 80,000.
+pub const MAX_OPERATIONS: usize = 1_000_000;
+/// The deepest nesting of the value read; also holds for dropping, cloning and printing it.
+pub const MAX_DEPTH: usize = 100;
+/// The most memory that the value read may take, in bytes, copies of memoised parts included.
+pub const MAX_OUTPUT: usize = 64 << 20;
+/// The longest name of a class with its module, in bytes.
+pub const MAX_CLASS_NAME: usize = 256;
+
+/// Why some bytes are not a pickle that can be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PickleError {
+    /// The bytes do not begin with the mark of protocol 2 to 5.
+    #[error("it does not begin as a pickle of protocol 2 to 5 does")]
+    NoPickle,
+    /// The bytes end within an operation, or without the final one.
+    #[error("it breaks off after {0} bytes")]
+    Truncated(usize),
+    /// Bytes follow the end of the pickle.
+    #[error("something follows its end at byte {0}")]
+    Trailing(usize),
+    /// An operation that `CPython` does not emit for plain data, protocols 2 to 5.
+    #[error("operation 0x{opcode:02x} at byte {at} is not one of plain data")]
+    Opcode {
+        /// The operation's code.
+        opcode: u8,
+        /// Where it stands, in bytes from the start.
+        at: usize,
+    },
+    /// An operation finds something else on the stack than it needs, or nothing.
+    #[error("operation 0x{opcode:02x} at byte {at} does not fit what precedes it")]
+    Stack {
+        /// The operation's code.
+        opcode: u8,
+        /// Where it stands, in bytes from the start.
+        at: usize,
+    },
+    /// One of the bounds of this module was passed.
+    #[error("it passes the limit of {limit} {unit}")]
+    TooBig {
+        /// The bound.
+        limit: usize,
+        /// What is counted.
+        unit: &'static str,
+    },
+}
+
+/// Reads one pickle that fills `bytes`.
+///
+/// Integers beyond 64 bits are read as the nearest that fit; bytes as strings. A subclass of list or
+/// dict is read as a plain one, and an object's state other than its arguments is left out.
+///
+/// # Errors
+/// [`PickleError`], if the bytes are no pickle, or pass a bound: [`MAX_INPUT`], [`MAX_OPERATIONS`],
+/// [`MAX_DEPTH`], [`MAX_OUTPUT`] or [`MAX_CLASS_NAME`].
+pub fn decode(bytes: &[u8]) -> Result<Value, PickleError> {
+    if bytes.len() > MAX_INPUT {
+        return Err(too_big(MAX_INPUT, "bytes"));
+    }
+    if !matches!(bytes, [0x80, 2..=5, ..]) {
+        return Err(PickleError::NoPickle);
+    }
+    let mut machine = Machine::new(bytes);
+    let root = machine.run()?;
+    let mut budget = MAX_OUTPUT;
+    machine.value(root, MAX_DEPTH, &mut budget)
+}
+
+fn too_big(limit: usize, unit: &'static str) -> PickleError {
+    PickleError::TooBig { limit, unit }
+}
+
+/// A place in the arena.
+type Ref = usize;
+
+enum Node {
+    Leaf(Value),
+    Seq(Vec<Ref>),
+    Map(Vec<(Ref, Ref)>),
+    Class(Rc<str>),
+    /// The class, and the sequence of its arguments.
+    Object(Rc<str>, Ref),
+}
+
+struct Machine<'a> {
+    bytes: &'a [u8],
+    at: usize,
+    /// The operation under way and where it began, for errors.
+    opcode: u8,
+    began: usize,
+    nodes: Vec<Node>,
+    stack: Vec<Ref>,
+    /// Heights of the stack at each open MARK.
+    marks: Vec<usize>,
+    memo: HashMap<usize, Ref>,
+}
+
+impl<'a> Machine<'a> {
+    fn new(bytes: &'a [u8]) -> Self {
+        Self {
+            bytes,
+            at: 0,
+            opcode: 0,
+            began: 0,
+            nodes: Vec::new(),
+            stack: Vec::new(),
+            marks: Vec::new(),
+            memo: HashMap::new(),
+        }
+    }
+
+    fn run(&mut self) -> Result<Ref, PickleError> {
+        for _ in 0..MAX_OPERATIONS {
+            self.began = self.at;
+            self.opcode = self.byte()?;
+            if self.opcode != b'.' {
+                self.step()?;
+                continue;
+            }
+            if self.at != self.bytes.len() {
+                return Err(PickleError::Trailing(self.at));
+            }
+            return self.pop();
+        }
+        Err(too_big(MAX_OPERATIONS, "operations"))
+    }
+
+    fn step(&mut self) -> Result<(), PickleError> {
+        match self.opcode {
+            0x80 => self.take(1).map(drop),
+            0x95 => self.take(8).map(drop),
+            b'(' => {
+                self.marks.push(self.stack.len());
+                Ok(())
+            }
+            b'0' => self.discard(),
+            b'1' => self.since_mark().map(drop),
+            b'2' => self.top().map(|top| self.stack.push(top)),
+            b'N' => self.leaf(Value::None),
+            0x88 => self.leaf(Value::Bool(true)),
+            0x89 => self.leaf(Value::Bool(false)),
+            b'G' | b'J' | b'K' | b'M' | 0x8a | 0x8b => self.number(),
+            b'X' | 0x8c | 0x8d | b'B' | b'C' | 0x8e | 0x96 => self.text(),
+            b']' | b')' | 0x8f => self.push(Node::Seq(Vec::new())),
+            b'}' => self.push(Node::Map(Vec::new())),
+            0x85..=0x87 => self.tuple(usize::from(self.opcode - 0x84)),
+            b't' | 0x91 => {
+                let items = self.since_mark()?;
+                self.push(Node::Seq(items))
+            }
+            b'a' => {
+                let item = self.pop()?;
+                self.extend(vec![item])
+            }
+            b'e' | 0x90 => {
+                let items = self.since_mark()?;
+                self.extend(items)
+            }
+            b's' => {
+                let value = self.pop()?;
+                let key = self.pop()?;
+                self.insert(&[key, value])
+            }
+            b'u' => {
+                let items = self.since_mark()?;
+                self.insert(&items)
+            }
+            b'c' | 0x93 => self.class(),
+            b'R' | 0x81 | 0x92 => self.build_object(),
+            b'b' => self.pop().map(drop),
+            b'q' | b'r' | 0x94 => self.memoise(),
+            b'h' | b'j' => self.recall(),
+            opcode => Err(PickleError::Opcode {
+                opcode,
+                at: self.began,
+            }),
+        }
+    }
+
+    fn number(&mut self) -> Result<(), PickleError> {
+        let value = match self.opcode {
+            b'G' => Value::Float(f64::from_be_bytes(self.array()?)),
+            b'J' => Value::Int(i64::from(i32::from_le_bytes(self.array()?))),
+            b'K' => Value::Int(i64::from(self.byte()?)),
+            b'M' => Value::Int(i64::from(u16::from_le_bytes(self.array()?))),
+            0x8a => {
+                let len = usize::from(self.byte()?);
+                Value::Int(saturated(self.take(len)?))
+            }
+            _ => {
+                let len = self.count(4)?;
+                Value::Int(saturated(self.take(len)?))
+            }
+        };
+        self.leaf(value)
+    }
+
+    fn text(&mut self) -> Result<(), PickleError> {
+        let width = match self.opcode {
+            0x8c | b'C' => 1,
+            b'X' | b'B' => 4,
+            _ => 8,
+        };
+        let len = self.count(width)?;
+        let text = String::from_utf8_lossy(self.take(len)?).into_owned();
+        self.leaf(Value::Str(text))
+    }
+
+    fn tuple(&mut self, len: usize) -> Result<(), PickleError> {
+        let from = self.stack.len().checked_sub(len);
+        let from = from
+            .filter(|from| *from >= self.floor())
+            .ok_or(self.misfit())?;
+        let items = self.stack.split_off(from);
+        self.push(Node::Seq(items))
+    }
+
+    fn extend(&mut self, more: Vec<Ref>) -> Result<(), PickleError> {
+        let misfit = self.misfit();
+        let target = self.top()?;
+        match self.nodes.get_mut(target) {
+            Some(Node::Seq(items)) => items.extend(more),
+            Some(node @ Node::Object(..)) => *node = Node::Seq(more),
+            _ => return Err(misfit),
+        }
+        Ok(())
+    }
+
+    fn insert(&mut self, flat: &[Ref]) -> Result<(), PickleError> {
+        let misfit = self.misfit();
+        let (more, odd) = flat.as_chunks::<2>();
+        let more = more.iter().map(|[key, value]| (*key, *value));
+        let target = self.top()?;
+        match self.nodes.get_mut(target) {
+            _ if !odd.is_empty() => return Err(misfit),
+            Some(Node::Map(pairs)) => pairs.extend(more),
+            Some(node @ Node::Object(..)) => *node = Node::Map(more.collect()),
+            _ => return Err(misfit),
+        }
+        Ok(())
+    }
+
+    fn class(&mut self) -> Result<(), PickleError> {
+        let class = if self.opcode == b'c' {
+            let module = self.line()?;
+            class_name(&module, &self.line()?)?
+        } else {
+            let name = self.pop()?;
+            let module = self.pop()?;
+            class_name(self.string(module)?, self.string(name)?)?
+        };
+        self.push(Node::Class(class))
+    }
+
+    fn build_object(&mut self) -> Result<(), PickleError> {
+        if self.opcode == 0x92 {
+            self.pop()?;
+        }
+        let args = self.pop()?;
+        let class = self.pop()?;
+        let (Some(Node::Seq(items)), Some(Node::Class(class))) =
+            (self.nodes.get(args), self.nodes.get(class))
+        else {
+            return Err(self.misfit());
+        };
+        if let ([only], true) = (items.as_slice(), is_plain(class)) {
+            self.stack.push(*only);
+            return Ok(());
+        }
+        self.push(Node::Object(Rc::clone(class), args))
+    }
+
+    fn memoise(&mut self) -> Result<(), PickleError> {
+        let key = match self.opcode {
+            b'q' => self.count(1)?,
+            b'r' => self.count(4)?,
+            _ => self.memo.len(),
+        };
+        let top = self.top()?;
+        self.memo.insert(key, top);
+        Ok(())
+    }
+
+    fn recall(&mut self) -> Result<(), PickleError> {
+        let key = self.count(if self.opcode == b'h' { 1 } else { 4 })?;
+        let found = *self.memo.get(&key).ok_or(self.misfit())?;
+        self.stack.push(found);
+        Ok(())
+    }
+
+    /// POP takes a MARK too, if that is what was pushed last (`CPython`, for recursive tuples).
+    fn discard(&mut self) -> Result<(), PickleError> {
+        if self.marks.last() == Some(&self.stack.len()) {
+            self.marks.pop();
+            return Ok(());
+        }
+        self.pop().map(drop)
+    }
+
+    fn leaf(&mut self, value: Value) -> Result<(), PickleError> {
+        self.push(Node::Leaf(value))
+    }
+
+    #[expect(clippy::unnecessary_wraps, reason = "the last word of most operations")]
+    fn push(&mut self, node: Node) -> Result<(), PickleError> {
+        self.stack.push(self.nodes.len());
+        self.nodes.push(node);
+        Ok(())
+    }
+
+    fn floor(&self) -> usize {
+        self.marks.last().copied().unwrap_or(0)
+    }
+
+    fn top(&self) -> Result<Ref, PickleError> {
+        let above = self.stack.get(self.floor()..).unwrap_or_default();
+        above.last().copied().ok_or(self.misfit())
+    }
+
+    fn pop(&mut self) -> Result<Ref, PickleError> {
+        let top = self.top()?;
+        self.stack.pop();
+        Ok(top)
+    }
+
+    fn since_mark(&mut self) -> Result<Vec<Ref>, PickleError> {
+        let mark = self.marks.pop().ok_or(self.misfit())?;
+        Ok(self.stack.split_off(mark.min(self.stack.len())))
+    }
+
+    fn string(&self, at: Ref) -> Result<&str, PickleError> {
+        match self.nodes.get(at) {
+            Some(Node::Leaf(Value::Str(text))) => Ok(text),
+            _ => Err(self.misfit()),
+        }
+    }
+
+    fn misfit(&self) -> PickleError {
+        PickleError::Stack {
+            opcode: self.opcode,
+            at: self.began,
+        }
+    }
+
+    fn take(&mut self, len: usize) -> Result<&'a [u8], PickleError> {
+        let rest = self.bytes.get(self.at..).unwrap_or_default();
+        let taken = rest
+            .get(..len)
+            .ok_or(PickleError::Truncated(self.bytes.len()))?;
+        self.at += len;
+        Ok(taken)
+    }
+
+    fn byte(&mut self) -> Result<u8, PickleError> {
+        self.array::<1>().map(|[byte]| byte)
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], PickleError> {
+        let cut = PickleError::Truncated(self.bytes.len());
+        self.take(N)?.first_chunk().copied().ok_or(cut)
+    }
+
+    /// A little-endian count of `width` bytes.
+    fn count(&mut self, width: usize) -> Result<usize, PickleError> {
+        let mut wide = [0; 8];
+        for (to, from) in wide.iter_mut().zip(self.take(width)?) {
+            *to = *from;
+        }
+        usize::try_from(u64::from_le_bytes(wide))
+            .map_err(|_| PickleError::Truncated(self.bytes.len()))
+    }
+
+    fn line(&mut self) -> Result<String, PickleError> {
+        let rest = self.bytes.get(self.at..).unwrap_or_default();
+        let len = rest.iter().position(|byte| *byte == b'\n');
+        let line = self.take(len.ok_or(PickleError::Truncated(self.bytes.len()))?)?;
+        self.at += 1;
+        Ok(String::from_utf8_lossy(line).into_owned())
+    }
+
+    /// Turns a node into a value of at most `depth` levels, charging `budget` for every copy.
+    fn value(&self, at: Ref, depth: usize, budget: &mut usize) -> Result<Value, PickleError> {
+        let depth = depth
+            .checked_sub(1)
+            .ok_or(too_big(MAX_DEPTH, "levels of nesting"))?;
+        let node = self.nodes.get(at).ok_or(self.misfit())?;
+        let text = match node {
+            Node::Leaf(Value::Str(text)) => text.len(),
+            Node::Class(class) | Node::Object(class, _) => class.len(),
+            _ => 0,
+        };
+        *budget = budget
+            .checked_sub(size_of::<Value>() + text)
+            .ok_or(too_big(MAX_OUTPUT, "bytes in memory"))?;
+        let mut each = |at: Ref| self.value(at, depth, budget);
+        Ok(match node {
+            Node::Leaf(value) => value.clone(),
+            Node::Seq(items) => {
+                Value::List(items.iter().map(|at| each(*at)).collect::<Result<_, _>>()?)
+            }
+            Node::Map(pairs) => {
+                let pairs = pairs
+                    .iter()
+                    .map(|(key, value)| Ok((each(*key)?, each(*value)?)));
+                Value::Dict(pairs.collect::<Result<_, _>>()?)
+            }
+            Node::Class(class) => Value::Object {
+                class: class.to_string(),
+                args: Vec::new(),
+            },
+            Node::Object(class, args) => Value::Object {
+                class: class.to_string(),
+                args: match each(*args)? {
+                    Value::List(args) => args,
+                    other => vec![other],
+                },
+            },
+        })
+    }
+}
+
+fn class_name(module: &str, name: &str) -> Result<Rc<str>, PickleError> {
+    if module.len() + name.len() >= MAX_CLASS_NAME {
+        return Err(too_big(MAX_CLASS_NAME, "bytes for the name of a class"));
+    }
+    Ok(format!("{module}.{name}").into())
+}
+
+/// Classes whose one argument is the value itself: fail2ban pickles an address as `str(text)`
+/// (`IPAddr.__reduce__`, ipdns.py of 1.0.2), and protocols 2 and 3 write sets so.
+fn is_plain(class: &str) -> bool {
+    let name = class.strip_prefix("builtins.");
+    let name = name.or_else(|| class.strip_prefix("__builtin__."));
+    matches!(
+        name,
+        Some("str" | "unicode" | "set" | "frozenset" | "list" | "tuple" | "bytearray")
+    )
+}
+
+/// A little-endian two's complement number of any length, or the nearest that fits.
+fn saturated(bytes: &[u8]) -> i64 {
+    let negative = bytes.last().is_some_and(|last| last & 0x80 != 0);
+    let fill = if negative { 0xff } else { 0 };
+    let mut low = [fill; 8];
+    for (to, from) in low.iter_mut().zip(bytes) {
+        *to = *from;
+    }
+    let number = i64::from_le_bytes(low);
+    let rest = bytes.get(8..).unwrap_or_default();
+    let fits = rest.iter().all(|byte| *byte == fill) && (number < 0) == negative;
+    match (fits, negative) {
+        (true, _) => number,
+        (false, true) => i64::MIN,
+        (false, false) => i64::MAX,
+    }
+}
