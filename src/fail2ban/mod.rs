@@ -1,1 +1,4 @@
 //! fail2ban
+
+pub mod folder;
+pub mod jailfile;
