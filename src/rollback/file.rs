@@ -132,8 +132,11 @@ fn text(jail: &JailName, why: &Why) -> String {
          # Incident: {}\n\
          # Why:      {}\n\
          # To undo: mend the jail, then delete this file; jailwarden notices and applies it.\n\
+         # backend and filter stand here because fail2ban reads them even of a disabled jail.\n\
          [{jail}]\n\
-         enabled = false\n",
+         enabled = false\n\
+         backend = auto\n\
+         filter =\n",
         note(&why.when),
         note(why.incident.as_deref().unwrap_or("-")),
         note(&why.reason),

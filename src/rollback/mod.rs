@@ -2,8 +2,9 @@
 //!
 //! `jail.d/zzz-jailwarden-<jail>.local` with `enabled = false` mends every fault of that one jail,
 //! a broken filter or action or a bad interpolation included, since fail2ban reads only `enabled`,
-//! `backend` and `filter` before it drops a jail (fail2ban 1.0.2 client/jailreader.py:135-141). It
-//! cannot mend a file that fail2ban cannot parse.
+//! `backend` and `filter` before it drops a jail (fail2ban 1.0.2 client/jailreader.py:135-141); the
+//! file sets all three, for a bad `%(…)s` in the latter two would stop everything even so (seen on
+//! 1.0.2, 1.1.0 and 1.1.1). It cannot mend a file that fail2ban cannot parse.
 
 mod error;
 mod file;
