@@ -389,3 +389,47 @@ async fn a_wait_that_is_given_up_loses_nothing() {
     host.changes().await;
     host.check_alive().await;
 }
+
+/// The limit on open files holds for a whole process, so this test has one of its own.
+#[test]
+fn without_inotify_it_says_so_and_recovers_at_a_probe() {
+    let test = std::env::current_exe().unwrap();
+    let args = ["--ignored", "--exact", "in_a_process_of_its_own"];
+    let run = Command::new(test).args(args).output().unwrap();
+    let said = String::from_utf8_lossy(&run.stdout);
+    assert!(run.status.success() && said.contains("1 passed"), "{said}");
+}
+
+#[tokio::test]
+#[ignore = "run by without_inotify_it_says_so_and_recovers_at_a_probe"]
+async fn in_a_process_of_its_own() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let dir = tempfile::tempdir().unwrap();
+    let base = dir.path().canonicalize().unwrap();
+    let paths = WatchPaths {
+        config_dir: base.clone(),
+        socket: base.join("run/fail2ban.sock"),
+    };
+    let usual = getrlimit(Resource::Nofile);
+    let none = Rlimit {
+        current: Some(3),
+        ..usual
+    };
+    setrlimit(Resource::Nofile, none).unwrap();
+    let mut watch = Watch::start(&paths).await;
+    let hints = watch.next().await;
+    let reason = hints.incomplete.unwrap();
+    assert!(reason.contains("fs.inotify.max_user_instances"), "{reason}");
+    assert!(hints.config && hints.socket);
+    // Each probe looks for itself as long as it lasts, and the reason is told once.
+    assert!(watch.verify().await);
+    let hints = watch.next().await;
+    assert!(hints.config && hints.incomplete.is_none(), "{hints:?}");
+    setrlimit(Resource::Nofile, usual).unwrap();
+    assert!(watch.verify().await);
+    assert_eq!(watch.trouble(), None);
+    assert!(watch.next().await.config);
+    assert!(!watch.verify().await);
+    fs::write(base.join("jail.local"), "x").unwrap();
+    assert!(watch.next().await.config);
+}
