@@ -6,6 +6,8 @@ use std::path::PathBuf;
 pub mod client;
 pub mod dump;
 pub mod finding;
+pub mod folder;
+pub mod jailfile;
 pub mod literal;
 pub mod pickle;
 pub mod stream;
@@ -42,3 +44,5 @@ impl Instance {
         words
     }
 }
+//! fail2ban
+

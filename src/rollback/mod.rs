@@ -1,1 +1,16 @@
-//! rollback
+//! Rollback files: a jail taken out of service by a file of jailwarden's own.
+//!
+//! `jail.d/zzz-jailwarden-<jail>.local` with `enabled = false` mends every fault of that one jail,
+//! a broken filter or action or a bad interpolation included, since fail2ban reads only `enabled`,
+//! `backend` and `filter` before it drops a jail (fail2ban 1.0.2 client/jailreader.py:135-141); the
+//! file sets all three, for a bad `%(…)s` in the latter two would stop everything even so (seen on
+//! 1.0.2, 1.1.0 and 1.1.1). It cannot mend a file that fail2ban cannot parse.
+
+mod error;
+mod file;
+mod name;
+
+pub use error::RollbackError;
+pub(crate) use file::is_rollback_name;
+pub use file::{Standing, Why, remove, standing, write};
+pub use name::{JailName, NameError};

@@ -1,0 +1,283 @@
+//! The walk through the config folder that makes a snapshot.
+
+use std::collections::{HashSet, VecDeque};
+use std::ffi::OsString;
+use std::fs::{self, File, Metadata};
+use std::hash::Hasher as _;
+use std::io::{self, Read as _};
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Mode, OFlags};
+use siphasher::sip128::{Hasher128 as _, SipHasher13};
+
+use super::{End, FolderId, Limits, Places, Snapshot, is_noise, trail};
+
+/// What an entry is, as the first byte of what is hashed for it.
+#[derive(Clone, Copy)]
+#[repr(u8)]
+enum Kind {
+    Content,
+    TooLong,
+    Folder,
+    Special,
+    Unreadable,
+    Dangling,
+    Beyond,
+}
+
+struct Folder {
+    /// Relative to the root, as a person sees it.
+    shown: PathBuf,
+    /// Canonical.
+    real: PathBuf,
+    id: FolderId,
+    depth: usize,
+}
+
+pub(super) struct Walk {
+    limits: Limits,
+    /// Folders of the tree itself go before those behind symlinks, so that a file that is reached
+    /// both ways is shown by its own path.
+    near: Vec<Folder>,
+    linked: VecDeque<Folder>,
+    seen: HashSet<FolderId>,
+    entries: Vec<(Box<Path>, u128)>,
+    places: Places,
+    truncated: bool,
+    beyond: u128,
+    beyond_count: usize,
+    buffer: Vec<u8>,
+}
+
+impl Walk {
+    pub(super) fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            near: Vec::new(),
+            linked: VecDeque::new(),
+            seen: HashSet::new(),
+            entries: Vec::new(),
+            places: Places::default(),
+            truncated: false,
+            beyond: 0,
+            beyond_count: 0,
+            buffer: vec![0; 32 << 10],
+        }
+    }
+
+    /// Looks at the root, a canonical path, and at all that it leads to.
+    pub(super) fn run(&mut self, real: PathBuf, id: FolderId) {
+        self.near.push(Folder {
+            shown: PathBuf::new(),
+            real,
+            id,
+            depth: 0,
+        });
+        while let Some(folder) = self.near.pop().or_else(|| self.linked.pop_front()) {
+            if self.seen.insert(folder.id) {
+                self.folder(&folder);
+                self.places.folders.push(folder.real);
+            }
+        }
+    }
+
+    fn folder(&mut self, folder: &Folder) {
+        let Ok(listing) = fs::read_dir(&folder.real) else {
+            return self.record(&folder.shown, hash(Kind::Unreadable, &[]));
+        };
+        let room = self.limits.entries.saturating_sub(self.entries.len());
+        let mut names: Vec<OsString> = Vec::new();
+        for name in listing.flatten().map(|entry| entry.file_name()) {
+            if is_noise(&name) {
+                continue;
+            }
+            if names.len() < room {
+                names.push(name);
+            } else if !self.beyond(&folder.real.join(name)) {
+                break;
+            }
+        }
+        names.sort_unstable();
+        for name in names {
+            let shown = folder.shown.join(&name);
+            self.entry(shown, folder.real.join(name), folder.depth);
+        }
+    }
+
+    fn entry(&mut self, shown: PathBuf, real: PathBuf, depth: usize) {
+        let meta = match fs::symlink_metadata(&real) {
+            Ok(meta) => meta,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return,
+            Err(_) => return self.record(&shown, hash(Kind::Unreadable, &[])),
+        };
+        if !meta.is_symlink() {
+            return self.target(shown, real, &meta, depth, false);
+        }
+        let trail = trail(&real);
+        self.places.links.extend(trail.hops);
+        match trail.end {
+            End::Found(target) => match fs::symlink_metadata(&target) {
+                Ok(meta) => {
+                    if !meta.is_dir() {
+                        self.places.links.push(target.clone());
+                    }
+                    self.target(shown, target, &meta, depth, true);
+                }
+                Err(_) => self.record(&shown, hash(Kind::Dangling, &[])),
+            },
+            End::Missing(name) => {
+                self.places.links.push(name);
+                self.record(&shown, hash(Kind::Dangling, &[]));
+            }
+            End::Lost => self.record(&shown, hash(Kind::Unreadable, &[])),
+        }
+    }
+
+    fn target(
+        &mut self,
+        shown: PathBuf,
+        real: PathBuf,
+        meta: &Metadata,
+        depth: usize,
+        linked: bool,
+    ) {
+        if meta.is_file() {
+            let stamp = self.file(&real);
+            return self.record(&shown, stamp);
+        }
+        if !meta.is_dir() {
+            return self.record(&shown, hash(Kind::Special, &[]));
+        }
+        self.record(&shown, hash(Kind::Folder, &[]));
+        if depth >= self.limits.depth {
+            self.truncated = true;
+            return;
+        }
+        let folder = Folder {
+            shown,
+            real,
+            id: (meta.dev(), meta.ino()),
+            depth: depth + 1,
+        };
+        if linked {
+            self.linked.push_back(folder);
+        } else {
+            self.near.push(folder);
+        }
+    }
+
+    fn file(&mut self, path: &Path) -> u128 {
+        match self.read(path) {
+            Ok(stamp) => stamp,
+            Err(_) => hash(Kind::Unreadable, &[]),
+        }
+    }
+
+    fn read(&mut self, path: &Path) -> io::Result<u128> {
+        // NONBLOCK: the file may have become a FIFO since it was looked at, and that would hang.
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
+        let mut file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
+        let meta = file.metadata()?;
+        if !meta.is_file() {
+            return Ok(hash(Kind::Special, &[]));
+        }
+        if meta.len() > self.limits.file_bytes {
+            return Ok(by_looks(Kind::TooLong, &meta));
+        }
+        let mut hasher = SipHasher13::new();
+        hasher.write_u8(Kind::Content as u8);
+        let mut left = self.limits.file_bytes;
+        loop {
+            match file.read(&mut self.buffer) {
+                Ok(0) => return Ok(hasher.finish128().as_u128()),
+                Ok(n) => {
+                    hasher.write(&self.buffer[..n]);
+                    let Some(rest) = left.checked_sub(n as u64) else {
+                        return Ok(by_looks(Kind::TooLong, &file.metadata()?));
+                    };
+                    left = rest;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Adds an entry for which there is no room to the digest; false when enough were looked at.
+    fn beyond(&mut self, path: &Path) -> bool {
+        self.truncated = true;
+        let looks = fs::metadata(path).map_or(0, |meta| by_looks(Kind::Beyond, &meta));
+        let stamp = hash(
+            Kind::Beyond,
+            &[path.as_os_str().as_bytes(), &looks.to_le_bytes()],
+        );
+        // A sum, because a folder's order is not the same each time.
+        self.beyond = self.beyond.wrapping_add(stamp);
+        self.beyond_count += 1;
+        self.beyond_count < self.limits.entries.saturating_mul(10)
+    }
+
+    fn record(&mut self, shown: &Path, stamp: u128) {
+        self.entries.push((shown.into(), stamp));
+    }
+
+    pub(super) fn finish(mut self, root: PathBuf, root_id: Option<FolderId>) -> Snapshot {
+        self.entries.sort_unstable();
+        self.entries.shrink_to_fit();
+        for places in [&mut self.places.folders, &mut self.places.links] {
+            places.sort_unstable();
+            places.dedup();
+        }
+        let folders = &self.places.folders;
+        let is_covered = |folder: &Path| {
+            folders
+                .binary_search_by(|f| f.as_path().cmp(folder))
+                .is_ok()
+        };
+        self.places
+            .links
+            .retain(|link| !link.parent().is_some_and(is_covered));
+        let mut hasher = SipHasher13::new();
+        hasher.write_u8(u8::from(root_id.is_some()));
+        hasher.write_u128(self.beyond);
+        for (path, stamp) in &self.entries {
+            let path = path.as_os_str().as_bytes();
+            hasher.write_usize(path.len());
+            hasher.write(path);
+            hasher.write_u128(*stamp);
+        }
+        Snapshot {
+            root,
+            root_id,
+            truncated: self.truncated,
+            places: self.places,
+            entries: self.entries,
+            fingerprint: hasher.finish128().as_u128(),
+        }
+    }
+}
+
+fn hash(kind: Kind, parts: &[&[u8]]) -> u128 {
+    let mut hasher = SipHasher13::new();
+    hasher.write_u8(kind as u8);
+    for part in parts {
+        hasher.write(part);
+    }
+    hasher.finish128().as_u128()
+}
+
+/// A stamp for what is not read: by size, time of the last change to the content, device and inode.
+fn by_looks(kind: Kind, meta: &Metadata) -> u128 {
+    hash(
+        kind,
+        &[
+            &meta.len().to_le_bytes(),
+            &meta.mtime().to_le_bytes(),
+            &meta.mtime_nsec().to_le_bytes(),
+            &meta.dev().to_le_bytes(),
+            &meta.ino().to_le_bytes(),
+        ],
+    )
+}
