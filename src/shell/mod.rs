@@ -1,1 +1,5 @@
 //! shell
+
+pub mod journal;
+pub mod notify;
+mod text;
