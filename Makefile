@@ -1,0 +1,63 @@
+# The commands of the README. `make run` and `make test` set up what they need by themselves.
+
+PREFIX ?= /usr
+DESTDIR ?=
+CARGO ?= cargo
+
+binary := target/release/jailwarden
+bindir := $(DESTDIR)$(PREFIX)/bin
+unitdir := $(DESTDIR)$(PREFIX)/lib/systemd/system
+catalogdir := $(DESTDIR)$(PREFIX)/lib/systemd/catalog
+docdir := $(DESTDIR)$(PREFIX)/share/doc/jailwarden
+settings := $(DESTDIR)/etc/jailwarden/jailwarden.yaml
+
+.PHONY: run test build lint install uninstall
+
+run:
+	scripts/setup run
+	$(CARGO) build --locked
+	scripts/demo
+
+test:
+	scripts/setup test
+	if command -v cargo-nextest >/dev/null; \
+	then $(CARGO) nextest run --locked; \
+	else $(CARGO) test --locked; fi
+
+build: $(binary)
+
+$(binary): $(shell find src -name '*.rs') Cargo.toml Cargo.lock
+	$(CARGO) build --release --locked --target-dir target
+	touch $@
+
+lint:
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+	$(CARGO) deny check bans licenses sources
+
+install: $(binary)
+	install -D -m 755 $(binary) $(bindir)/jailwarden
+	install -d $(unitdir)
+	sed 's|/usr/bin/jailwarden|$(PREFIX)/bin/jailwarden|; s|/usr/share/doc|$(PREFIX)/share/doc|' \
+	    systemd/jailwarden.service > $(unitdir)/jailwarden.service
+	chmod 644 $(unitdir)/jailwarden.service
+	install -D -m 644 systemd/jailwarden.catalog $(catalogdir)/jailwarden.catalog
+	install -D -m 644 -t $(docdir) $(wildcard README.md) CHANGELOG.md LICENSE-MIT LICENSE-APACHE
+	test -e $(settings) || install -D -m 644 config/jailwarden.yaml $(settings)
+ifeq ($(DESTDIR),)
+	if command -v journalctl >/dev/null; then journalctl --update-catalog; fi
+	if [ -d /run/systemd/system ]; then systemctl daemon-reload; fi
+	@echo 'Installed. To have fail2ban supervised from now on: systemctl enable --now jailwarden'
+endif
+
+# Settings and state stay: they are the admin's.
+uninstall:
+ifeq ($(DESTDIR),)
+	if [ -d /run/systemd/system ]; then systemctl disable --now jailwarden || true; fi
+endif
+	rm -f $(bindir)/jailwarden $(unitdir)/jailwarden.service $(catalogdir)/jailwarden.catalog
+	rm -rf $(docdir)
+ifeq ($(DESTDIR),)
+	if command -v journalctl >/dev/null; then journalctl --update-catalog; fi
+	if [ -d /run/systemd/system ]; then systemctl daemon-reload; fi
+endif
