@@ -4,13 +4,18 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 pub mod client;
+pub mod diagnose;
 pub mod dump;
 pub mod finding;
 pub mod folder;
 pub mod jailfile;
 pub mod literal;
 pub mod pickle;
+mod proc;
+pub mod process;
 pub mod stream;
+pub mod threads;
+pub mod vitals;
 
 /// Where one fail2ban lives and how its client is run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,4 +50,6 @@ impl Instance {
     }
 }
 //! fail2ban
+
+//! The daemon as seen from outside.
 
