@@ -1,3 +1,6 @@
 //! The `jailwarden` command.
 
-fn main() {}
+fn main() {
+    let s = jailwarden::settings::Settings::load(None).expect("s");
+    if let Err(e) = jailwarden::shell::run(s, None) { eprintln!("{e}"); }
+}

@@ -49,7 +49,3 @@ impl Instance {
         words
     }
 }
-//! fail2ban
-
-//! The daemon as seen from outside.
-

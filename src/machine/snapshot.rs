@@ -1,6 +1,6 @@
 //! The machine's state in words, for `STATUS=` and for whoever asks.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use super::words::names;
 use super::{Machine, State};
@@ -37,6 +37,14 @@ impl Machine {
             alive,
             pid: self.daemon.pid,
         }
+    }
+
+    /// The digests that an `Apply` may name from now on.
+    #[must_use]
+    pub fn digests(&self) -> HashSet<u128> {
+        let disk = self.disk.reading.as_ref().and_then(|r| r.plan.as_ref());
+        let plans = [Some(&self.accepted), disk].into_iter().flatten();
+        plans.flat_map(|plan| plan.jails.values().map(|j| j.digest).chain([plan.server])).collect()
     }
 
     /// The state's name as it appears in the journal and in `STATUS=`.
