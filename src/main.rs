@@ -2,5 +2,7 @@
 
 fn main() {
     let s = jailwarden::settings::Settings::load(None).expect("s");
-    if let Err(e) = jailwarden::shell::run(s, None) { eprintln!("{e}"); }
+    if let Err(e) = jailwarden::shell::run(s, None) {
+        eprintln!("{e}");
+    }
 }

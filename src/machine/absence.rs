@@ -48,6 +48,16 @@ pub fn read(unit: Option<&Unit>, traces: bool) -> Absence {
     }
 }
 
+/// How the process ended, where systemd starts it again by itself (`Restart=` of its unit).
+#[must_use]
+pub fn crash(unit: &Unit) -> Option<String> {
+    let restarting = unit.active == ActiveState::Activating && unit.sub == "auto-restart";
+    match read_failed(unit) {
+        Absence::Failed(why) if restarting => Some(why),
+        _ => None,
+    }
+}
+
 fn read_failed(unit: &Unit) -> Absence {
     if unit.result == "timeout" {
         return Absence::Deliberate("its stop through systemd took too long and was forced".into());

@@ -56,7 +56,12 @@ impl Machine {
             } => {
                 self.forget_daemon();
                 match absence::read(sight.unit.as_ref(), traces) {
-                    Absence::AtWork => self.assess_at_work(sight.unit.is_some_and(|u| u.job)),
+                    Absence::AtWork => {
+                        if let Some(why) = sight.unit.as_ref().and_then(absence::crash) {
+                            self.note_crash(&why);
+                        }
+                        self.assess_at_work(sight.unit.is_some_and(|u| u.job));
+                    }
                     Absence::Deliberate(_) if self.stopping => {
                         self.restart(Cause::Interrupted, None)
                     }
@@ -77,13 +82,7 @@ impl Machine {
                 self.proven = Some(self.accepted.clone());
                 self.recent.clear();
             }
-            if matches!(
-                self.state,
-                State::Suspect(Suspect {
-                    sign: Sign::AtWork,
-                    ..
-                })
-            ) {
+            if std::mem::take(&mut self.daemon.fresh) && self.incident.is_none() {
                 self.say_back_by_hand();
             }
             self.state = State::Watching;
@@ -154,6 +153,14 @@ impl Machine {
             self.restart(Cause::Unaskable(why.to_owned()), Some(pid));
         } else {
             self.suspect(Sign::Unaskable, Policy::SUSPECT_PACE);
+        }
+    }
+
+    /// It died, and systemd starts it again by itself.
+    fn note_crash(&mut self, why: &str) {
+        if self.incident.is_none() {
+            self.open_incident();
+            self.say_crashed(why);
         }
     }
 

@@ -91,6 +91,8 @@ struct Known {
     /// It was started while jailwarden looked on, and has not yet been seen fine with a config
     /// that is known: once it is, that config is proven to start.
     cold: bool,
+    /// It was started while jailwarden looked on, and nobody was told yet.
+    fresh: bool,
 }
 
 /// What is being done.
@@ -302,6 +304,7 @@ impl Machine {
             dead: dead.clone(),
             ping: Some(*ping),
             was_fine: same && self.daemon.was_fine,
+            fresh: if same { self.daemon.fresh } else { !first },
             cold: if same { self.daemon.cold } else { !first },
         };
     }

@@ -44,7 +44,9 @@ impl Machine {
     pub fn digests(&self) -> HashSet<u128> {
         let disk = self.disk.reading.as_ref().and_then(|r| r.plan.as_ref());
         let plans = [Some(&self.accepted), disk].into_iter().flatten();
-        plans.flat_map(|plan| plan.jails.values().map(|j| j.digest).chain([plan.server])).collect()
+        plans
+            .flat_map(|plan| plan.jails.values().map(|j| j.digest).chain([plan.server]))
+            .collect()
     }
 
     /// The state's name as it appears in the journal and in `STATUS=`.

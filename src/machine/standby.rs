@@ -67,7 +67,7 @@ impl Machine {
             {
                 self.accepted = plan.clone();
             }
-            self.disk.reading = Some(reading.clone());
+            self.note_reading(reading.clone());
         }
         if self.accepted.jails.is_empty()
             && let Daemon::Answers { listed, .. } = &sight.daemon
@@ -88,7 +88,6 @@ impl Machine {
         self.next_look = self.now + self.policy.interval;
         match &sight.daemon {
             Daemon::Answers { .. } => {
-                self.say_back_by_hand();
                 self.disk.distrust(self.now);
                 self.watch();
                 self.assess(sight);

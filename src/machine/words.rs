@@ -116,6 +116,15 @@ impl Machine {
         self.say(report);
     }
 
+    pub(super) fn say_crashed(&mut self, why: &str) {
+        let mut report = self.report(
+            Kind::DaemonDown,
+            format!("fail2ban is down: {why}; systemd starts it again"),
+        );
+        report.reason = Some(why.to_owned());
+        self.say(report);
+    }
+
     pub(super) fn say_hung(&mut self, diagnosis: &str) {
         let mut report = self.report(
             Kind::DaemonHung,
@@ -166,12 +175,17 @@ impl Machine {
 
     pub(super) fn say_all_clear(&mut self, incident: &Incident) {
         let expected = self.expected();
-        let mut message = format!(
-            "fail2ban protects again after {}: {} ({})",
-            seconds(self.now.since(incident.since)),
-            jails(expected.len()),
-            names(&expected),
-        );
+        let took = seconds(self.now.since(incident.since));
+        let mut message = match expected.len() {
+            0 => format!(
+                "fail2ban runs again after {took}, but no jail is enabled: nothing is protected"
+            ),
+            count => format!(
+                "fail2ban protects again after {took}: {} ({})",
+                jails(count),
+                names(&expected)
+            ),
+        };
         if !incident.rolled_back.is_empty() {
             let _ = write!(
                 message,

@@ -36,7 +36,9 @@ pub(super) async fn apply(handle: &Handle, server: Option<u128>, jails: &Changes
     for (name, change) in jails {
         match change_jail(handle, &mut connection, name, *change).await {
             Ok(()) => {}
-            Err(CallError::Refused { message, .. }) => applied.refused.push((name.clone(), message)),
+            Err(CallError::Refused { message, .. }) => {
+                applied.refused.push((name.clone(), message))
+            }
             Err(error) => {
                 applied.unreachable = Some(error.to_string());
                 return applied;
@@ -48,7 +50,11 @@ pub(super) async fn apply(handle: &Handle, server: Option<u128>, jails: &Changes
 }
 
 /// Each setting by itself, as outside a full reload that touches no jail.
-async fn set_server(handle: &Handle, connection: &mut Connection, digest: u128) -> Result<(), CallError> {
+async fn set_server(
+    handle: &Handle,
+    connection: &mut Connection,
+    digest: u128,
+) -> Result<(), CallError> {
     for command in commands(handle, digest)? {
         if let Value::List(words) = command {
             connection.call(&words, CALL_LIMIT).await?;
@@ -78,19 +84,29 @@ async fn change_jail(
 }
 
 async fn unload(connection: &mut Connection, name: &str) -> Result<(), CallError> {
-    match connection.call(&[text("stop"), text(name)], CALL_LIMIT).await {
+    match connection
+        .call(&[text("stop"), text(name)], CALL_LIMIT)
+        .await
+    {
         // It is not loaded: that is what was wanted (exceptions.py, 1.0.2).
-        Err(CallError::Refused { class: Some(class), .. }) if class.ends_with("UnknownJailException") => Ok(()),
+        Err(CallError::Refused {
+            class: Some(class), ..
+        }) if class.ends_with("UnknownJailException") => Ok(()),
         answer => answer.map(drop),
     }
 }
 
 /// The commands that were read under this digest.
 fn commands(handle: &Handle, digest: u128) -> Result<Vec<Value>, CallError> {
-    let refused = |message: String| CallError::Refused { class: None, message };
+    let refused = |message: String| CallError::Refused {
+        class: None,
+        message,
+    };
     let kept = handle.kept().commands.get(&digest).cloned();
     let Some(lines) = kept else {
-        return Err(refused("its former settings are no longer at hand".to_owned()));
+        return Err(refused(
+            "its former settings are no longer at hand".to_owned(),
+        ));
     };
     let parsed: Result<Vec<_>, _> = lines.lines().map(literal::parse).collect();
     parsed.map_err(|error| refused(error.to_string()))

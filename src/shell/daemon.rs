@@ -54,11 +54,21 @@ pub(super) struct Kept {
 impl Handle {
     pub(super) async fn new(settings: Settings, to_loop: UnboundedSender<Message>) -> Self {
         let triggered = match &settings.daemon.unit {
-            Some(name) => unit::show(name).await.ok().flatten().is_some_and(|s| s.triggered),
+            Some(name) => unit::show(name)
+                .await
+                .ok()
+                .flatten()
+                .is_some_and(|s| s.triggered),
             None => false,
         };
         let instance = settings.instance();
-        Self(Arc::new(Inner { settings, instance, triggered, to_loop, kept: Mutex::default() }))
+        Self(Arc::new(Inner {
+            settings,
+            instance,
+            triggered,
+            to_loop,
+            kept: Mutex::default(),
+        }))
     }
 
     pub(super) fn settings(&self) -> &Settings {
@@ -84,7 +94,9 @@ impl Handle {
 
     /// Forgets the commands that the machine can no longer ask for.
     pub(super) fn keep_only(&self, digests: &HashSet<u128>) {
-        self.kept().commands.retain(|digest, _| digests.contains(digest));
+        self.kept()
+            .commands
+            .retain(|digest, _| digests.contains(digest));
     }
 
     /// systemd's view of the unit, if a unit runs fail2ban here.
@@ -120,7 +132,12 @@ impl Handle {
         let process = match self.show().await {
             Some(shown) => Process::open(Pid::from_raw(shown.main_pid)?).ok()?,
             None => {
-                let Instance { pid_file, socket, config_dir, .. } = self.instance();
+                let Instance {
+                    pid_file,
+                    socket,
+                    config_dir,
+                    ..
+                } = self.instance();
                 Process::find(pid_file, socket, config_dir).ok()??
             }
         };
@@ -147,6 +164,8 @@ impl Handle {
 
     pub(super) fn tell_exit(&self, process: &Process) {
         let pid = number(process.pid());
-        self.tell(Message::Event(Event::Observed(Observed::DaemonExited { pid })));
+        self.tell(Message::Event(Event::Observed(Observed::DaemonExited {
+            pid,
+        })));
     }
 }

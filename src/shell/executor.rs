@@ -54,7 +54,9 @@ async fn perform(handle: &Handle, effect: Effect) -> Outcome {
     match effect {
         Effect::Look { expect, .. } => Outcome::Seen(look::look(handle, &expect).await),
         Effect::ReadConfig { known } => Outcome::Config(reading::read(handle, known).await),
-        Effect::Apply { server, jails } => Outcome::Applied(apply::apply(handle, server, &jails).await),
+        Effect::Apply { server, jails } => {
+            Outcome::Applied(apply::apply(handle, server, &jails).await)
+        }
         Effect::AskStop => Outcome::StopAsked(apply::ask_stop(handle).await),
         Effect::Signal { pid, signal } => Outcome::Effect(send(handle, pid, signal)),
         Effect::Sample { pid } => Outcome::Motion(sample(handle, pid).await),
@@ -115,7 +117,8 @@ async fn write_down(handle: &Handle, pid: u32) -> String {
         return "its process has ended meanwhile".to_owned();
     };
     let log = handle.kept().log.clone();
-    let written = tokio::task::spawn_blocking(move || diagnose(process.pid(), log.as_deref())).await;
+    let written =
+        tokio::task::spawn_blocking(move || diagnose(process.pid(), log.as_deref())).await;
     written.unwrap_or_else(|error| error.to_string())
 }
 
@@ -123,8 +126,13 @@ fn write_rollbacks(handle: &Handle, jails: &[String], reason: &str) -> Result<()
     let when = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
     for jail in jails {
         let name = JailName::new(jail).map_err(|error| error.to_string())?;
-        let why = Why { when: when.clone(), reason: reason.to_owned(), incident: None };
-        rollback::write(&handle.instance().config_dir, &name, &why).map_err(|error| error.to_string())?;
+        let why = Why {
+            when: when.clone(),
+            reason: reason.to_owned(),
+            incident: None,
+        };
+        rollback::write(&handle.instance().config_dir, &name, &why)
+            .map_err(|error| error.to_string())?;
     }
     Ok(())
 }

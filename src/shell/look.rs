@@ -24,7 +24,9 @@ pub(super) async fn look(handle: &Handle, expect: &BTreeSet<String>) -> Sight {
     let timeout = handle.settings().probe.timeout;
     match Connection::open(&handle.instance().socket, timeout).await {
         Ok(connection) => ask(handle, connection, expect).await,
-        Err(CallError::Unreachable { why, .. }) if is_absence(&why) => absent(handle, why.to_string()).await,
+        Err(CallError::Unreachable { why, .. }) if is_absence(&why) => {
+            absent(handle, why.to_string()).await
+        }
         Err(_) => {
             let process = handle.living().await;
             let before = process.as_deref().and_then(sample);
@@ -40,12 +42,18 @@ async fn must_not_connect(handle: &Handle) -> Option<String> {
         return None;
     }
     let shown = handle.show().await?;
-    let stopped = matches!(shown.unit.active, ActiveState::Inactive | ActiveState::Failed);
+    let stopped = matches!(
+        shown.unit.active,
+        ActiveState::Inactive | ActiveState::Failed
+    );
     stopped.then(|| "its unit is stopped, and a connect would start it".to_owned())
 }
 
 fn is_absence(why: &Unreachable) -> bool {
-    matches!(why, Unreachable::NoSocket | Unreachable::ConnectionRefused | Unreachable::Io(_))
+    matches!(
+        why,
+        Unreachable::NoSocket | Unreachable::ConnectionRefused | Unreachable::Io(_)
+    )
 }
 
 async fn ask(handle: &Handle, mut connection: Connection, expect: &BTreeSet<String>) -> Sight {
@@ -87,10 +95,19 @@ async fn ask(handle: &Handle, mut connection: Connection, expect: &BTreeSet<Stri
         .look(threads::census)
         .map(|census| {
             let judged = census.judge(&asked_for);
-            judged.into_iter().filter(|(_, t)| !t.complete()).map(|(name, _)| name).collect()
+            judged
+                .into_iter()
+                .filter(|(_, t)| !t.complete())
+                .map(|(name, _)| name)
+                .collect()
         })
         .unwrap_or_else(|_| asked_for.iter().cloned().collect());
-    let daemon = Daemon::Answers { pid: number(process.pid()), ping, listed: names, dead };
+    let daemon = Daemon::Answers {
+        pid: number(process.pid()),
+        ping,
+        listed: names,
+        dead,
+    };
     Sight { daemon, unit: None }
 }
 
@@ -109,14 +126,24 @@ async fn silent(handle: &Handle, process: Option<Arc<Process>>, before: Option<V
     };
     let pid = process.map(|p| number(p.pid()));
     let unit = handle.show().await.map(|s| s.unit);
-    Sight { daemon: Daemon::Silent { pid, motion }, unit }
+    Sight {
+        daemon: Daemon::Silent { pid, motion },
+        unit,
+    }
 }
 
 async fn absent(handle: &Handle, why: String) -> Sight {
     let process = handle.living().await.map(|p| number(p.pid()));
     let instance = handle.instance();
     let traces = instance.socket.exists() || instance.pid_file.exists();
-    Sight { daemon: Daemon::Absent { process, traces, why }, unit: handle.show().await.map(|s| s.unit) }
+    Sight {
+        daemon: Daemon::Absent {
+            process,
+            traces,
+            why,
+        },
+        unit: handle.show().await.map(|s| s.unit),
+    }
 }
 
 fn sample(process: &Process) -> Option<Vitals> {

@@ -39,17 +39,25 @@ pub(super) fn load(state_dir: &Path) -> (Memory, Option<String>) {
         Ok(()) => format!("it is kept as {}", aside.display()),
         Err(error) => format!("and could not be moved aside: {error}"),
     };
-    (Memory::default(), Some(format!("{}: {why}; {moved}", path.display())))
+    (
+        Memory::default(),
+        Some(format!("{}: {why}; {moved}", path.display())),
+    )
 }
 
 fn read(path: &Path) -> io::Result<Memory> {
     let length = fs::metadata(path)?.len();
     if length > MAX_BYTES {
-        return Err(io::Error::other(format!("{length} bytes are too many for a state file")));
+        return Err(io::Error::other(format!(
+            "{length} bytes are too many for a state file"
+        )));
     }
     let document: Document<Memory> = serde_json::from_slice(&fs::read(path)?)?;
     if document.version != VERSION {
-        return Err(io::Error::other(format!("version {} is not known here", document.version)));
+        return Err(io::Error::other(format!(
+            "version {} is not known here",
+            document.version
+        )));
     }
     Ok(document.memory)
 }
@@ -65,13 +73,20 @@ pub(super) fn save(state_dir: &Path, memory: &Memory) -> Result<(), String> {
 
 fn write(state_dir: &Path, path: &Path, memory: &Memory) -> io::Result<()> {
     fs::create_dir_all(state_dir)?;
-    let text = serde_json::to_vec(&Document { version: VERSION, memory })?;
+    let text = serde_json::to_vec(&Document {
+        version: VERSION,
+        memory,
+    })?;
     let temporary = path.with_extension("json.new");
     match fs::remove_file(&temporary) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&temporary)?;
     file.write_all(&text)?;
     file.sync_all()?;
     fs::rename(&temporary, path)?;
@@ -84,9 +99,20 @@ mod tests {
     use crate::machine::{JailPlan, Plan};
 
     fn memory() -> Memory {
-        let jail = JailPlan { digest: u128::MAX, actions: 7 };
-        let plan = Plan { server: 1 << 100, jails: [("sshd".to_owned(), jail)].into() };
-        Memory { standby: true, accepted: Some(plan), recent: vec!["a b".into()], ..Memory::default() }
+        let jail = JailPlan {
+            digest: u128::MAX,
+            actions: 7,
+        };
+        let plan = Plan {
+            server: 1 << 100,
+            jails: [("sshd".to_owned(), jail)].into(),
+        };
+        Memory {
+            standby: true,
+            accepted: Some(plan),
+            recent: vec!["a b".into()],
+            ..Memory::default()
+        }
     }
 
     #[test]
@@ -112,7 +138,10 @@ mod tests {
             let (memory, said) = load(dir.path());
             assert_eq!(memory, Memory::default());
             assert!(said.unwrap().contains("state.json.unreadable"));
-            assert_eq!(fs::read_to_string(dir.path().join("state.json.unreadable")).unwrap(), text);
+            assert_eq!(
+                fs::read_to_string(dir.path().join("state.json.unreadable")).unwrap(),
+                text
+            );
             assert_eq!(load(dir.path()), (Memory::default(), None));
         }
     }

@@ -139,7 +139,10 @@ impl Supervisor {
             ended: false,
         };
         if let Some(why) = said {
-            supervisor.tell(Kind::StateNotKept, format!("the state file could not be read: {why}"));
+            supervisor.tell(
+                Kind::StateNotKept,
+                format!("the state file could not be read: {why}"),
+            );
         }
         Ok(supervisor)
     }
@@ -150,7 +153,13 @@ impl Supervisor {
         while !self.ended {
             let wake = self.wait().await;
             for event in self.events(wake).await {
-                let reading = matches!(event, Event::Done { outcome: Outcome::Config(_), .. });
+                let reading = matches!(
+                    event,
+                    Event::Done {
+                        outcome: Outcome::Config(_),
+                        ..
+                    }
+                );
                 let actions = self.machine.handle_event(self.now(), event);
                 self.act(actions);
                 if reading {
@@ -177,7 +186,10 @@ impl Supervisor {
 
     /// When the machine or systemd's watchdog wants to be served next.
     fn due(&self) -> Option<Instant> {
-        let machine = self.machine.poll_timeout().map(|at| self.clock + at.since(MonoTime::START));
+        let machine = self
+            .machine
+            .poll_timeout()
+            .map(|at| self.clock + at.since(MonoTime::START));
         let watchdog = self.watchdog.map(|interval| self.last_watchdog + interval);
         [machine, watchdog].into_iter().flatten().min()
     }
@@ -186,7 +198,13 @@ impl Supervisor {
         let mut events = VecDeque::new();
         match wake {
             Wake::Message(Message::Event(event)) => {
-                if matches!(event, Event::Done { outcome: Outcome::Seen(_), .. }) {
+                if matches!(
+                    event,
+                    Event::Done {
+                        outcome: Outcome::Seen(_),
+                        ..
+                    }
+                ) {
                     self.watch.verify().await;
                 }
                 events.push_back(event);
@@ -239,11 +257,17 @@ impl Supervisor {
                 } else {
                     ""
                 };
-                self.tell(Kind::SettingsReloaded, format!("the settings were read again{note}"));
+                self.tell(
+                    Kind::SettingsReloaded,
+                    format!("the settings were read again{note}"),
+                );
                 Some(Event::SettingsChanged(policy(&new)))
             }
             Err(error) => {
-                self.tell(Kind::SettingsRefused, format!("the new settings are faulty, the old ones stay: {error}"));
+                self.tell(
+                    Kind::SettingsRefused,
+                    format!("the new settings are faulty, the old ones stay: {error}"),
+                );
                 None
             }
         };
@@ -275,7 +299,10 @@ impl Supervisor {
             let _ = self.notifier.status(&text);
             self.status = text;
         }
-        if self.watchdog.is_some_and(|interval| self.last_watchdog.elapsed() >= interval) {
+        if self
+            .watchdog
+            .is_some_and(|interval| self.last_watchdog.elapsed() >= interval)
+        {
             let _ = self.notifier.watchdog();
             self.last_watchdog = Instant::now();
         }
@@ -306,6 +333,8 @@ fn policy(settings: &Settings) -> Policy {
 
 /// Differs from run to run, so that incident ids do.
 fn seed() -> u32 {
-    let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let since_epoch = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap_or_default();
     since_epoch.subsec_nanos() ^ std::process::id().rotate_left(16)
 }

@@ -45,7 +45,9 @@ pub(super) async fn read(handle: &Handle, known: Option<u128>) -> ConfigRead {
             return finish(handle, folder, dumped);
         }
     }
-    ConfigRead::Failed("the files under the config folder change faster than they can be read".into())
+    ConfigRead::Failed(
+        "the files under the config folder change faster than they can be read".into(),
+    )
 }
 
 async fn snapshot(handle: &Handle) -> Result<Snapshot, String> {
@@ -74,8 +76,15 @@ fn finish(handle: &Handle, folder: Snapshot, dumped: Result<Dump, DumpError>) ->
         changed_files: before.map(|b| folder.changed_since(&b)).unwrap_or_default(),
         plan,
         findings: findings.into_iter().map(in_machine_words).collect(),
-        rollbacks: standing.iter().map(|s| s.jail.as_str().to_owned()).collect(),
-        newest: jailfile::last_changed_jails(config_dir).into_iter().next().map(|f| f.jails).unwrap_or_default(),
+        rollbacks: standing
+            .iter()
+            .map(|s| s.jail.as_str().to_owned())
+            .collect(),
+        newest: jailfile::last_changed_jails(config_dir)
+            .into_iter()
+            .next()
+            .map(|f| f.jails)
+            .unwrap_or_default(),
     })
 }
 
@@ -94,21 +103,35 @@ fn keep(handle: &Handle, stream: &Stream) -> Plan {
     let server = stream.digests().server;
     let mut kept = handle.kept();
     kept.log = stream.server.iter().find_map(|line| log_file(line));
-    kept.commands.insert(server, stream.server.join("\n").into());
-    let mut plan = Plan { server, ..Plan::default() };
+    kept.commands
+        .insert(server, stream.server.join("\n").into());
+    let mut plan = Plan {
+        server,
+        ..Plan::default()
+    };
     for jail in stream.jails.iter().filter(|j| j.starts) {
         kept.commands.insert(jail.digest, jail.text.as_str().into());
         let actions = actions_digest(jail);
-        plan.jails.insert(jail.name.clone(), JailPlan { digest: jail.digest, actions });
+        plan.jails.insert(
+            jail.name.clone(),
+            JailPlan {
+                digest: jail.digest,
+                actions,
+            },
+        );
     }
     plan
 }
 
 /// `['set', 'logtarget', '/var/log/fail2ban.log']`, where the target is a file.
 fn log_file(line: &str) -> Option<std::path::PathBuf> {
-    let Ok(Value::List(words)) = literal::parse(line) else { return None };
+    let Ok(Value::List(words)) = literal::parse(line) else {
+        return None;
+    };
     match words.as_slice() {
-        [Value::Str(set), Value::Str(key), Value::Str(path)] if set == "set" && key == "logtarget" => {
+        [Value::Str(set), Value::Str(key), Value::Str(path)]
+            if set == "set" && key == "logtarget" =>
+        {
             path.starts_with('/').then(|| path.into())
         }
         _ => None,
@@ -120,7 +143,13 @@ fn actions_digest(jail: &JailStream) -> u128 {
     let mut names = BTreeSet::new();
     for line in jail.text.lines().filter(|line| line.contains("addaction")) {
         if let Ok(Value::List(words)) = literal::parse(line)
-            && let [Value::Str(_), Value::Str(_), Value::Str(verb), Value::Str(name), ..] = words.as_slice()
+            && let [
+                Value::Str(_),
+                Value::Str(_),
+                Value::Str(verb),
+                Value::Str(name),
+                ..,
+            ] = words.as_slice()
             && verb == "addaction"
         {
             names.insert(name.clone());

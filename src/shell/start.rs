@@ -26,10 +26,17 @@ fn spawn(handle: &Handle) -> Result<(), String> {
     let Some((program, args)) = words.split_first() else {
         return Err("daemon.start_command is empty".to_owned());
     };
-    remove_stale_socket(handle).map_err(|error| format!("its stale socket cannot be removed: {error}"))?;
+    remove_stale_socket(handle)
+        .map_err(|error| format!("its stale socket cannot be removed: {error}"))?;
     let mut command = if is_a_service() {
         let mut command = Command::new("systemd-run");
-        command.args(["--scope", "--quiet", "--collect", "--slice=system.slice", "--"]);
+        command.args([
+            "--scope",
+            "--quiet",
+            "--collect",
+            "--slice=system.slice",
+            "--",
+        ]);
         command.arg(program);
         command
     } else {
@@ -42,9 +49,12 @@ fn spawn(handle: &Handle) -> Result<(), String> {
         .stderr(Stdio::null())
         .process_group(0);
     notify::scrub(&mut command);
-    let mut child = command
-        .spawn()
-        .map_err(|error| format!("{}: {error}; see daemon.start_command in the settings", program.display()))?;
+    let mut child = command.spawn().map_err(|error| {
+        format!(
+            "{}: {error}; see daemon.start_command in the settings",
+            program.display()
+        )
+    })?;
     tokio::spawn(async move {
         if let Ok(status) = child.wait().await {
             tracing::debug!("the start command ended: {status}");
@@ -55,7 +65,9 @@ fn spawn(handle: &Handle) -> Result<(), String> {
 
 /// A child of a service dies with it, unless it is moved to a scope of its own.
 fn is_a_service() -> bool {
-    unit::is_booted() && std::env::var_os("INVOCATION_ID").is_some() && nix::unistd::geteuid().is_root()
+    unit::is_booted()
+        && std::env::var_os("INVOCATION_ID").is_some()
+        && nix::unistd::geteuid().is_root()
 }
 
 /// A crashed daemon leaves its socket, and the next one refuses to start over it (asyncserver.py,
@@ -63,7 +75,9 @@ fn is_a_service() -> bool {
 fn remove_stale_socket(handle: &Handle) -> io::Result<()> {
     let socket = &handle.instance().socket;
     match UnixStream::connect(socket) {
-        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => std::fs::remove_file(socket),
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+            std::fs::remove_file(socket)
+        }
         _ => Ok(()),
     }
 }

@@ -43,7 +43,10 @@ pub(super) async fn show(name: &str) -> io::Result<Option<Shown>> {
 /// Starts the unit, without waiting for it to be up. A unit that failed is reset first, since
 /// systemd refuses a start once its own limit was hit.
 pub(super) async fn start(name: &str) -> io::Result<()> {
-    if show(name).await?.is_some_and(|s| s.unit.active == ActiveState::Failed) {
+    if show(name)
+        .await?
+        .is_some_and(|s| s.unit.active == ActiveState::Failed)
+    {
         systemctl(&["reset-failed", name]).await?;
     }
     systemctl(&["start", "--no-block", name]).await.map(drop)
@@ -54,17 +57,25 @@ async fn systemctl(args: &[&str]) -> io::Result<String> {
     command.args(args).stdin(Stdio::null()).kill_on_drop(true);
     notify::scrub(&mut command);
     let ran = tokio::time::timeout(LIMIT, command.output()).await;
-    let output = ran.map_err(|_| io::Error::other(format!("systemctl {} did not end in time", args.join(" "))))??;
+    let output = ran.map_err(|_| {
+        io::Error::other(format!("systemctl {} did not end in time", args.join(" ")))
+    })??;
     if !output.status.success() {
         let words = String::from_utf8_lossy(&output.stderr);
-        return Err(io::Error::other(format!("systemctl {}: {}", args.join(" "), words.trim())));
+        return Err(io::Error::other(format!(
+            "systemctl {}: {}",
+            args.join(" "),
+            words.trim()
+        )));
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 fn parse(text: &str) -> Option<Shown> {
     let get = |key: &str| {
-        text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('=')).unwrap_or_default()
+        text.lines()
+            .find_map(|line| line.strip_prefix(key)?.strip_prefix('='))
+            .unwrap_or_default()
     };
     let load = get("LoadState");
     if load.is_empty() || load == "not-found" {
