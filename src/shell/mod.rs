@@ -28,6 +28,7 @@ use crate::settings::Settings;
 
 use daemon::{Handle, Message};
 use executor::Executor;
+use journal::Repeats;
 use notify::Notifier;
 use watch::{Hints, Watch, WatchPaths};
 
@@ -85,6 +86,7 @@ struct Supervisor {
     watchdog: Option<Duration>,
     last_watchdog: Instant,
     status: String,
+    repeats: Repeats,
     begun: Vec<Action>,
     ended: bool,
 }
@@ -122,7 +124,7 @@ impl Supervisor {
         let (to_loop, inbox) = unbounded_channel();
         let (machine, begun) = Machine::new(policy(&settings), memory, seed());
         let handle = Handle::new(settings, to_loop).await;
-        let supervisor = Self {
+        let mut supervisor = Self {
             machine,
             executor: Executor::new(handle.clone()),
             handle,
@@ -135,6 +137,7 @@ impl Supervisor {
             watchdog: notify::watchdog_interval(),
             last_watchdog: Instant::now(),
             status: String::new(),
+            repeats: Repeats::default(),
             begun,
             ended: false,
         };
@@ -234,7 +237,7 @@ impl Supervisor {
         for action in actions {
             match action {
                 Action::Run(id, effect) => self.executor.run(id, effect),
-                Action::Report(report) => self.say(&report),
+                Action::Report(report) => self.say(report),
                 Action::Ready => {
                     let _ = self.notifier.ready();
                 }
@@ -275,8 +278,8 @@ impl Supervisor {
         event
     }
 
-    fn tell(&self, kind: Kind, message: String) {
-        self.say(&Report {
+    fn tell(&mut self, kind: Kind, message: String) {
+        self.say(Report {
             kind,
             state: self.machine.snapshot().state,
             incident: None,
@@ -288,8 +291,16 @@ impl Supervisor {
         });
     }
 
-    fn say(&self, report: &Report) {
-        journal::report(report, self.handle.settings().daemon.unit.as_deref());
+    /// The same fact is counted, not repeated, until an incident is over.
+    fn say(&mut self, report: Report) {
+        let over = report.kind == Kind::AllClear;
+        let verdict = self.repeats.admit(&report, self.clock.elapsed());
+        if let Some(report) = verdict.apply(report) {
+            journal::report(&report, self.handle.settings().daemon.unit.as_deref());
+        }
+        if over {
+            self.repeats = Repeats::default();
+        }
     }
 
     /// `STATUS=` when it changed, and the sign of life that only this loop may give.

@@ -30,13 +30,7 @@ fn spawn(handle: &Handle) -> Result<(), String> {
         .map_err(|error| format!("its stale socket cannot be removed: {error}"))?;
     let mut command = if is_a_service() {
         let mut command = Command::new("systemd-run");
-        command.args([
-            "--scope",
-            "--quiet",
-            "--collect",
-            "--slice=system.slice",
-            "--",
-        ]);
+        command.args(["--quiet", "--collect", "--property=ExitType=cgroup", "--"]);
         command.arg(program);
         command
     } else {
@@ -63,7 +57,8 @@ fn spawn(handle: &Handle) -> Result<(), String> {
     Ok(())
 }
 
-/// A child of a service dies with it, unless it is moved to a scope of its own.
+/// A child of a service dies with it and shares its hardening, so the daemon gets a service of its
+/// own. `ExitType=cgroup` (systemd 250) suits a command that forks and one that stays.
 fn is_a_service() -> bool {
     unit::is_booted()
         && std::env::var_os("INVOCATION_ID").is_some()

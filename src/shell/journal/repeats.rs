@@ -122,6 +122,7 @@ fn answers_a_person(kind: Kind) -> bool {
     matches!(
         kind,
         Kind::Supervising
+            | Kind::AllClear
             | Kind::Ending
             | Kind::ChangeApplied
             | Kind::Standby
