@@ -93,11 +93,14 @@ impl Scratch {
         let kept = usual
             .iter()
             .filter(|(key, _)| options.iter().all(|(other, _)| other != key));
-        let lines: String = kept
+        let lines = kept
             .chain(options)
-            .map(|(key, value)| format!("{key} = {value}\n"))
-            .collect();
-        self.write(&format!("jail.d/{name}.conf"), format!("[{name}]\n{lines}"));
+            .map(|(key, value)| format!("{key} = {value}"));
+        let lines = lines.collect::<Vec<_>>().join("\n");
+        self.write(
+            &format!("jail.d/{name}.conf"),
+            format!("[{name}]\n{lines}\n"),
+        );
     }
 
     fn client(&self, args: &[&str]) -> std::process::Output {
@@ -218,7 +221,7 @@ const CASES: &[Case] = &[
             s.write(
                 "jail.d/web.conf",
                 "[web]\nenabled = false\nenabled = false\n",
-            )
+            );
         },
         found: &[(Unreadable, Some("web"), Some("jail.d/web.conf"), Some(3))],
     },
