@@ -16,7 +16,7 @@ mod messages;
 #[cfg(test)]
 mod tests;
 
-/// The most output that is read from one run, in bytes; 500 jails print some 2 MB.
+/// The most output that is read from one run, in bytes; the 91 stock jails of 1.0.2 print 236 kB.
 pub const MAX_OUTPUT: usize = 64 << 20;
 
 /// What systemd gives to us alone: a child that saw these could speak in our name.

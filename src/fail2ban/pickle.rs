@@ -4,8 +4,10 @@
 //! becomes a [`Value::Object`]. Requests go out as protocol 2, which every fail2ban takes; replies
 //! come in the interpreter's highest protocol (`asyncserver.py` of 1.0.2 to 1.1.1).
 
+mod arena;
 mod decode;
 mod encode;
+mod input;
 #[cfg(test)]
 mod tests;
 mod value;

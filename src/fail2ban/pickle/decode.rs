@@ -1,17 +1,18 @@
 //! Reading a pickle of protocol 2 to 5 within bounds.
 //!
-//! The operations build nodes in an arena, so that memo references cost nothing and a container
-//! that is filled after it was memoised is seen whole. Only the root is then turned into a
-//! [`Value`], within a budget: a few bytes of memo references can ask for exponentially many copies.
+//! The operations build nodes; only the root is then turned into a [`Value`], within a budget: a few
+//! bytes of memo references can ask for exponentially many copies.
 
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use super::Value;
+use super::arena::{Arena, Node, Ref};
+use super::input::{Input, saturated};
+use super::value::Value;
 
-/// The longest pickle that is read, in bytes; 10,000 banned addresses take some 300 kB.
+/// The longest pickle that is read, in bytes; 10,000 banned addresses take 193 kB.
 pub const MAX_INPUT: usize = 8 << 20;
-/// The most operations that one pickle may have; 10,000 banned addresses take some 80,000.
+/// The most operations that one pickle may have; 10,000 banned addresses take 70,000.
 pub const MAX_OPERATIONS: usize = 1_000_000;
 /// The deepest nesting of the value read; also holds for dropping, cloning and printing it.
 pub const MAX_DEPTH: usize = 100;
@@ -76,32 +77,19 @@ pub fn decode(bytes: &[u8]) -> Result<Value, PickleError> {
     let mut machine = Machine::new(bytes);
     let root = machine.run()?;
     let mut budget = MAX_OUTPUT;
-    machine.value(root, MAX_DEPTH, &mut budget)
+    machine.nodes.value(root, MAX_DEPTH, &mut budget)
 }
 
-fn too_big(limit: usize, unit: &'static str) -> PickleError {
+pub(super) fn too_big(limit: usize, unit: &'static str) -> PickleError {
     PickleError::TooBig { limit, unit }
 }
 
-/// A place in the arena.
-type Ref = usize;
-
-enum Node {
-    Leaf(Value),
-    Seq(Vec<Ref>),
-    Map(Vec<(Ref, Ref)>),
-    Class(Rc<str>),
-    /// The class, and the sequence of its arguments.
-    Object(Rc<str>, Ref),
-}
-
 struct Machine<'a> {
-    bytes: &'a [u8],
-    at: usize,
+    input: Input<'a>,
     /// The operation under way and where it began, for errors.
     opcode: u8,
     began: usize,
-    nodes: Vec<Node>,
+    nodes: Arena,
     stack: Vec<Ref>,
     /// Heights of the stack at each open MARK.
     marks: Vec<usize>,
@@ -111,11 +99,10 @@ struct Machine<'a> {
 impl<'a> Machine<'a> {
     fn new(bytes: &'a [u8]) -> Self {
         Self {
-            bytes,
-            at: 0,
+            input: Input::new(bytes),
             opcode: 0,
             began: 0,
-            nodes: Vec::new(),
+            nodes: Arena::default(),
             stack: Vec::new(),
             marks: Vec::new(),
             memo: HashMap::new(),
@@ -124,14 +111,14 @@ impl<'a> Machine<'a> {
 
     fn run(&mut self) -> Result<Ref, PickleError> {
         for _ in 0..MAX_OPERATIONS {
-            self.began = self.at;
-            self.opcode = self.byte()?;
+            self.began = self.input.at();
+            self.opcode = self.input.byte()?;
             if self.opcode != b'.' {
                 self.step()?;
                 continue;
             }
-            if self.at != self.bytes.len() {
-                return Err(PickleError::Trailing(self.at));
+            if !self.input.at_end() {
+                return Err(PickleError::Trailing(self.input.at()));
             }
             return self.pop();
         }
@@ -140,8 +127,8 @@ impl<'a> Machine<'a> {
 
     fn step(&mut self) -> Result<(), PickleError> {
         match self.opcode {
-            0x80 => self.take(1).map(drop),
-            0x95 => self.take(8).map(drop),
+            0x80 => self.input.take(1).map(drop),
+            0x95 => self.input.take(8).map(drop),
             b'(' => {
                 self.marks.push(self.stack.len());
                 Ok(())
@@ -192,17 +179,17 @@ impl<'a> Machine<'a> {
 
     fn number(&mut self) -> Result<(), PickleError> {
         let value = match self.opcode {
-            b'G' => Value::Float(f64::from_be_bytes(self.array()?)),
-            b'J' => Value::Int(i64::from(i32::from_le_bytes(self.array()?))),
-            b'K' => Value::Int(i64::from(self.byte()?)),
-            b'M' => Value::Int(i64::from(u16::from_le_bytes(self.array()?))),
+            b'G' => Value::Float(f64::from_be_bytes(self.input.array()?)),
+            b'J' => Value::Int(i64::from(i32::from_le_bytes(self.input.array()?))),
+            b'K' => Value::Int(i64::from(self.input.byte()?)),
+            b'M' => Value::Int(i64::from(u16::from_le_bytes(self.input.array()?))),
             0x8a => {
-                let len = usize::from(self.byte()?);
-                Value::Int(saturated(self.take(len)?))
+                let len = usize::from(self.input.byte()?);
+                Value::Int(saturated(self.input.take(len)?))
             }
             _ => {
-                let len = self.count(4)?;
-                Value::Int(saturated(self.take(len)?))
+                let len = self.input.count(4)?;
+                Value::Int(saturated(self.input.take(len)?))
             }
         };
         self.leaf(value)
@@ -214,8 +201,8 @@ impl<'a> Machine<'a> {
             b'X' | b'B' => 4,
             _ => 8,
         };
-        let len = self.count(width)?;
-        let text = String::from_utf8_lossy(self.take(len)?).into_owned();
+        let len = self.input.count(width)?;
+        let text = String::from_utf8_lossy(self.input.take(len)?).into_owned();
         self.leaf(Value::Str(text))
     }
 
@@ -255,8 +242,8 @@ impl<'a> Machine<'a> {
 
     fn class(&mut self) -> Result<(), PickleError> {
         let class = if self.opcode == b'c' {
-            let module = self.line()?;
-            class_name(&module, &self.line()?)?
+            let module = self.input.line()?;
+            class_name(&module, &self.input.line()?)?
         } else {
             let name = self.pop()?;
             let module = self.pop()?;
@@ -285,8 +272,8 @@ impl<'a> Machine<'a> {
 
     fn memoise(&mut self) -> Result<(), PickleError> {
         let key = match self.opcode {
-            b'q' => self.count(1)?,
-            b'r' => self.count(4)?,
+            b'q' => self.input.count(1)?,
+            b'r' => self.input.count(4)?,
             _ => self.memo.len(),
         };
         let top = self.top()?;
@@ -295,7 +282,7 @@ impl<'a> Machine<'a> {
     }
 
     fn recall(&mut self) -> Result<(), PickleError> {
-        let key = self.count(if self.opcode == b'h' { 1 } else { 4 })?;
+        let key = self.input.count(if self.opcode == b'h' { 1 } else { 4 })?;
         let found = *self.memo.get(&key).ok_or(self.misfit())?;
         self.stack.push(found);
         Ok(())
@@ -316,8 +303,8 @@ impl<'a> Machine<'a> {
 
     #[expect(clippy::unnecessary_wraps, reason = "the last word of most operations")]
     fn push(&mut self, node: Node) -> Result<(), PickleError> {
-        self.stack.push(self.nodes.len());
-        self.nodes.push(node);
+        let at = self.nodes.push(node);
+        self.stack.push(at);
         Ok(())
     }
 
@@ -354,82 +341,6 @@ impl<'a> Machine<'a> {
             at: self.began,
         }
     }
-
-    fn take(&mut self, len: usize) -> Result<&'a [u8], PickleError> {
-        let rest = self.bytes.get(self.at..).unwrap_or_default();
-        let taken = rest
-            .get(..len)
-            .ok_or(PickleError::Truncated(self.bytes.len()))?;
-        self.at += len;
-        Ok(taken)
-    }
-
-    fn byte(&mut self) -> Result<u8, PickleError> {
-        self.array::<1>().map(|[byte]| byte)
-    }
-
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], PickleError> {
-        let cut = PickleError::Truncated(self.bytes.len());
-        self.take(N)?.first_chunk().copied().ok_or(cut)
-    }
-
-    /// A little-endian count of `width` bytes.
-    fn count(&mut self, width: usize) -> Result<usize, PickleError> {
-        let mut wide = [0; 8];
-        for (to, from) in wide.iter_mut().zip(self.take(width)?) {
-            *to = *from;
-        }
-        usize::try_from(u64::from_le_bytes(wide))
-            .map_err(|_| PickleError::Truncated(self.bytes.len()))
-    }
-
-    fn line(&mut self) -> Result<String, PickleError> {
-        let rest = self.bytes.get(self.at..).unwrap_or_default();
-        let len = rest.iter().position(|byte| *byte == b'\n');
-        let line = self.take(len.ok_or(PickleError::Truncated(self.bytes.len()))?)?;
-        self.at += 1;
-        Ok(String::from_utf8_lossy(line).into_owned())
-    }
-
-    /// Turns a node into a value of at most `depth` levels, charging `budget` for every copy.
-    fn value(&self, at: Ref, depth: usize, budget: &mut usize) -> Result<Value, PickleError> {
-        let depth = depth
-            .checked_sub(1)
-            .ok_or(too_big(MAX_DEPTH, "levels of nesting"))?;
-        let node = self.nodes.get(at).ok_or(self.misfit())?;
-        let text = match node {
-            Node::Leaf(Value::Str(text)) => text.len(),
-            Node::Class(class) | Node::Object(class, _) => class.len(),
-            _ => 0,
-        };
-        *budget = budget
-            .checked_sub(size_of::<Value>() + text)
-            .ok_or(too_big(MAX_OUTPUT, "bytes in memory"))?;
-        let mut each = |at: Ref| self.value(at, depth, budget);
-        Ok(match node {
-            Node::Leaf(value) => value.clone(),
-            Node::Seq(items) => {
-                Value::List(items.iter().map(|at| each(*at)).collect::<Result<_, _>>()?)
-            }
-            Node::Map(pairs) => {
-                let pairs = pairs
-                    .iter()
-                    .map(|(key, value)| Ok((each(*key)?, each(*value)?)));
-                Value::Dict(pairs.collect::<Result<_, _>>()?)
-            }
-            Node::Class(class) => Value::Object {
-                class: class.to_string(),
-                args: Vec::new(),
-            },
-            Node::Object(class, args) => Value::Object {
-                class: class.to_string(),
-                args: match each(*args)? {
-                    Value::List(args) => args,
-                    other => vec![other],
-                },
-            },
-        })
-    }
 }
 
 fn class_name(module: &str, name: &str) -> Result<Rc<str>, PickleError> {
@@ -448,22 +359,4 @@ fn is_plain(class: &str) -> bool {
         name,
         Some("str" | "unicode" | "set" | "frozenset" | "list" | "tuple" | "bytearray")
     )
-}
-
-/// A little-endian two's complement number of any length, or the nearest that fits.
-fn saturated(bytes: &[u8]) -> i64 {
-    let negative = bytes.last().is_some_and(|last| last & 0x80 != 0);
-    let fill = if negative { 0xff } else { 0 };
-    let mut low = [fill; 8];
-    for (to, from) in low.iter_mut().zip(bytes) {
-        *to = *from;
-    }
-    let number = i64::from_le_bytes(low);
-    let rest = bytes.get(8..).unwrap_or_default();
-    let fits = rest.iter().all(|byte| *byte == fill) && (number < 0) == negative;
-    match (fits, negative) {
-        (true, _) => number,
-        (false, true) => i64::MIN,
-        (false, false) => i64::MAX,
-    }
 }

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use proptest::prelude::*;
+use proptest::strategy::ValueTree as _;
 
 use super::*;
 
@@ -128,7 +129,7 @@ fn reads_objects_without_building_them() {
                 "Odd('a', 1)",
                 "__main__.Odd",
                 vec!["a".into(), Value::Int(1)],
-                "['a', 1]",
+                "('a', 1)",
             ),
         ] {
             let value = decode_python(expression, protocol);

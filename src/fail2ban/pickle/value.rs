@@ -93,7 +93,10 @@ impl Value {
                     _ => text.clone(),
                 }
             }
-            several => Self::List(several.to_vec()).to_string(),
+            several => {
+                let each: Vec<_> = several.iter().map(Self::to_string).collect();
+                format!("({})", each.join(", "))
+            }
         }
     }
 
