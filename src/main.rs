@@ -1,3 +1,7 @@
 //! The `jailwarden` command.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    jailwarden::cli::main()
+}
