@@ -1,8 +1,7 @@
 //! The `jailwarden` command.
 
-fn main() {
-    let s = jailwarden::settings::Settings::load(None).expect("s");
-    if let Err(e) = jailwarden::shell::run(s, None) {
-        eprintln!("{e}");
-    }
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    jailwarden::cli::main()
 }

@@ -1,1 +1,83 @@
-//! cli
+//! The command line: words in, exit codes out.
+
+mod check;
+mod output;
+pub mod run;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::settings::SettingsError;
+
+/// Keeps fail2ban protecting this host: reloads it on change, restarts it when it fails, and takes
+/// back the jail that broke it.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    arg_required_else_help = true,
+    disable_help_subcommand = true,
+    after_help = "Exit codes: 0 done, 1 failed or mistakes found, 2 wrong usage, 4 not permitted.\n\n\
+                  Example: jailwarden config check && systemctl reload jailwarden"
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Supervise this host's fail2ban until stopped; SIGHUP reads the settings again
+    #[command(after_help = "Example: jailwarden run --config /etc/jailwarden/jailwarden.yaml")]
+    Run {
+        /// The settings file [default: /etc/jailwarden/jailwarden.yaml if it exists]
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+    },
+    /// Work with the settings file
+    #[command(
+        arg_required_else_help = true,
+        disable_help_subcommand = true,
+        after_help = "Example: jailwarden config check"
+    )]
+    Config {
+        #[command(subcommand)]
+        command: ConfigCommand,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum ConfigCommand {
+    /// Say whether a settings file is sound, or every mistake in it with line and column
+    #[command(after_help = "Example: jailwarden config check ./jailwarden.yaml")]
+    Check {
+        /// The settings file [default: /etc/jailwarden/jailwarden.yaml if it exists]
+        file: Option<PathBuf>,
+    },
+}
+
+/// The whole command: reads the process's arguments, does what they say, gives its exit code.
+/// Wrong usage, `--help` and `--version` end the process here.
+#[must_use]
+pub fn main() -> ExitCode {
+    match Cli::parse().command {
+        Command::Run { config } => run::run(config.as_deref()),
+        Command::Config { command } => match command {
+            ConfigCommand::Check { file } => check::check(file.as_deref()),
+        },
+    }
+}
+
+/// Prints why settings could not be had, and gives the exit code for it.
+fn refuse(error: &SettingsError) -> ExitCode {
+    output::complain(error);
+    match error {
+        SettingsError::Unreadable { cause, .. }
+            if cause.kind() == std::io::ErrorKind::PermissionDenied =>
+        {
+            ExitCode::from(4)
+        }
+        _ => ExitCode::FAILURE,
+    }
+}

@@ -98,7 +98,8 @@ fn joined(findings: &[Finding]) -> String {
 /// [`DumpError`]; a client that does not end is killed.
 pub async fn dump(instance: &Instance, limit: Duration) -> Result<Dump, DumpError> {
     let words = instance.client_command(["-d"]);
-    let program = instance.client.first().ok_or(DumpError::NoProgram)?.clone();
+    let program = instance.client.first().ok_or(DumpError::NoProgram)?;
+    let program = program.to_string_lossy().into_owned();
     let ran = tokio::time::timeout(limit, run(&program, &words)).await;
     let output = ran.map_err(|_| DumpError::TimedOut {
         program,

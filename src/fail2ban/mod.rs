@@ -21,7 +21,7 @@ pub mod vitals;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Instance {
     /// The program and its first arguments, usually just `fail2ban-client`.
-    pub client: Vec<String>,
+    pub client: Vec<OsString>,
     /// The config folder, usually `/etc/fail2ban`.
     pub config_dir: PathBuf,
     /// The daemon's socket; absolute, as the daemon changes to `/`.
@@ -36,7 +36,7 @@ impl Instance {
         &self,
         args: impl IntoIterator<Item = A>,
     ) -> Vec<OsString> {
-        let mut words: Vec<OsString> = self.client.iter().map(OsString::from).collect();
+        let mut words: Vec<OsString> = self.client.clone();
         for (flag, path) in [
             ("-c", &self.config_dir),
             ("-s", &self.socket),

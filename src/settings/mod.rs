@@ -1,81 +1,285 @@
-//! settings stub
-#![allow(missing_docs)]
-use crate::fail2ban::Instance;
+//! The settings: YAML with positions in, checked values out, every mistake named with its place.
+//!
+//! `config/jailwarden.yaml` shows each key with its default; a test holds the two together.
+
+mod error;
+mod fields;
+#[cfg(test)]
+mod tests;
+mod values;
+mod yaml;
+
 use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
+use std::str;
 use std::time::Duration;
+
+pub use error::{Mistake, SettingsError};
+use fields::Fields;
+use yaml::{Fault, Position};
+
+/// The settings file that is read where none is named; it need not exist.
+pub const DEFAULT_FILE: &str = "/etc/jailwarden/jailwarden.yaml";
+
+/// The largest settings file, in bytes.
+const SIZE_LIMIT: u64 = 64 * 1024;
+
+/// Checked settings. [`Settings::default`] is right for Debian's and Fedora's packages.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
+    /// fail2ban's config folder; an absolute path.
     pub config_dir: PathBuf,
+    /// Where jailwarden keeps what it must remember across its own restarts; not in `config_dir`.
     pub state_dir: PathBuf,
+    /// A burst of file changes is one change once it was quiet for this long.
     pub settle: Duration,
-    pub daemon: DaemonS,
+    /// The supervised daemon.
+    pub daemon: Daemon,
+    /// The health probe.
     pub probe: Probe,
-    pub restart: RestartS,
+    /// The limits of a restart.
+    pub restart: Restart,
 }
+
+/// How the supervised fail2ban is found, asked and started.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DaemonS {
+pub struct Daemon {
+    /// The systemd service that runs fail2ban; without one, `start_command` starts it.
     pub unit: Option<String>,
+    /// The daemon's socket; an absolute path that fits into a socket address.
     pub socket: PathBuf,
+    /// The daemon's pid file; an absolute path.
     pub pid_file: PathBuf,
-    pub client: Vec<String>,
-    pub start_command: Option<Vec<String>>,
+    /// fail2ban's client: a program and the words that always follow it. Never empty.
+    pub client: Vec<OsString>,
+    /// Starts the daemon in the background: a program and its words. Never empty.
+    pub start_command: Vec<OsString>,
 }
-#[derive(Debug, Clone, PartialEq, Eq)]
+
+/// How often the daemon is asked, and when its silence counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Probe {
+    /// The time between two probes while all is well.
     pub interval: Duration,
+    /// A ping without an answer for this long, with the process frozen, means hung.
     pub timeout: Duration,
+    /// The same while the process still uses CPU time; never shorter than `timeout`.
     pub busy_limit: Duration,
 }
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RestartS {
+
+/// The limits of a restart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Restart {
+    /// The time the daemon has to be back, from the start command on.
     pub comeback: Duration,
+    /// The time the daemon has for a lawful stop.
     pub stop_timeout: Duration,
 }
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self::read(&mut Fields::empty(Path::new("")))
+    }
+}
+
 impl Settings {
-    pub fn load(_p: Option<&Path>) -> Result<Self, String> {
-        let base = std::env::var("F2B").unwrap_or_default();
-        let b = |s: &str, d: &str| {
-            if base.is_empty() {
-                PathBuf::from(d)
-            } else {
-                PathBuf::from(format!("{base}/{s}"))
+    /// The settings in `file`, or in [`DEFAULT_FILE`] where none is named; the defaults where
+    /// that does not exist.
+    ///
+    /// # Errors
+    /// The file cannot be read, a named one does not exist, or it holds mistakes.
+    pub fn load(file: Option<&Path>) -> Result<Self, SettingsError> {
+        match file {
+            Some(file) => Self::of_file(file),
+            None => Self::of_file_if_any(Path::new(DEFAULT_FILE)),
+        }
+    }
+
+    /// The settings in `text`; `origin` is the file that mistakes name.
+    ///
+    /// # Errors
+    /// [`SettingsError::Faulty`] with every mistake; broken YAML hides the others.
+    pub fn parse(text: &str, origin: &Path) -> Result<Self, SettingsError> {
+        let root = yaml::parse(text).map_err(|fault| faulty(origin, fault))?;
+        let mut fields = Fields::of(root, origin);
+        let settings = Self::read(&mut fields);
+        let mistakes = fields.into_mistakes();
+        if mistakes.is_empty() {
+            Ok(settings)
+        } else {
+            Err(SettingsError::Faulty { mistakes })
+        }
+    }
+
+    fn of_file_if_any(file: &Path) -> Result<Self, SettingsError> {
+        match Self::of_file(file) {
+            Err(SettingsError::Unreadable { cause, .. })
+                if cause.kind() == io::ErrorKind::NotFound =>
+            {
+                Ok(Self::default())
             }
-        };
-        Ok(Self {
-            config_dir: b("cfg", "/etc/fail2ban"),
-            state_dir: b("state", "/var/lib/jailwarden"),
-            settle: Duration::from_millis(500),
-            daemon: DaemonS {
-                unit: base.is_empty().then(|| "fail2ban.service".into()),
-                socket: b("s", "/run/fail2ban/fail2ban.sock"),
-                pid_file: b("p", "/run/fail2ban/fail2ban.pid"),
-                client: vec!["fail2ban-client".into()],
-                start_command: None,
-            },
-            probe: Probe {
-                interval: Duration::from_secs(10),
-                timeout: Duration::from_secs(5),
-                busy_limit: Duration::from_secs(30),
-            },
-            restart: RestartS {
-                comeback: Duration::from_secs(10),
-                stop_timeout: Duration::from_secs(90),
-            },
-        })
-    }
-    pub fn instance(&self) -> Instance {
-        Instance {
-            client: self.daemon.client.clone(),
-            config_dir: self.config_dir.clone(),
-            socket: self.daemon.socket.clone(),
-            pid_file: self.daemon.pid_file.clone(),
+            outcome => outcome,
         }
     }
-    pub fn start_command(&self) -> Vec<OsString> {
-        match &self.daemon.start_command {
-            Some(w) => w.iter().map(Into::into).collect(),
-            None => self.instance().client_command(["-x", "start"]),
+
+    fn of_file(file: &Path) -> Result<Self, SettingsError> {
+        let bytes = read_bounded(file)?;
+        let text = str::from_utf8(&bytes).map_err(|error| {
+            let (sound, _) = bytes.split_at(error.valid_up_to());
+            let what = "not UTF-8 text from here on".to_owned();
+            faulty(
+                file,
+                Fault {
+                    at: end_of(sound),
+                    what,
+                },
+            )
+        })?;
+        Self::parse(text, file)
+    }
+
+    /// Every key with its default and its bounds.
+    fn read(fields: &mut Fields<'_>) -> Self {
+        let config_dir = fields.read("config_dir", "/etc/fail2ban".into(), values::path);
+        let state_dir = fields.read("state_dir", "/var/lib/jailwarden".into(), values::path);
+        if state_dir.starts_with(&config_dir) {
+            let what = format!(
+                "state_dir ({}) must not lie in config_dir ({}): what jailwarden writes there \
+                 would look like a change of the config",
+                state_dir.display(),
+                config_dir.display(),
+            );
+            fields.conflict(["state_dir", "config_dir"], what);
         }
+        Self {
+            settle: span(fields, "settle", 500 * MS, 50 * MS..=5 * SEC),
+            daemon: Daemon::read(fields, &config_dir),
+            probe: Probe::read(fields),
+            restart: Restart {
+                comeback: span(fields, "restart.comeback", 10 * SEC, SEC..=10 * MIN),
+                stop_timeout: span(fields, "restart.stop_timeout", 90 * SEC, SEC..=30 * MIN),
+            },
+            config_dir,
+            state_dir,
+        }
+    }
+}
+
+impl Daemon {
+    fn read(fields: &mut Fields<'_>, config_dir: &Path) -> Self {
+        let unit = Some("fail2ban.service".to_owned());
+        let unit = fields.read("daemon.unit", unit, values::unit);
+        let socket = "/run/fail2ban/fail2ban.sock".into();
+        let socket = fields.read("daemon.socket", socket, values::socket);
+        let pid_file = "/run/fail2ban/fail2ban.pid".into();
+        let pid_file = fields.read("daemon.pid_file", pid_file, values::path);
+        if socket == pid_file {
+            let what = "the socket and the pid file cannot be the same file".to_owned();
+            fields.conflict(["daemon.pid_file", "daemon.socket"], what);
+        }
+        let client = vec!["fail2ban-client".into()];
+        let client = fields.read("daemon.client", client, values::command);
+        let start_command = start_command(&client, config_dir, &socket, &pid_file);
+        Self {
+            start_command: fields.read("daemon.start_command", start_command, values::command),
+            unit,
+            socket,
+            pid_file,
+            client,
+        }
+    }
+}
+
+impl Probe {
+    fn read(fields: &mut Fields<'_>) -> Self {
+        let interval = span(fields, "probe.interval", 10 * SEC, SEC..=60 * MIN);
+        let timeout = span(fields, "probe.timeout", 5 * SEC, 100 * MS..=MIN);
+        // fail2ban's own client waits 30 s for an answer.
+        let busy_limit = span(fields, "probe.busy_limit", 30 * SEC, SEC..=10 * MIN);
+        if busy_limit < timeout {
+            let what = format!(
+                "busy_limit ({}) must not be shorter than timeout ({}): a busy daemon is given \
+                 more time than a frozen one",
+                humantime::format_duration(busy_limit),
+                humantime::format_duration(timeout),
+            );
+            fields.conflict(["probe.busy_limit", "probe.timeout"], what);
+        }
+        Self {
+            interval,
+            timeout,
+            busy_limit,
+        }
+    }
+}
+
+const MS: Duration = Duration::from_millis(1);
+const SEC: Duration = Duration::from_secs(1);
+const MIN: Duration = Duration::from_secs(60);
+
+fn span(
+    fields: &mut Fields<'_>,
+    key: &'static str,
+    default: Duration,
+    range: RangeInclusive<Duration>,
+) -> Duration {
+    fields.read(key, default, |node| values::duration(node, &range))
+}
+
+/// `-x`, because without it a crashed daemon's socket makes fail2ban 1.0.2 refuse to start.
+fn start_command(
+    client: &[OsString],
+    config_dir: &Path,
+    socket: &Path,
+    pid_file: &Path,
+) -> Vec<OsString> {
+    let mut words = client.to_vec();
+    words.push("-x".into());
+    for (option, path) in [("-c", config_dir), ("-s", socket), ("-p", pid_file)] {
+        words.extend([option.into(), path.into()]);
+    }
+    words.push("start".into());
+    words
+}
+
+fn faulty(file: &Path, fault: Fault) -> SettingsError {
+    SettingsError::Faulty {
+        mistakes: vec![Mistake::new(file, "", fault)],
+    }
+}
+
+/// A pipe or a device could block for ever, so only a regular file is opened.
+fn read_bounded(file: &Path) -> Result<Vec<u8>, SettingsError> {
+    let unreadable = |cause| SettingsError::Unreadable {
+        file: file.to_path_buf(),
+        cause,
+    };
+    if !fs::metadata(file).map_err(unreadable)?.is_file() {
+        return Err(SettingsError::NotAFile {
+            file: file.to_path_buf(),
+        });
+    }
+    let mut bytes = Vec::new();
+    let reader = File::open(file).map_err(unreadable)?;
+    let read = reader.take(SIZE_LIMIT + 1).read_to_end(&mut bytes);
+    if read.map_err(unreadable)? as u64 > SIZE_LIMIT {
+        return Err(SettingsError::TooLarge {
+            file: file.to_path_buf(),
+        });
+    }
+    Ok(bytes)
+}
+
+/// The position right after `text`, which is sound UTF-8.
+fn end_of(text: &[u8]) -> Position {
+    let mut lines = text.split(|byte| *byte == b'\n');
+    let last = lines.next_back().unwrap_or_default();
+    let counted = |count: usize| u32::try_from(count + 1).unwrap_or(u32::MAX);
+    Position {
+        line: counted(lines.count()),
+        column: counted(String::from_utf8_lossy(last).chars().count()),
     }
 }

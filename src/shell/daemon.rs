@@ -61,7 +61,7 @@ impl Handle {
                 .is_some_and(|s| s.triggered),
             None => false,
         };
-        let instance = settings.instance();
+        let instance = instance(&settings);
         Self(Arc::new(Inner {
             settings,
             instance,
@@ -167,5 +167,15 @@ impl Handle {
         self.tell(Message::Event(Event::Observed(Observed::DaemonExited {
             pid,
         })));
+    }
+}
+
+/// Where the settings say that fail2ban lives.
+pub(super) fn instance(settings: &Settings) -> Instance {
+    Instance {
+        client: settings.daemon.client.clone(),
+        config_dir: settings.config_dir.clone(),
+        socket: settings.daemon.socket.clone(),
+        pid_file: settings.daemon.pid_file.clone(),
     }
 }

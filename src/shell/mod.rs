@@ -16,7 +16,7 @@ pub mod watch;
 
 use std::collections::VecDeque;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -57,14 +57,14 @@ fn system(what: &'static str) -> impl FnOnce(io::Error) -> RunError {
 ///
 /// # Errors
 /// [`RunError`] if the loop cannot be set up.
-pub fn run(settings: Settings, config: Option<PathBuf>) -> Result<(), RunError> {
+pub fn run(settings: Settings, config: Option<&Path>) -> Result<(), RunError> {
     journal::init(journal::Sink::detect())?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(system("the event loop"))?;
     let ended = runtime.block_on(async {
-        let mut supervisor = Supervisor::new(settings, config).await?;
+        let mut supervisor = Supervisor::new(settings, config.map(Path::to_owned)).await?;
         supervisor.run().await;
         Ok(())
     });
@@ -252,7 +252,7 @@ impl Supervisor {
         let read = Settings::load(self.config.as_deref());
         let event = match read {
             Ok(new) => {
-                let moved = new.instance() != *self.handle.instance()
+                let moved = new.config_dir != self.handle.settings().config_dir
                     || new.daemon != self.handle.settings().daemon
                     || new.state_dir != self.handle.settings().state_dir;
                 let note = if moved {

@@ -22,7 +22,7 @@ pub(super) async fn start(handle: &Handle) -> Result<(), String> {
 
 /// Runs the start command as a process that outlives jailwarden and is not in its cgroup.
 fn spawn(handle: &Handle) -> Result<(), String> {
-    let words = handle.settings().start_command();
+    let words = &handle.settings().daemon.start_command;
     let Some((program, args)) = words.split_first() else {
         return Err("daemon.start_command is empty".to_owned());
     };

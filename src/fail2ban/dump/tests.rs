@@ -419,7 +419,7 @@ fn a_jail_skipped_for_want_of_a_log_file_is_found_once() {
 
 fn shell(script: &str) -> Instance {
     Instance {
-        client: vec!["sh".to_owned(), "-c".to_owned(), script.to_owned()],
+        client: vec!["sh".into(), "-c".into(), script.into()],
         config_dir: "/nonexistent".into(),
         socket: "/nonexistent/sock".into(),
         pid_file: "/nonexistent/pid".into(),
@@ -429,7 +429,7 @@ fn shell(script: &str) -> Instance {
 #[tokio::test]
 async fn a_client_that_is_not_there_is_said_so() {
     let mut instance = shell("");
-    instance.client = vec!["/nonexistent/fail2ban-client".to_owned()];
+    instance.client = vec!["/nonexistent/fail2ban-client".into()];
     let error = dump(&instance, LIMIT).await.expect_err("it cannot run");
     assert!(matches!(error, DumpError::CannotRun { .. }), "{error}");
     assert!(

@@ -1,0 +1,24 @@
+//! `jailwarden run`.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use super::{output, refuse};
+use crate::settings::Settings;
+use crate::shell;
+
+/// Supervises with the settings in `config`, or in the default file where none is named.
+#[must_use]
+pub fn run(config: Option<&Path>) -> ExitCode {
+    let settings = match Settings::load(config) {
+        Ok(settings) => settings,
+        Err(error) => return refuse(&error),
+    };
+    match shell::run(settings, config) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            output::complain(error);
+            ExitCode::FAILURE
+        }
+    }
+}
