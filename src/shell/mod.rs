@@ -17,10 +17,6 @@ pub enum RunError {
 ///
 /// # Errors
 /// Supervision could not begin, or had to end.
-#[expect(
-    clippy::needless_pass_by_value,
-    reason = "supervision owns its settings"
-)]
 pub fn run(_settings: Settings, _config: Option<&Path>) -> Result<(), RunError> {
     Err(RunError::NotBuilt)
 }
