@@ -11,8 +11,8 @@ use clap::{Parser, Subcommand};
 
 use crate::settings::SettingsError;
 
-/// Keeps fail2ban protecting this host: reloads it on change, restarts it when it fails, and takes
-/// back the jail that broke it.
+/// Keep fail2ban protecting this host: reload it on change, restart it when it fails, and take back
+/// the jail that broke it.
 #[derive(Debug, Parser)]
 #[command(
     version,

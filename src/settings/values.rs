@@ -149,9 +149,9 @@ pub(super) fn command(node: &Node) -> Result<Vec<OsString>, Fault> {
         Value::Text(text) => {
             if text.contains(char::is_whitespace) {
                 let split: Vec<&str> = text.split_whitespace().collect();
-                let list = shown(&format!("[{}]", split.join(", ")));
+                let list = clipped(&format!("[{}]", split.join(", ")));
                 return Err(node.fault(format!(
-                    "{} has white space in it: write a list of words, such as {list}",
+                    "{} has white space in it: write a list of words, such as `{list}`",
                     shown(text)
                 )));
             }
