@@ -72,6 +72,10 @@ fn read_failed(unit: &Unit) -> Absence {
         (ExitKind::Exited, status) => {
             Absence::Failed(format!("its process exited with status {status}"))
         }
+        // fail2ban ends well on SIGTERM; systemd may kill it by one before it listens to any.
+        (ExitKind::Killed, 15) => {
+            Absence::Deliberate("its process was told to end by SIGTERM".into())
+        }
         (ExitKind::Killed, signal) => {
             Absence::Failed(format!("its process was killed by signal {signal}"))
         }

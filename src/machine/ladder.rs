@@ -9,7 +9,11 @@ use super::plan::Plan;
 /// blames; then the last changed one; then all that changed since the daemon last started.
 /// Empty where the config did not change and nothing is found in it: then it is not to blame.
 #[must_use]
-pub(super) fn rungs(reading: &Reading, proven: Option<&Plan>, recent: &[String]) -> Vec<Vec<String>> {
+pub(super) fn rungs(
+    reading: &Reading,
+    proven: Option<&Plan>,
+    recent: &[String],
+) -> Vec<Vec<String>> {
     let mut rungs = Vec::new();
     let blamed: BTreeSet<_> = reading
         .findings

@@ -37,7 +37,7 @@ pub(super) async fn apply(handle: &Handle, server: Option<u128>, jails: &Changes
         match change_jail(handle, &mut connection, name, *change).await {
             Ok(()) => {}
             Err(CallError::Refused { message, .. }) => {
-                applied.refused.push((name.clone(), message))
+                applied.refused.push((name.clone(), message));
             }
             Err(error) => {
                 applied.unreachable = Some(error.to_string());

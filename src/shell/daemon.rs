@@ -129,17 +129,16 @@ impl Handle {
         if let Some(process) = self.held() {
             return Some(process);
         }
-        let process = match self.show().await {
-            Some(shown) => Process::open(Pid::from_raw(shown.main_pid)?).ok()?,
-            None => {
-                let Instance {
-                    pid_file,
-                    socket,
-                    config_dir,
-                    ..
-                } = self.instance();
-                Process::find(pid_file, socket, config_dir).ok()??
-            }
+        let process = if let Some(shown) = self.show().await {
+            Process::open(Pid::from_raw(shown.main_pid)?).ok()?
+        } else {
+            let Instance {
+                pid_file,
+                socket,
+                config_dir,
+                ..
+            } = self.instance();
+            Process::find(pid_file, socket, config_dir).ok()??
         };
         process.is_alive().then(|| self.hold(process))
     }

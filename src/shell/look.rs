@@ -91,17 +91,16 @@ async fn ask(handle: &Handle, mut connection: Connection, expect: &BTreeSet<Stri
         .chain(expect.iter().filter(|name| listed.has(name)).cloned())
         .collect();
     let asked_for: Vec<String> = names.union(expect).cloned().collect();
-    let dead = process
-        .look(threads::census)
-        .map(|census| {
-            let judged = census.judge(&asked_for);
+    let dead = match process.look(threads::census) {
+        Ok(census) => {
+            let judged = census.judge(&asked_for).into_iter();
             judged
-                .into_iter()
-                .filter(|(_, t)| !t.complete())
+                .filter(|(_, threads)| !threads.complete())
                 .map(|(name, _)| name)
                 .collect()
-        })
-        .unwrap_or_else(|_| asked_for.iter().cloned().collect());
+        }
+        Err(_) => asked_for.into_iter().collect(),
+    };
     let daemon = Daemon::Answers {
         pid: number(process.pid()),
         ping,

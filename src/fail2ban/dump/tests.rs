@@ -49,7 +49,7 @@ impl Scratch {
             ],
         };
         let instance = Instance {
-            client,
+            client: client.into_iter().map(Into::into).collect(),
             config_dir: path("etc"),
             socket: path("sock"),
             pid_file: path("pid"),
