@@ -123,7 +123,11 @@ impl Process {
             Err(error) if Errno::from_io_error(&error) == Some(Errno::SRCH) => return Err(gone()),
             opened => opened.map_err(unreadable)?,
         };
-        match peer_pid(socket).await {
+        let peer = peer_pid(socket).await;
+        if !process.is_alive() {
+            return Err(gone());
+        }
+        match peer {
             Ok(now) if now != pid => return Err(gone()),
             Ok(_) | Err(PeerError::Full { .. }) => {}
             Err(error) => return Err(error),

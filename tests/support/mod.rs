@@ -1,0 +1,44 @@
+//! What the tests with real parts share: a private fail2ban, and a throwaway host.
+
+pub(crate) mod daemon;
+pub(crate) mod host;
+
+use std::path::PathBuf;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How long a test waits for what must come. It only guards against waiting for ever: no test
+/// asserts how fast anything is.
+pub(crate) const GUARD: Duration = Duration::from_secs(60);
+
+/// Looks again and again until `look` finds something, for at most `limit`.
+pub(crate) fn wait_until<T>(limit: Duration, mut look: impl FnMut() -> Option<T>) -> Option<T> {
+    let start = Instant::now();
+    loop {
+        if let Some(found) = look() {
+            return Some(found);
+        }
+        if start.elapsed() > limit {
+            return None;
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Says that a part of the machine is missing, so that its test is skipped; where CI demands all
+/// parts, it fails instead.
+pub(crate) fn skip(why: &str) {
+    assert!(
+        std::env::var_os("JAILWARDEN_REQUIRE_HOST").is_none_or(|required| required != "1"),
+        "JAILWARDEN_REQUIRE_HOST=1, but {why}"
+    );
+    eprintln!("skipped: {why}");
+}
+
+/// A program of the PATH.
+fn program(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path)
+        .map(|folder| folder.join(name))
+        .find(|file| file.is_file())
+}
