@@ -52,7 +52,7 @@ pub fn jails_in(path: &Path) -> io::Result<Vec<String>> {
 }
 
 /// The files among `jail.conf`, `jail.local`, `jail.d/*.conf` and `jail.d/*.local` that name a jail,
-/// the last changed first; jailwarden's own rollback files are left out.
+/// the last changed first.
 ///
 /// A file or folder that cannot be read is passed over.
 #[must_use]
@@ -88,7 +88,6 @@ fn is_read_by_fail2ban(path: &Path) -> bool {
     path.extension()
         .is_some_and(|end| end == "conf" || end == "local")
         && name.is_none_or(|name| !name.starts_with('.'))
-        && !crate::rollback::is_rollback_name(path)
 }
 
 fn changed(path: &Path) -> io::Result<SystemTime> {

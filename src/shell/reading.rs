@@ -82,7 +82,7 @@ fn finish(handle: &Handle, folder: Snapshot, dumped: Result<Dump, DumpError>) ->
             .collect(),
         newest: jailfile::last_changed_jails(config_dir)
             .into_iter()
-            .next()
+            .find(|file| !rollback::is_rollback_name(&file.path))
             .map(|f| f.jails)
             .unwrap_or_default(),
     })
