@@ -6,6 +6,7 @@
 pub mod cli;
 pub mod fail2ban;
 pub mod machine;
+mod pollable;
 pub mod rollback;
 pub mod settings;
 pub mod shell;

@@ -52,9 +52,16 @@ fn mistakes_go_to_stderr_from_check_and_run_alike() {
          {file}:3:9: settle: \"10 parsecs\" is not a duration: \
          expected a number with a unit, such as 10s, 500ms or 5m\n"
     );
-    for args in [["config", "check", &file], ["run", "--config", &file]] {
+    for (args, expected_code) in [
+        (["config", "check", &file], 1),
+        (["run", "--config", &file], 78),
+    ] {
         let (code, stdout, stderr) = run(jailwarden(&args));
-        assert_eq!((code, stdout.as_str()), (Some(1), ""), "{args:?}");
+        assert_eq!(
+            (code, stdout.as_str()),
+            (Some(expected_code), ""),
+            "{args:?}"
+        );
         assert_eq!(stderr, expected, "{args:?}");
     }
 }

@@ -9,13 +9,12 @@ use std::path::{Path, PathBuf};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{PidfdFlags, pidfd_open, pidfd_send_signal};
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
 use tokio::net::UnixStream;
 
 pub use rustix::process::{Pid, Signal};
 
 use super::proc;
+use crate::pollable;
 
 /// The name of fail2ban's server, both as a program and as the name that the process gives itself
 /// (`server/server.py:133` of 1.0.2).
@@ -224,14 +223,7 @@ impl Process {
     pub async fn exited(&self) -> io::Result<()> {
         // A duplicate, as epoll takes one descriptor once and there may be several waits.
         let pidfd = self.pidfd.try_clone()?;
-        #[expect(
-            unsafe_code,
-            reason = "tokio has no safe constructor that is not deprecated; an `OwnedFd` that is moved in \
-                      stays open and the same descriptor until the `AsyncFd` drops it, as asked for"
-        )]
-        // SAFETY: the reason above.
-        let pidfd = unsafe { AsyncFd::register_with_interest(pidfd, Interest::READABLE) }
-            .map_err(io::Error::from)?;
+        let pidfd = pollable::readable(pidfd)?;
         pidfd.readable().await?.retain_ready();
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! The thin shell: one loop that builds one event at a time, asks the machine, and hands its
 //! actions to tasks. It has no policy.
 
+mod alarm;
 mod apply;
 mod daemon;
 mod executor;
@@ -26,6 +27,7 @@ use crate::machine::report::{Kind, Report};
 use crate::machine::{Action, Event, Machine, MonoTime, Observed, Outcome, Policy};
 use crate::settings::Settings;
 
+use alarm::Alarm;
 use daemon::{Handle, Message};
 use executor::Executor;
 use journal::Repeats;
@@ -79,6 +81,7 @@ struct Supervisor {
     handle: Handle,
     config: Option<PathBuf>,
     clock: Instant,
+    alarm: Alarm,
     inbox: UnboundedReceiver<Message>,
     watch: Watch,
     signals: Signals,
@@ -130,6 +133,7 @@ impl Supervisor {
             handle,
             config,
             clock: Instant::now(),
+            alarm: Alarm::new().map_err(system("a timer"))?,
             inbox,
             watch,
             signals,
@@ -183,7 +187,7 @@ impl Supervisor {
             _ = self.signals.hang_up.recv() => Wake::Reread,
             Some(message) = self.inbox.recv() => Wake::Message(message),
             hints = self.watch.next() => Wake::Hints(hints),
-            () = sleep_until(due) => Wake::Time,
+            _ = self.alarm.at(due) => Wake::Time,
         }
     }
 
@@ -321,13 +325,6 @@ impl Supervisor {
 
     fn now(&self) -> MonoTime {
         MonoTime::new(self.clock.elapsed())
-    }
-}
-
-async fn sleep_until(due: Option<Instant>) {
-    match due {
-        Some(due) => tokio::time::sleep_until(due.into()).await,
-        None => std::future::pending().await,
     }
 }
 
