@@ -9,7 +9,11 @@ use super::plan::Plan;
 /// blames; then the last changed one; then all that changed since the daemon last started.
 /// Empty where the config did not change and nothing is found in it: then it is not to blame.
 #[must_use]
-pub fn rungs(reading: &Reading, proven: Option<&Plan>, recent: &[String]) -> Vec<Vec<String>> {
+pub(super) fn rungs(
+    reading: &Reading,
+    proven: Option<&Plan>,
+    recent: &[String],
+) -> Vec<Vec<String>> {
     let mut rungs = Vec::new();
     let blamed: BTreeSet<_> = reading
         .findings
@@ -17,10 +21,10 @@ pub fn rungs(reading: &Reading, proven: Option<&Plan>, recent: &[String]) -> Vec
         .filter_map(|f| f.jail.clone())
         .collect();
     if !blamed.is_empty() {
-        rungs.push(blamed.into_iter().collect());
+        rungs.push(blamed.iter().cloned().collect());
     }
     let changed = changed(reading, proven, recent);
-    if let Some(last) = changed.first() {
+    if let Some(last) = changed.iter().find(|name| !blamed.contains(*name)) {
         rungs.push(vec![last.clone()]);
     }
     if changed.len() > 1 {

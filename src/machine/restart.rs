@@ -83,9 +83,11 @@ impl Restart {
         }
     }
 
+    /// The end of a step that ends by itself. Whether the daemon is back is for a look to say, so
+    /// that wait ends with the first look after its time is up.
     pub(super) fn deadline(&self) -> Option<MonoTime> {
         match &self.step {
-            Step::Resuming { until, .. } | Step::ComingBack { until } => Some(*until),
+            Step::Resuming { until, .. } => Some(*until),
             Step::Stopping(stop) => stop.deadline(),
             _ => None,
         }
@@ -131,7 +133,7 @@ impl Machine {
                 self.next_look = self.now + Policy::FAST_PACE;
             }
             (Cause::Hung { .. }, Some(pid)) => self.diagnose(pid),
-            (_, Some(_)) => self.save_then_stop(),
+            (_, Some(_)) => self.prepare(),
             (_, None) => self.before_start(),
         }
     }
@@ -143,10 +145,14 @@ impl Machine {
     }
 
     fn budget_is_spent(&mut self) -> bool {
+        self.forget_old_starts();
+        self.starts.len() >= Policy::RESTART_BUDGET
+    }
+
+    fn forget_old_starts(&mut self) {
         let now = self.now;
         self.starts
             .retain(|at| now.since(*at) < Policy::BUDGET_WINDOW);
-        self.starts.len() >= Policy::RESTART_BUDGET
     }
 
     fn diagnose(&mut self, pid: u32) {
@@ -175,7 +181,7 @@ impl Machine {
                     _ => String::new(),
                 };
                 self.say_hung(&words);
-                self.save_then_stop();
+                self.prepare();
             }
             Step::Saving(_) => {
                 self.save_done(&outcome);
@@ -189,6 +195,8 @@ impl Machine {
             Step::Starting { spawned, .. } => match outcome {
                 Outcome::Effect(Err(why)) => self.not_back(&why),
                 _ => {
+                    // From here on a stop is somebody else's.
+                    self.stopping = false;
                     let until = spawned + self.policy.comeback;
                     self.step(Step::ComingBack { until });
                     self.next_look = self.now;
@@ -197,11 +205,16 @@ impl Machine {
         }
     }
 
-    /// The old process is gone, or there was none: everything that a start needs to know first.
+    /// The old process is gone, or there was none.
     pub(super) fn before_start(&mut self) {
         if let State::Restarting(restart) = &mut self.state {
             restart.old = None;
         }
+        self.prepare();
+    }
+
+    /// What must be known, and rolled back, before a socket or a process is touched.
+    fn prepare(&mut self) {
         if self.disk.is_read() {
             return self.roll_back_known_faults();
         }
@@ -210,17 +223,32 @@ impl Machine {
         self.step(Step::Reading(id));
     }
 
+    /// The rollbacks are on disk and read back; only now is a socket or a process touched.
+    fn proceed(&mut self) {
+        let State::Restarting(restart) = &self.state else {
+            return;
+        };
+        if restart.old.is_some() {
+            self.save_then_stop();
+        } else {
+            self.start();
+        }
+    }
+
     fn read_before_start(&mut self, config: ConfigRead) {
         self.take_reading(config);
         self.roll_back_known_faults();
     }
 
     fn take_reading(&mut self, config: ConfigRead) {
-        let ConfigRead::Read(reading) = config else {
-            return;
-        };
-        self.rollbacks.clone_from(&reading.rollbacks);
-        self.note_reading(reading);
+        match config {
+            ConfigRead::Unchanged => {}
+            ConfigRead::Failed(_) => self.disk.reading = None,
+            ConfigRead::Read(reading) => {
+                self.rollbacks.clone_from(&reading.rollbacks);
+                self.note_reading(reading);
+            }
+        }
     }
 
     /// A fault that is known to keep the daemon from starting is rolled back before the start, so
@@ -237,7 +265,7 @@ impl Machine {
             .as_ref()
             .is_some_and(|i| jails.iter().any(|j| i.rolled_back.contains(j)));
         if jails.is_empty() || tried {
-            self.start();
+            self.proceed();
         } else {
             self.write_rollback(jails);
         }
@@ -253,9 +281,6 @@ impl Machine {
     }
 
     fn rolled_back(&mut self, jails: Vec<String>, outcome: Outcome) {
-        if let Some(incident) = &mut self.incident {
-            incident.rolled_back.extend(jails.iter().cloned());
-        }
         let why = match outcome {
             Outcome::Effect(Ok(())) => None,
             Outcome::Effect(Err(why)) => Some(why),
@@ -265,6 +290,9 @@ impl Machine {
             self.say_rollback_failed(&jails, &why);
             return self.next_rung();
         }
+        if let Some(incident) = &mut self.incident {
+            incident.rolled_back.extend(jails.iter().cloned());
+        }
         self.say_rolled_back(&jails);
         self.rollbacks.extend(jails);
         self.disk.begin();
@@ -272,17 +300,19 @@ impl Machine {
         self.step(Step::Verifying(id));
     }
 
-    /// The rollback is on disk and read back; only now is a socket or a process touched.
     fn verified(&mut self, config: ConfigRead) {
-        self.take_reading(config);
-        let State::Restarting(restart) = &self.state else {
-            return;
-        };
-        if restart.old.is_some() {
-            self.save_then_stop();
-        } else {
-            self.start();
+        if let ConfigRead::Read(Reading {
+            plan: Some(plan), ..
+        }) = &config
+        {
+            let names = plan.names();
+            let still: Vec<_> = self.rollbacks.intersection(&names).cloned().collect();
+            if !still.is_empty() {
+                self.say_rollback_failed(&still, "fail2ban enables it all the same");
+            }
         }
+        self.take_reading(config);
+        self.proceed();
     }
 
     fn start(&mut self) {
@@ -326,7 +356,10 @@ impl Machine {
         self.next_look = self.now + Policy::FAST_PACE;
         match sight.daemon {
             Daemon::Answers { pid, .. } => {
-                if self.not_alive().is_empty() {
+                if resuming {
+                    self.disk.distrust(self.now);
+                }
+                if resuming || self.not_alive().is_empty() {
                     return self.back();
                 }
                 if let State::Restarting(restart) = &mut self.state {
@@ -335,7 +368,7 @@ impl Machine {
                 }
             }
             Daemon::Silent { pid, .. } => {
-                restart.old = pid;
+                restart.old = pid.or(restart.old);
                 restart.failure = "it does not answer".into();
             }
             Daemon::Absent {
@@ -351,6 +384,7 @@ impl Machine {
             } => {
                 restart.old = None;
                 restart.failure = why;
+                self.forget_daemon();
                 if let Some(unit) = sight.unit.filter(|_| !resuming) {
                     match absence::read(Some(&unit), false) {
                         Absence::Failed(why) => return self.not_back(&why),
@@ -378,7 +412,7 @@ impl Machine {
             },
             Step::Stopping(stop) => self.stop_overdue(stop),
             Step::ComingBack { .. } if self.not_alive().len() < self.expected().len() => {
-                self.back()
+                self.back();
             }
             Step::ComingBack { .. } => self.not_back(&failure),
             _ => {}
@@ -389,6 +423,9 @@ impl Machine {
     fn back(&mut self) {
         self.look = None;
         self.watch();
+        if self.disk.reading.is_none() {
+            self.disk.touch(self.now);
+        }
         self.assess_jails();
     }
 
@@ -426,26 +463,26 @@ impl Machine {
     }
 
     fn judge(&mut self, config: ConfigRead) {
-        let rungs = match &config {
-            ConfigRead::Read(reading) => self.rungs(reading),
-            ConfigRead::Unchanged | ConfigRead::Failed(_) => Vec::new(),
-        };
         self.take_reading(config);
+        let rungs = match &self.disk.reading {
+            Some(reading) => ladder::rungs(reading, self.proven.as_ref(), &self.recent),
+            None => Vec::new(),
+        };
         if let State::Restarting(restart) = &mut self.state {
             restart.rungs = Some(rungs.into());
         }
         self.next_rung();
     }
 
-    fn rungs(&self, reading: &Reading) -> Vec<Vec<String>> {
-        ladder::rungs(reading, self.proven.as_ref(), &self.recent)
-    }
-
     pub(super) fn give_up(&mut self, why: &str) {
-        let attempt = self.incident.as_mut().map_or(0, |incident| {
+        let in_incident = self.incident.as_mut().map_or(0, |incident| {
             incident.given_up += 1;
             incident.given_up - 1
         });
+        // A daemon that comes back only to die again ends each incident: its starts are counted.
+        self.forget_old_starts();
+        let over_budget = self.starts.len().saturating_sub(Policy::RESTART_BUDGET);
+        let attempt = in_incident.max(u32::try_from(over_budget).unwrap_or(u32::MAX));
         let wait = Policy::BACKOFF_START
             .saturating_mul(1 << attempt.min(10))
             .min(Policy::BACKOFF_LIMIT);
@@ -453,38 +490,68 @@ impl Machine {
         let jitter = wait / 10 * (self.seed % 8) / 8;
         let retry_at = self.now + wait + jitter;
         self.look = None;
-        self.next_look = self.now + self.policy.interval;
+        self.next_look = retry_at.min(self.now + self.policy.interval);
         self.say_gave_up(why, wait + jitter);
-        self.state = State::GaveUp { attempt, retry_at };
+        self.state = State::GaveUp {
+            attempt,
+            retry_at,
+            read: None,
+        };
     }
 
-    /// Tries again after having given up: the time has come, or the config changed.
-    pub(super) fn retry(&mut self) {
-        let old = self.daemon.pid;
-        self.restart(Cause::Retry, old);
+    /// Something touched the config folder: perhaps only our own write, so its content decides.
+    pub(super) fn read_given_up(&mut self) {
+        let known = self.disk.begin();
+        let id = self.run(Effect::ReadConfig { known });
+        if let State::GaveUp { read, .. } = &mut self.state {
+            *read = Some(id);
+        }
     }
 
-    pub(super) fn gave_up_seen(&mut self, sight: Sight) {
-        self.next_look = self.now + self.policy.interval;
-        match &sight.daemon {
-            Daemon::Answers { .. } if self.not_alive().is_empty() => {
-                self.watch();
-                self.assess(sight);
+    pub(super) fn gave_up_read(&mut self, config: ConfigRead) {
+        let before = self.disk.reading.as_ref().map(|r| r.fingerprint);
+        let differs = matches!(&config, ConfigRead::Read(r) if Some(r.fingerprint) != before);
+        self.take_reading(config);
+        if let State::GaveUp { read, retry_at, .. } = &mut self.state {
+            *read = None;
+            if differs {
+                *retry_at = self.now;
+                self.next_look = self.now;
             }
-            Daemon::Absent {
-                process: None,
-                traces,
-                ..
-            } => {
-                self.forget_daemon();
-                let unit = sight.unit.as_ref().filter(|_| !self.stopping);
-                if let (Some(unit), traces) = (unit, *traces)
-                    && let Absence::Deliberate(why) = absence::read(Some(unit), traces)
-                {
-                    self.stand_by(why);
-                }
+        }
+    }
+
+    /// Tries again once the time has come, unless the look shows that somebody started or stopped
+    /// the daemon meanwhile, or that it protects at least in part.
+    pub(super) fn gave_up_seen(&mut self, sight: Sight, new: bool) {
+        let missing = self.not_alive();
+        let protects = matches!(sight.daemon, Daemon::Answers { .. })
+            && (missing.is_empty() || missing != self.expected());
+        if new || protects {
+            self.watch();
+            return self.assess(sight);
+        }
+        if let Daemon::Absent {
+            process: None,
+            traces,
+            ..
+        } = sight.daemon
+        {
+            self.forget_daemon();
+            match sight.unit.map(|unit| absence::read(Some(&unit), traces)) {
+                Some(Absence::Deliberate(why)) if !self.stopping => return self.stand_by(why),
+                // Not what our own stop left behind: a later stop is somebody else's.
+                Some(Absence::Failed(_)) => self.stopping = false,
+                _ => {}
             }
-            _ => {}
+        }
+        let State::GaveUp { retry_at, .. } = self.state else {
+            return;
+        };
+        if retry_at <= self.now {
+            self.restart(Cause::Retry, self.daemon.pid);
+        } else {
+            self.next_look = retry_at.min(self.now + self.policy.interval);
         }
     }
 }

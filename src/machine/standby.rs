@@ -35,6 +35,9 @@ impl Machine {
                 traces,
                 ..
             } => {
+                if let ConfigRead::Read(reading) = config {
+                    self.note_reading(reading);
+                }
                 let standby = self.saved.standby;
                 match absence::read(sight.unit.as_ref(), *traces) {
                     Absence::AtWork => self.assess(sight),
@@ -67,7 +70,8 @@ impl Machine {
             {
                 self.accepted = plan.clone();
             }
-            self.disk.reading = Some(reading.clone());
+        } else {
+            self.disk.touch(self.now);
         }
         if self.accepted.jails.is_empty()
             && let Daemon::Answers { listed, .. } = &sight.daemon
@@ -88,7 +92,6 @@ impl Machine {
         self.next_look = self.now + self.policy.interval;
         match &sight.daemon {
             Daemon::Answers { .. } => {
-                self.say_back_by_hand();
                 self.disk.distrust(self.now);
                 self.watch();
                 self.assess(sight);
