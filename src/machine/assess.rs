@@ -58,7 +58,7 @@ impl Machine {
                 self.forget_daemon();
                 match absence::read(sight.unit.as_ref(), traces) {
                     Absence::AtWork => self.assess_at_work(sight.unit.is_some_and(|u| u.job)),
-                    Absence::Deliberate(_) if self.stopping => {
+                    Absence::Deliberate(_) if self.is_our_stop(sight.unit.as_ref()) => {
                         self.restart(Cause::Interrupted, None);
                     }
                     Absence::Deliberate(why) => self.stand_by(why),
@@ -204,7 +204,7 @@ impl Machine {
         let none_left = missing == self.expected();
         if !revived {
             self.say_jails_dead(&missing, "they are loaded again, alone");
-            self.revive(missing);
+            self.revive(&missing);
         } else if !restarted && (none_left || self.refusal.is_none()) {
             self.restart(Cause::DeadJails(missing), self.daemon.pid);
         } else if none_left {
@@ -232,7 +232,7 @@ impl Machine {
             && (missing.len() < expected || expected == 1)
     }
 
-    fn revive(&mut self, missing: BTreeSet<String>) {
+    fn revive(&mut self, missing: &BTreeSet<String>) {
         if let Some(incident) = &mut self.incident {
             incident.revived = true;
         }

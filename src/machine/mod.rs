@@ -9,6 +9,7 @@ mod action;
 mod assess;
 mod change;
 mod event;
+mod give_up;
 mod incident;
 mod ladder;
 mod memory;

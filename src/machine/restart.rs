@@ -4,6 +4,7 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use super::absence::{self, Absence};
+use super::change::Refusal;
 use super::event::{ActionId, ConfigRead, Daemon, Outcome, Reading, Sight};
 use super::ladder;
 use super::stop::Stop;
@@ -113,19 +114,19 @@ impl Machine {
             incident.restarted = true;
         }
         self.look = None;
-        let restart = Restart {
-            cause: cause.clone(),
+        let begun = cause.clone();
+        self.state = State::Restarting(Restart {
+            cause,
             step: Step::ComingBack { until: self.now },
             old,
             rungs: None,
             failure: String::new(),
-        };
-        self.state = State::Restarting(restart);
-        self.say_trouble(&cause);
-        if cause != Cause::Retry && self.budget_is_spent() {
+        });
+        self.say_trouble(&begun);
+        if begun != Cause::Retry && self.budget_is_spent() {
             return self.give_up("it was restarted too often in a short time");
         }
-        match (&cause, old) {
+        match (begun, old) {
             (Cause::Hung { stopped: true }, Some(pid)) => {
                 let signal = self.signal(pid, Signal::Continue);
                 let until = self.now + Policy::RESUME_GRACE;
@@ -142,17 +143,6 @@ impl Machine {
         if let State::Restarting(restart) = &mut self.state {
             restart.step = step;
         }
-    }
-
-    fn budget_is_spent(&mut self) -> bool {
-        self.forget_old_starts();
-        self.starts.len() >= Policy::RESTART_BUDGET
-    }
-
-    fn forget_old_starts(&mut self) {
-        let now = self.now;
-        self.starts
-            .retain(|at| now.since(*at) < Policy::BUDGET_WINDOW);
     }
 
     fn diagnose(&mut self, pid: u32) {
@@ -192,17 +182,19 @@ impl Machine {
             Step::Judging(_) => self.judge(config_of(outcome)),
             Step::RollingBack { jails, .. } => self.rolled_back(jails, outcome),
             Step::Verifying(_) => self.verified(config_of(outcome)),
-            Step::Starting { spawned, .. } => match outcome {
-                Outcome::Effect(Err(why)) => self.not_back(&why),
-                _ => {
-                    // From here on a stop is somebody else's.
-                    self.stopping = false;
-                    let until = spawned + self.policy.comeback;
-                    self.step(Step::ComingBack { until });
-                    self.next_look = self.now;
-                }
-            },
+            Step::Starting { spawned, .. } => self.started(spawned, outcome),
         }
+    }
+
+    fn started(&mut self, spawned: MonoTime, outcome: Outcome) {
+        if let Outcome::Effect(Err(why)) = outcome {
+            return self.not_back(&why);
+        }
+        // From here on a stop is somebody else's.
+        self.stopping = false;
+        let until = spawned + self.policy.comeback;
+        self.step(Step::ComingBack { until });
+        self.next_look = self.now;
     }
 
     /// The old process is gone, or there was none.
@@ -240,7 +232,7 @@ impl Machine {
         self.roll_back_known_faults();
     }
 
-    fn take_reading(&mut self, config: ConfigRead) {
+    pub(super) fn take_reading(&mut self, config: ConfigRead) {
         match config {
             ConfigRead::Unchanged => {}
             ConfigRead::Failed(_) => self.disk.reading = None,
@@ -257,7 +249,7 @@ impl Machine {
         let fatal = self
             .refusal
             .as_ref()
-            .map(|r| r.fatal_jails())
+            .map(Refusal::fatal_jails)
             .unwrap_or_default();
         let jails: Vec<_> = fatal.difference(&self.rollbacks).cloned().collect();
         let tried = self
@@ -410,7 +402,7 @@ impl Machine {
                 Some(pid) => self.diagnose(pid),
                 None => self.before_start(),
             },
-            Step::Stopping(stop) => self.stop_overdue(stop),
+            Step::Stopping(stop) => self.stop_overdue(&stop),
             Step::ComingBack { .. } if self.not_alive().len() < self.expected().len() => {
                 self.back();
             }
@@ -432,7 +424,7 @@ impl Machine {
     fn not_back(&mut self, why: &str) {
         self.look = None;
         if let State::Restarting(restart) = &mut self.state {
-            restart.failure = why.to_owned();
+            why.clone_into(&mut restart.failure);
         }
         self.next_rung();
     }
@@ -472,86 +464,5 @@ impl Machine {
             restart.rungs = Some(rungs.into());
         }
         self.next_rung();
-    }
-
-    pub(super) fn give_up(&mut self, why: &str) {
-        let in_incident = self.incident.as_mut().map_or(0, |incident| {
-            incident.given_up += 1;
-            incident.given_up - 1
-        });
-        // A daemon that comes back only to die again ends each incident: its starts are counted.
-        self.forget_old_starts();
-        let over_budget = self.starts.len().saturating_sub(Policy::RESTART_BUDGET);
-        let attempt = in_incident.max(u32::try_from(over_budget).unwrap_or(u32::MAX));
-        let wait = Policy::BACKOFF_START
-            .saturating_mul(1 << attempt.min(10))
-            .min(Policy::BACKOFF_LIMIT);
-        // Hosts that fail together should not all start again in the same second.
-        let jitter = wait / 10 * (self.seed % 8) / 8;
-        let retry_at = self.now + wait + jitter;
-        self.look = None;
-        self.next_look = retry_at.min(self.now + self.policy.interval);
-        self.say_gave_up(why, wait + jitter);
-        self.state = State::GaveUp {
-            attempt,
-            retry_at,
-            read: None,
-        };
-    }
-
-    /// Something touched the config folder: perhaps only our own write, so its content decides.
-    pub(super) fn read_given_up(&mut self) {
-        let known = self.disk.begin();
-        let id = self.run(Effect::ReadConfig { known });
-        if let State::GaveUp { read, .. } = &mut self.state {
-            *read = Some(id);
-        }
-    }
-
-    pub(super) fn gave_up_read(&mut self, config: ConfigRead) {
-        let before = self.disk.reading.as_ref().map(|r| r.fingerprint);
-        let differs = matches!(&config, ConfigRead::Read(r) if Some(r.fingerprint) != before);
-        self.take_reading(config);
-        if let State::GaveUp { read, retry_at, .. } = &mut self.state {
-            *read = None;
-            if differs {
-                *retry_at = self.now;
-                self.next_look = self.now;
-            }
-        }
-    }
-
-    /// Tries again once the time has come, unless the look shows that somebody started or stopped
-    /// the daemon meanwhile, or that it protects at least in part.
-    pub(super) fn gave_up_seen(&mut self, sight: Sight, new: bool) {
-        let missing = self.not_alive();
-        let protects = matches!(sight.daemon, Daemon::Answers { .. })
-            && (missing.is_empty() || missing != self.expected());
-        if new || protects {
-            self.watch();
-            return self.assess(sight);
-        }
-        if let Daemon::Absent {
-            process: None,
-            traces,
-            ..
-        } = sight.daemon
-        {
-            self.forget_daemon();
-            match sight.unit.map(|unit| absence::read(Some(&unit), traces)) {
-                Some(Absence::Deliberate(why)) if !self.stopping => return self.stand_by(why),
-                // Not what our own stop left behind: a later stop is somebody else's.
-                Some(Absence::Failed(_)) => self.stopping = false,
-                _ => {}
-            }
-        }
-        let State::GaveUp { retry_at, .. } = self.state else {
-            return;
-        };
-        if retry_at <= self.now {
-            self.restart(Cause::Retry, self.daemon.pid);
-        } else {
-            self.next_look = retry_at.min(self.now + self.policy.interval);
-        }
     }
 }

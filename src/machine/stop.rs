@@ -125,7 +125,7 @@ impl Machine {
         }
     }
 
-    pub(super) fn stop_overdue(&mut self, stop: Stop) {
+    pub(super) fn stop_overdue(&mut self, stop: &Stop) {
         let State::Restarting(restart) = &self.state else {
             return;
         };

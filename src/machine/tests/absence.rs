@@ -4,8 +4,8 @@ use super::super::absence::{Absence, read};
 use super::*;
 
 #[track_caller]
-fn check(unit: Option<Unit>, traces: bool, expected: &str) {
-    let got = match read(unit.as_ref(), traces) {
+fn check(unit: Option<&Unit>, traces: bool, expected: &str) {
+    let got = match read(unit, traces) {
         Absence::AtWork => "at work",
         Absence::Deliberate(_) => "deliberate",
         Absence::Failed(_) => "failed",
@@ -45,22 +45,22 @@ fn absence_is_read_from_the_unit() {
     ];
     for (active, result, code, status, expected) in rows {
         for traces in [false, true] {
-            check(Some(unit(active, result, code, status)), traces, expected);
+            check(Some(&unit(active, result, code, status)), traces, expected);
         }
     }
 }
 
 #[test]
 fn a_job_means_that_systemd_is_at_work() {
-    check(Some(with_job(unit_stopped())), false, "at work");
-    check(Some(with_job(unit_failed(255))), true, "at work");
+    check(Some(&with_job(unit_stopped())), false, "at work");
+    check(Some(&with_job(unit_failed(255))), true, "at work");
 }
 
 #[test]
 fn a_masked_unit_is_meant_so() {
     let mut masked = with_job(unit_failed(255));
     masked.load = "masked".into();
-    check(Some(masked), true, "deliberate");
+    check(Some(&masked), true, "deliberate");
 }
 
 #[test]

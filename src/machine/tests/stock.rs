@@ -104,6 +104,18 @@ fn our_own_interrupted_stop_is_finished() {
 }
 
 #[test]
+fn a_unit_masked_meanwhile_stays_stopped() {
+    let memory = Memory {
+        stopping: true,
+        ..remembered(&["a"])
+    };
+    let mut masked = unit_stopped();
+    masked.load = "masked".into();
+    let mut rig = Rig::stock(memory, config(&["a"]), absent(masked));
+    rig.does("read-afresh ready Supervising Standby");
+}
+
+#[test]
 fn our_own_interrupted_stop_that_is_still_under_way_is_waited_for() {
     let memory = Memory {
         stopping: true,

@@ -45,15 +45,20 @@ struct Process {
     stopping: bool,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 enum Then {
-    Answer(ActionId, Effect),
+    /// An action ends; a connection that it had was to this process.
+    Answer(ActionId, Box<Effect>, Option<u32>),
     /// The process ends: with this unit state after it, if it is still the same process.
     Die(u32, &'static str),
     /// systemd's own restart, or an admin's start.
     Spawn,
 }
 
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fault that is there or not"
+)]
 pub(super) struct World {
     pub(super) now: MonoTime,
     pub(super) machine: Machine,
@@ -159,8 +164,8 @@ impl World {
 
     fn happens(&mut self, then: Then) {
         match then {
-            Then::Answer(id, effect) => {
-                let outcome = self.execute(id, &effect);
+            Then::Answer(id, effect, peer) => {
+                let outcome = self.execute(id, &effect, peer);
                 self.note(|| format!("  {}: {}", word(&effect), brief(&outcome)));
                 self.tell(done(id, outcome));
             }
@@ -203,7 +208,8 @@ impl World {
                         self.note(|| format!("> {}", word(&effect)));
                     }
                     let takes = self.takes(&effect);
-                    self.after(takes, Then::Answer(id, effect));
+                    let peer = self.process.as_ref().map(|p| p.pid);
+                    self.after(takes, Then::Answer(id, Box::new(effect), peer));
                 }
                 Action::Report(report) => {
                     self.note(|| format!("! {:?}: {}", report.kind, report.message));
@@ -229,7 +235,7 @@ impl World {
     /// What must hold at the moment at which an effect is asked for.
     fn check(&mut self, effect: &Effect) {
         let outstanding = |wanted: fn(&Effect) -> bool| {
-            let hit = |(_, t): &&(MonoTime, Then)| matches!(t, Then::Answer(_, e) if wanted(e));
+            let hit = |(_, t): &&(MonoTime, Then)| matches!(t, Then::Answer(_, e, _) if wanted(e));
             self.later.iter().filter(hit).count()
         };
         match effect {
@@ -264,10 +270,7 @@ impl World {
                 assert!(
                     !self.all_protect()
                         || matches!(&self.machine.state, State::Restarting(r) if matches!(r.cause, Cause::Hung { .. }))
-                        || self
-                            .process
-                            .as_ref()
-                            .is_some_and(|p| !p.socket || p.stopping),
+                        || self.process.as_ref().is_some_and(|p| p.stopping),
                     "stopped though every jail protects: {:?}",
                     self.machine.state
                 );
@@ -291,13 +294,14 @@ impl World {
         }
     }
 
-    /// Every jail that the machine expects protects, and there are some.
+    /// Every jail that the machine expects protects, and it can be asked; and there are some.
     fn all_protect(&self) -> bool {
         let Some(process) = &self.process else {
             return false;
         };
         let expected = self.machine.expected();
         process.hang.is_none()
+            && process.socket
             && process.up_at <= self.now
             && !expected.is_empty()
             && expected
@@ -317,7 +321,7 @@ impl World {
 
     /// Whether nothing is under way but looks.
     pub(super) fn is_idle(&self) -> bool {
-        let busy = |(_, t): &(MonoTime, Then)| !matches!(t, Then::Answer(_, Effect::Look { .. }));
+        let busy = |(_, t): &(MonoTime, Then)| !matches!(t, Then::Answer(_, e, _) if matches!(**e, Effect::Look { .. }));
         !self.later.iter().any(busy)
     }
 
@@ -493,9 +497,12 @@ impl World {
         }
     }
 
+    /// Not between jailwarden's last look and its own start: which of the two starts counted, and
+    /// so which config was read, is then past telling.
     pub(super) fn admin_starts(&mut self) {
         self.stopped_by_admin = false;
-        if self.process.is_none() {
+        let ours = matches!(self.machine.state, State::Restarting(_));
+        if self.process.is_none() && !ours {
             self.spawn();
             self.tell(Event::Observed(Observed::SocketMoved));
         }
@@ -529,12 +536,12 @@ impl World {
         }
     }
 
-    fn execute(&mut self, id: ActionId, effect: &Effect) -> Outcome {
+    fn execute(&mut self, id: ActionId, effect: &Effect, peer: Option<u32>) -> Outcome {
         match effect {
             Effect::Look { .. } => self.look(id),
             Effect::ReadConfig { known } => self.read_config(*known),
-            Effect::Apply { jails, .. } => self.apply(jails),
-            Effect::AskStop => match self.usable() {
+            Effect::Apply { jails, .. } => self.apply(jails, peer),
+            Effect::AskStop => match self.usable(peer) {
                 Some(process) => {
                     process.stopping = true;
                     let pid = process.pid;
@@ -573,11 +580,11 @@ impl World {
     }
 
     /// The process, if it can be talked to.
-    fn usable(&mut self) -> Option<&mut Process> {
+    fn usable(&mut self, peer: Option<u32>) -> Option<&mut Process> {
         let now = self.now;
-        self.process
-            .as_mut()
-            .filter(|p| p.hang.is_none() && p.socket && !p.stopping && p.up_at <= now)
+        self.process.as_mut().filter(|p| {
+            Some(p.pid) == peer && p.hang.is_none() && p.socket && !p.stopping && p.up_at <= now
+        })
     }
 
     fn look(&mut self, id: ActionId) -> Outcome {
@@ -641,9 +648,9 @@ impl World {
         })
     }
 
-    fn apply(&mut self, changes: &Changes) -> Outcome {
+    fn apply(&mut self, changes: &Changes, peer: Option<u32>) -> Outcome {
         let faults = self.faults.clone();
-        let Some(process) = self.usable() else {
+        let Some(process) = self.usable(peer) else {
             let unreachable = Some("no answer".into());
             return Outcome::Applied(Applied {
                 unreachable,
