@@ -167,7 +167,7 @@ proptest! {
         run(&steps, has_unit);
     }
 
-    /// Whatever answers come, in whatever order: no panic, no spin, and always a next step.
+    /// What lasts is told once, and then at the pace of the waits between tries.
     #[test]
     fn a_host_that_is_never_mended_is_never_stormed(
         steps in prop::collection::vec(step(), 1..20),
