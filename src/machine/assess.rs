@@ -8,7 +8,7 @@ use super::event::{Daemon, Motion, Sight};
 use super::plan::{Change, Changes};
 use super::restart::Cause;
 use super::time::MonoTime;
-use super::{Effect, Machine, Policy, State};
+use super::{Effect, Known, Machine, Policy, State};
 
 /// A sign of trouble, watched since its first sight.
 #[derive(Debug, Clone)]
@@ -24,8 +24,8 @@ pub(super) enum Sign {
     Silent { progress: MonoTime },
     /// These jails are dead or missing; in how many looks in a row.
     Jails { jails: BTreeSet<String>, looks: u32 },
-    /// It lives but has no socket to be asked at.
-    Unaskable,
+    /// It lives but has no socket to be asked at; whether that it stays so was told.
+    Unaskable { told: bool },
     /// It is away, and systemd has something under way.
     AtWork,
 }
@@ -36,6 +36,7 @@ impl Machine {
         match sight.daemon {
             Daemon::Answers { .. } => self.assess_jails(),
             Daemon::Silent { pid, motion } => {
+                let pid = pid.or(self.daemon.pid);
                 let leaving = sight
                     .unit
                     .is_some_and(|u| absence::read(Some(&u), false) == Absence::AtWork && u.job);
@@ -62,8 +63,8 @@ impl Machine {
                         }
                         self.assess_at_work(sight.unit.is_some_and(|u| u.job));
                     }
-                    Absence::Deliberate(_) if self.stopping => {
-                        self.restart(Cause::Interrupted, None)
+                    Absence::Deliberate(_) if self.is_our_stop(sight.unit.as_ref()) => {
+                        self.restart(Cause::Interrupted, None);
                     }
                     Absence::Deliberate(why) => self.stand_by(why),
                     Absence::Failed(why) => self.restart(Cause::Down(why), None),
@@ -73,17 +74,21 @@ impl Machine {
     }
 
     pub(super) fn assess_jails(&mut self) {
+        self.stopping = false;
+        if std::mem::take(&mut self.daemon.stranger) {
+            self.say_back_by_hand();
+        }
+        let Known { listed, dead, .. } = &self.daemon;
+        let idle = |n: &String| !listed.contains(n) || dead.contains(n);
+        self.held.retain(idle);
+        self.lost.retain(idle);
         let missing = self.not_alive();
         if missing.is_empty() {
             self.daemon.was_fine = true;
-            self.stopping = false;
             if self.daemon.cold && self.disk.is_read() {
                 self.daemon.cold = false;
                 self.proven = Some(self.accepted.clone());
                 self.recent.clear();
-            }
-            if std::mem::take(&mut self.daemon.fresh) && self.incident.is_none() {
-                self.say_back_by_hand();
             }
             self.state = State::Watching;
             self.next_look = self.now + self.policy.interval;
@@ -137,22 +142,25 @@ impl Machine {
         }
     }
 
+    /// The daemon protects, so it is restarted only when its start is known to be safe.
     fn assess_unaskable(&mut self, pid: u32, why: &str, job: bool) {
-        let waited = match &self.state {
+        let (waited, told) = match &self.state {
             State::Suspect(Suspect {
-                sign: Sign::Unaskable,
+                sign: Sign::Unaskable { told },
                 since,
-            }) => self.now.since(*since),
-            _ => std::time::Duration::ZERO,
+            }) => (self.now.since(*since), *told),
+            _ => (std::time::Duration::ZERO, false),
         };
-        let enough = waited >= self.policy.comeback && !job;
+        let enough = waited >= self.policy.comeback && !job && self.disk.is_read();
         if enough && self.refusal.is_some() {
-            self.say_unaskable_waits(why);
-            self.suspect(Sign::Unaskable, self.policy.interval);
+            if !told {
+                self.say_unaskable_waits(why);
+            }
+            self.suspect(Sign::Unaskable { told: true }, self.policy.interval);
         } else if enough {
             self.restart(Cause::Unaskable(why.to_owned()), Some(pid));
         } else {
-            self.suspect(Sign::Unaskable, Policy::SUSPECT_PACE);
+            self.suspect(Sign::Unaskable { told }, Policy::SUSPECT_PACE);
         }
     }
 
@@ -206,11 +214,14 @@ impl Machine {
         self.open_incident();
         let revived = self.incident.as_ref().is_some_and(|i| i.revived);
         let restarted = self.incident.as_ref().is_some_and(|i| i.restarted);
+        let none_left = missing == self.expected();
         if !revived {
             self.say_jails_dead(&missing, "they are loaded again, alone");
-            self.revive(missing);
-        } else if !restarted && self.refusal.is_none() {
+            self.revive(&missing);
+        } else if !restarted && (none_left || self.refusal.is_none()) {
             self.restart(Cause::DeadJails(missing), self.daemon.pid);
+        } else if none_left {
+            self.give_up("it answers, but not one of its jails runs");
         } else {
             self.say_jails_dead(
                 &missing,
@@ -234,7 +245,7 @@ impl Machine {
             && (missing.len() < expected || expected == 1)
     }
 
-    fn revive(&mut self, missing: BTreeSet<String>) {
+    fn revive(&mut self, missing: &BTreeSet<String>) {
         if let Some(incident) = &mut self.incident {
             incident.revived = true;
         }

@@ -12,8 +12,10 @@ use super::{Effect, Machine, State};
 #[derive(Debug, Clone, Default)]
 pub(super) struct Disk {
     burst: Option<Burst>,
-    /// The last reading.
+    /// The last reading; `None` also after one that failed in the middle of a restart.
     pub(super) reading: Option<Reading>,
+    /// Why the last check could not be made, once that was told.
+    failing: Option<String>,
 }
 
 /// Signs of change that have not been read yet.
@@ -159,13 +161,17 @@ impl Machine {
     pub(super) fn checked(&mut self, config: ConfigRead) {
         self.watch();
         match config {
-            ConfigRead::Unchanged => {}
+            ConfigRead::Unchanged => self.disk.failing = None,
             ConfigRead::Failed(why) => {
-                self.say_check_failed(&why);
-                self.disk.touch(self.now);
+                if self.disk.failing.as_ref() != Some(&why) {
+                    self.say_check_failed(&why);
+                    self.disk.failing = Some(why);
+                }
+                self.disk.touch(self.now + self.policy.interval);
                 self.next_look = self.now;
             }
             ConfigRead::Read(reading) => {
+                self.disk.failing = None;
                 self.note_rollbacks(&reading.rollbacks);
                 self.apply_reading(reading);
             }
@@ -183,12 +189,16 @@ impl Machine {
 
     /// Sends what is sound in a reading to the daemon; what is not waits.
     pub(super) fn apply_reading(&mut self, reading: Reading) {
-        self.lost.clear();
+        let before = self.disk.reading.as_ref().map(|r| r.fingerprint);
+        if before != Some(reading.fingerprint) {
+            self.lost.clear();
+        }
         let whole = reading.findings.iter().any(|f| f.jail.is_none());
         let plan = reading.plan.clone().filter(|_| !whole);
         self.note_reading(reading);
-        let Some(plan) = plan else { return };
-
+        let Some(plan) = plan.filter(|_| self.daemon.ping.is_some()) else {
+            return;
+        };
         let changes = self.accepted.changes_to(&plan, &self.refused_jails());
         let spurned = self
             .spurned
@@ -199,6 +209,8 @@ impl Machine {
         if changes.is_empty() && !server {
             return;
         }
+        // Jails that go missing from now on are not somebody else's doing.
+        self.daemon.was_fine = false;
         let id = self.run(Effect::Apply {
             server: server.then_some(plan.server),
             jails: changes.clone(),
@@ -254,7 +266,11 @@ impl Machine {
             .jails
             .values()
             .map(|(_, finding)| finding.clone());
-        reading.findings.extend(server.chain(jails));
+        for finding in server.chain(jails) {
+            if !reading.findings.contains(&finding) {
+                reading.findings.push(finding);
+            }
+        }
     }
 
     /// Keeps the order in which jails changed, the last change first.
@@ -312,6 +328,8 @@ impl Machine {
             return self.prove();
         }
         if applied.unreachable.is_some() {
+            // It may hang: nothing is sent again before a look has found it to answer.
+            self.daemon.ping = None;
             self.disk.distrust(self.now);
             self.watch();
             self.next_look = self.now;
@@ -322,7 +340,8 @@ impl Machine {
 
     /// Takes over what the daemon took, and puts back what it refused.
     fn adopt(&mut self, mut target: Target, applied: &Applied) {
-        if target.server && applied.server.is_none() {
+        target.server &= applied.server.is_none();
+        if target.server {
             self.accepted.server = target.plan.server;
         }
         self.spurn(&target.plan, applied);
@@ -344,11 +363,6 @@ impl Machine {
             );
         }
         if let Some(mut reading) = self.disk.reading.clone() {
-            reading.findings.retain(|f| {
-                self.refusal
-                    .as_ref()
-                    .is_some_and(|r| r.findings.contains(f))
-            });
             self.recall_spurned(&mut reading);
             self.refuse(reading.fingerprint, reading.findings);
         }

@@ -21,10 +21,10 @@ pub(super) fn rungs(
         .filter_map(|f| f.jail.clone())
         .collect();
     if !blamed.is_empty() {
-        rungs.push(blamed.into_iter().collect());
+        rungs.push(blamed.iter().cloned().collect());
     }
     let changed = changed(reading, proven, recent);
-    if let Some(last) = changed.first() {
+    if let Some(last) = changed.iter().find(|name| !blamed.contains(*name)) {
         rungs.push(vec![last.clone()]);
     }
     if changed.len() > 1 {

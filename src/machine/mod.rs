@@ -9,6 +9,7 @@ mod action;
 mod assess;
 mod change;
 mod event;
+mod give_up;
 mod incident;
 mod ladder;
 mod memory;
@@ -86,13 +87,13 @@ struct Known {
     listed: BTreeSet<String>,
     dead: BTreeSet<String>,
     ping: Option<std::time::Duration>,
+    /// Somebody else started it, and that was not yet told.
+    stranger: bool,
     /// All jails that should run were seen to, in this process.
     was_fine: bool,
     /// It was started while jailwarden looked on, and has not yet been seen fine with a config
     /// that is known: once it is, that config is proven to start.
     cold: bool,
-    /// It was started while jailwarden looked on, and nobody was told yet.
-    fresh: bool,
 }
 
 /// What is being done.
@@ -117,7 +118,12 @@ enum State {
     /// The daemon was stopped on purpose.
     Standby { why: String },
     /// Every way back has failed so far.
-    GaveUp { attempt: u32, retry_at: MonoTime },
+    GaveUp {
+        attempt: u32,
+        retry_at: MonoTime,
+        /// The config is being read: if it differs, it is tried again at once.
+        read: Option<ActionId>,
+    },
     /// jailwarden ends.
     Ended,
 }
@@ -171,7 +177,10 @@ impl Machine {
             Event::Timeout => {}
             Event::Observed(observed) => self.observe(observed),
             Event::Done { id, outcome } => self.done(id, outcome),
-            Event::SettingsChanged(policy) => self.policy = policy,
+            Event::SettingsChanged(policy) => {
+                self.policy = policy;
+                self.next_look = self.next_look.min(self.now + policy.interval);
+            }
             Event::Shutdown => self.shut_down(),
         }
         self.tick();
@@ -189,7 +198,6 @@ impl Machine {
             .flatten();
         let step = match &self.state {
             State::Restarting(restart) => restart.deadline(),
-            State::GaveUp { retry_at, .. } => Some(*retry_at),
             _ => None,
         };
         [look, settle, step].into_iter().flatten().min()
@@ -221,7 +229,11 @@ impl Machine {
                 self.look_now();
             }
             State::Watching | State::Suspect(_) | State::GaveUp { .. } => self.look_now(),
-            State::Starting { .. } | State::Standby { .. } | State::Ended => {}
+            State::Starting { ref mut sight, .. } => {
+                *sight = None;
+                self.look_now();
+            }
+            State::Standby { .. } | State::Ended => {}
         }
     }
 
@@ -248,6 +260,9 @@ impl Machine {
                 self.take_stock();
             }
             State::Checking { read } if *read == id => self.checked(config_of(outcome)),
+            State::GaveUp { read: Some(i), .. } if *i == id => {
+                self.gave_up_read(config_of(outcome));
+            }
             State::Reloading(reload) if reload.awaits(id) => self.reload_done(outcome),
             State::Restarting(restart) if restart.awaits(id) => self.restart_done(outcome),
             _ if self.saving == Some(id) => self.save_done(&outcome),
@@ -257,7 +272,7 @@ impl Machine {
 
     /// Routes a look's answer to whatever waits for it.
     fn seen(&mut self, sight: Sight) {
-        self.know(&sight);
+        let new = self.know(&sight);
         match &mut self.state {
             State::Starting { sight: slot, .. } => {
                 *slot = Some(sight);
@@ -267,46 +282,51 @@ impl Machine {
             State::Reloading(_) => self.reload_seen(&sight),
             State::Restarting(_) => self.restart_seen(sight),
             State::Standby { .. } => self.standby_seen(sight),
-            State::GaveUp { .. } => self.gave_up_seen(sight),
+            State::GaveUp { .. } => self.gave_up_seen(sight, new),
             State::Checking { .. } | State::Ended => {}
         }
     }
 
-    /// Keeps what a look says of the daemon. A new process means that somebody started it with
-    /// what was on disk then, so the disk is read again.
-    fn know(&mut self, sight: &Sight) {
-        let Daemon::Answers {
-            pid,
-            ping,
-            listed,
-            dead,
-        } = &sight.daemon
+    /// Keeps what a look says of the daemon, and tells whether it is a process not seen before.
+    /// A new process means that somebody started it with what was on disk then; one that answers
+    /// again after a silence may have been told anything before it: the disk is read again.
+    fn know(&mut self, sight: &Sight) -> bool {
+        let before = self.daemon.ping.take();
+        let (Daemon::Answers { pid, .. }
+        | Daemon::Silent { pid: Some(pid), .. }
+        | Daemon::Absent {
+            process: Some(pid), ..
+        }) = &sight.daemon
         else {
-            if let Daemon::Silent { pid: Some(pid), .. }
-            | Daemon::Absent {
-                process: Some(pid), ..
-            } = &sight.daemon
-            {
-                self.daemon.pid = Some(*pid);
-            }
-            return;
+            return false;
         };
-        let same = self.daemon.pid == Some(*pid);
+        let new = self.daemon.pid != Some(*pid);
         let first = matches!(self.state, State::Starting { .. });
-        if !same && !first && !matches!(self.state, State::Restarting(_)) {
-            self.disk.distrust(self.now);
-            self.lost.clear();
-            self.held.clear();
+        let others_doing = !first && !matches!(self.state, State::Restarting(_));
+        if new {
+            self.daemon = Known {
+                pid: Some(*pid),
+                stranger: others_doing,
+                cold: !first,
+                ..Known::default()
+            };
+            if others_doing {
+                self.lost.clear();
+                self.held.clear();
+            }
         }
-        self.daemon = Known {
-            pid: Some(*pid),
-            listed: listed.clone(),
-            dead: dead.clone(),
-            ping: Some(*ping),
-            was_fine: same && self.daemon.was_fine,
-            fresh: if same { self.daemon.fresh } else { !first },
-            cold: if same { self.daemon.cold } else { !first },
-        };
+        if let Daemon::Answers {
+            ping, listed, dead, ..
+        } = &sight.daemon
+        {
+            if others_doing && (new || before.is_none()) {
+                self.disk.distrust(self.now);
+            }
+            self.daemon.ping = Some(*ping);
+            self.daemon.listed.clone_from(listed);
+            self.daemon.dead.clone_from(dead);
+        }
+        new
     }
 
     /// Does whatever has become due.
@@ -317,12 +337,11 @@ impl Machine {
             .is_some_and(|due| due <= self.now);
         if change_due && self.reads_in_this_state() {
             match self.state {
-                State::GaveUp { .. } => self.retry(),
+                State::GaveUp { .. } => self.read_given_up(),
                 _ => self.check(),
             }
         }
         match &self.state {
-            State::GaveUp { retry_at, .. } if *retry_at <= self.now => self.retry(),
             State::Restarting(restart) if restart.deadline().is_some_and(|d| d <= self.now) => {
                 self.restart_overdue();
             }
@@ -345,11 +364,15 @@ impl Machine {
         }
     }
 
-    /// Whether a config change may be taken up now. A daemon that may be hung comes first.
+    /// Whether a config change may be taken up now. A daemon that may be hung comes first; one
+    /// that cannot be asked for want of a socket is not restarted before what waits is known.
     fn reads_in_this_state(&self) -> bool {
         match &self.state {
-            State::Watching | State::GaveUp { .. } => true,
-            State::Suspect(suspect) => matches!(suspect.sign, Sign::Jails { .. }),
+            State::Watching => self.daemon.ping.is_some(),
+            State::GaveUp { read, .. } => read.is_none(),
+            State::Suspect(suspect) => {
+                matches!(suspect.sign, Sign::Jails { .. } | Sign::Unaskable { .. })
+            }
             _ => false,
         }
     }
@@ -401,7 +424,7 @@ impl Machine {
     }
 
     fn save_if_changed(&mut self) {
-        if matches!(self.state, State::Starting { .. }) {
+        if matches!(self.state, State::Starting { .. } | State::Ended) {
             return;
         }
         let memory = self.memory();
@@ -419,6 +442,9 @@ impl Machine {
     }
 
     fn shut_down(&mut self) {
+        if matches!(self.state, State::Ended) {
+            return;
+        }
         self.say_ending();
         self.state = State::Ended;
         self.look = None;

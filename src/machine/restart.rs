@@ -4,6 +4,7 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use super::absence::{self, Absence};
+use super::change::Refusal;
 use super::event::{ActionId, ConfigRead, Daemon, Outcome, Reading, Sight};
 use super::ladder;
 use super::stop::Stop;
@@ -83,9 +84,11 @@ impl Restart {
         }
     }
 
+    /// The end of a step that ends by itself. Whether the daemon is back is for a look to say, so
+    /// that wait ends with the first look after its time is up.
     pub(super) fn deadline(&self) -> Option<MonoTime> {
         match &self.step {
-            Step::Resuming { until, .. } | Step::ComingBack { until } => Some(*until),
+            Step::Resuming { until, .. } => Some(*until),
             Step::Stopping(stop) => stop.deadline(),
             _ => None,
         }
@@ -111,19 +114,19 @@ impl Machine {
             incident.restarted = true;
         }
         self.look = None;
-        let restart = Restart {
-            cause: cause.clone(),
+        let begun = cause.clone();
+        self.state = State::Restarting(Restart {
+            cause,
             step: Step::ComingBack { until: self.now },
             old,
             rungs: None,
             failure: String::new(),
-        };
-        self.state = State::Restarting(restart);
-        self.say_trouble(&cause);
-        if cause != Cause::Retry && self.budget_is_spent() {
+        });
+        self.say_trouble(&begun);
+        if begun != Cause::Retry && self.budget_is_spent() {
             return self.give_up("it was restarted too often in a short time");
         }
-        match (&cause, old) {
+        match (begun, old) {
             (Cause::Hung { stopped: true }, Some(pid)) => {
                 let signal = self.signal(pid, Signal::Continue);
                 let until = self.now + Policy::RESUME_GRACE;
@@ -131,7 +134,7 @@ impl Machine {
                 self.next_look = self.now + Policy::FAST_PACE;
             }
             (Cause::Hung { .. }, Some(pid)) => self.diagnose(pid),
-            (_, Some(_)) => self.save_then_stop(),
+            (_, Some(_)) => self.prepare(),
             (_, None) => self.before_start(),
         }
     }
@@ -140,13 +143,6 @@ impl Machine {
         if let State::Restarting(restart) = &mut self.state {
             restart.step = step;
         }
-    }
-
-    fn budget_is_spent(&mut self) -> bool {
-        let now = self.now;
-        self.starts
-            .retain(|at| now.since(*at) < Policy::BUDGET_WINDOW);
-        self.starts.len() >= Policy::RESTART_BUDGET
     }
 
     fn diagnose(&mut self, pid: u32) {
@@ -175,7 +171,7 @@ impl Machine {
                     _ => String::new(),
                 };
                 self.say_hung(&words);
-                self.save_then_stop();
+                self.prepare();
             }
             Step::Saving(_) => {
                 self.save_done(&outcome);
@@ -186,22 +182,31 @@ impl Machine {
             Step::Judging(_) => self.judge(config_of(outcome)),
             Step::RollingBack { jails, .. } => self.rolled_back(jails, outcome),
             Step::Verifying(_) => self.verified(config_of(outcome)),
-            Step::Starting { spawned, .. } => match outcome {
-                Outcome::Effect(Err(why)) => self.not_back(&why),
-                _ => {
-                    let until = spawned + self.policy.comeback;
-                    self.step(Step::ComingBack { until });
-                    self.next_look = self.now;
-                }
-            },
+            Step::Starting { spawned, .. } => self.started(spawned, outcome),
         }
     }
 
-    /// The old process is gone, or there was none: everything that a start needs to know first.
+    fn started(&mut self, spawned: MonoTime, outcome: Outcome) {
+        if let Outcome::Effect(Err(why)) = outcome {
+            return self.not_back(&why);
+        }
+        // From here on a stop is somebody else's.
+        self.stopping = false;
+        let until = spawned + self.policy.comeback;
+        self.step(Step::ComingBack { until });
+        self.next_look = self.now;
+    }
+
+    /// The old process is gone, or there was none.
     pub(super) fn before_start(&mut self) {
         if let State::Restarting(restart) = &mut self.state {
             restart.old = None;
         }
+        self.prepare();
+    }
+
+    /// What must be known, and rolled back, before a socket or a process is touched.
+    fn prepare(&mut self) {
         if self.disk.is_read() {
             return self.roll_back_known_faults();
         }
@@ -210,17 +215,32 @@ impl Machine {
         self.step(Step::Reading(id));
     }
 
+    /// The rollbacks are on disk and read back; only now is a socket or a process touched.
+    fn proceed(&mut self) {
+        let State::Restarting(restart) = &self.state else {
+            return;
+        };
+        if restart.old.is_some() {
+            self.save_then_stop();
+        } else {
+            self.start();
+        }
+    }
+
     fn read_before_start(&mut self, config: ConfigRead) {
         self.take_reading(config);
         self.roll_back_known_faults();
     }
 
-    fn take_reading(&mut self, config: ConfigRead) {
-        let ConfigRead::Read(reading) = config else {
-            return;
-        };
-        self.rollbacks.clone_from(&reading.rollbacks);
-        self.note_reading(reading);
+    pub(super) fn take_reading(&mut self, config: ConfigRead) {
+        match config {
+            ConfigRead::Unchanged => {}
+            ConfigRead::Failed(_) => self.disk.reading = None,
+            ConfigRead::Read(reading) => {
+                self.rollbacks.clone_from(&reading.rollbacks);
+                self.note_reading(reading);
+            }
+        }
     }
 
     /// A fault that is known to keep the daemon from starting is rolled back before the start, so
@@ -229,7 +249,7 @@ impl Machine {
         let fatal = self
             .refusal
             .as_ref()
-            .map(|r| r.fatal_jails())
+            .map(Refusal::fatal_jails)
             .unwrap_or_default();
         let jails: Vec<_> = fatal.difference(&self.rollbacks).cloned().collect();
         let tried = self
@@ -237,7 +257,7 @@ impl Machine {
             .as_ref()
             .is_some_and(|i| jails.iter().any(|j| i.rolled_back.contains(j)));
         if jails.is_empty() || tried {
-            self.start();
+            self.proceed();
         } else {
             self.write_rollback(jails);
         }
@@ -253,9 +273,6 @@ impl Machine {
     }
 
     fn rolled_back(&mut self, jails: Vec<String>, outcome: Outcome) {
-        if let Some(incident) = &mut self.incident {
-            incident.rolled_back.extend(jails.iter().cloned());
-        }
         let why = match outcome {
             Outcome::Effect(Ok(())) => None,
             Outcome::Effect(Err(why)) => Some(why),
@@ -265,6 +282,9 @@ impl Machine {
             self.say_rollback_failed(&jails, &why);
             return self.next_rung();
         }
+        if let Some(incident) = &mut self.incident {
+            incident.rolled_back.extend(jails.iter().cloned());
+        }
         self.say_rolled_back(&jails);
         self.rollbacks.extend(jails);
         self.disk.begin();
@@ -272,17 +292,19 @@ impl Machine {
         self.step(Step::Verifying(id));
     }
 
-    /// The rollback is on disk and read back; only now is a socket or a process touched.
     fn verified(&mut self, config: ConfigRead) {
-        self.take_reading(config);
-        let State::Restarting(restart) = &self.state else {
-            return;
-        };
-        if restart.old.is_some() {
-            self.save_then_stop();
-        } else {
-            self.start();
+        if let ConfigRead::Read(Reading {
+            plan: Some(plan), ..
+        }) = &config
+        {
+            let names = plan.names();
+            let still: Vec<_> = self.rollbacks.intersection(&names).cloned().collect();
+            if !still.is_empty() {
+                self.say_rollback_failed(&still, "fail2ban enables it all the same");
+            }
         }
+        self.take_reading(config);
+        self.proceed();
     }
 
     fn start(&mut self) {
@@ -326,7 +348,10 @@ impl Machine {
         self.next_look = self.now + Policy::FAST_PACE;
         match sight.daemon {
             Daemon::Answers { pid, .. } => {
-                if self.not_alive().is_empty() {
+                if resuming {
+                    self.disk.distrust(self.now);
+                }
+                if resuming || self.not_alive().is_empty() {
                     return self.back();
                 }
                 if let State::Restarting(restart) = &mut self.state {
@@ -335,7 +360,7 @@ impl Machine {
                 }
             }
             Daemon::Silent { pid, .. } => {
-                restart.old = pid;
+                restart.old = pid.or(restart.old);
                 restart.failure = "it does not answer".into();
             }
             Daemon::Absent {
@@ -351,6 +376,7 @@ impl Machine {
             } => {
                 restart.old = None;
                 restart.failure = why;
+                self.forget_daemon();
                 if let Some(unit) = sight.unit.filter(|_| !resuming) {
                     match absence::read(Some(&unit), false) {
                         Absence::Failed(why) => return self.not_back(&why),
@@ -376,9 +402,9 @@ impl Machine {
                 Some(pid) => self.diagnose(pid),
                 None => self.before_start(),
             },
-            Step::Stopping(stop) => self.stop_overdue(stop),
+            Step::Stopping(stop) => self.stop_overdue(&stop),
             Step::ComingBack { .. } if self.not_alive().len() < self.expected().len() => {
-                self.back()
+                self.back();
             }
             Step::ComingBack { .. } => self.not_back(&failure),
             _ => {}
@@ -389,13 +415,16 @@ impl Machine {
     fn back(&mut self) {
         self.look = None;
         self.watch();
+        if self.disk.reading.is_none() {
+            self.disk.touch(self.now);
+        }
         self.assess_jails();
     }
 
     fn not_back(&mut self, why: &str) {
         self.look = None;
         if let State::Restarting(restart) = &mut self.state {
-            restart.failure = why.to_owned();
+            why.clone_into(&mut restart.failure);
         }
         self.next_rung();
     }
@@ -426,65 +455,14 @@ impl Machine {
     }
 
     fn judge(&mut self, config: ConfigRead) {
-        let rungs = match &config {
-            ConfigRead::Read(reading) => self.rungs(reading),
-            ConfigRead::Unchanged | ConfigRead::Failed(_) => Vec::new(),
-        };
         self.take_reading(config);
+        let rungs = match &self.disk.reading {
+            Some(reading) => ladder::rungs(reading, self.proven.as_ref(), &self.recent),
+            None => Vec::new(),
+        };
         if let State::Restarting(restart) = &mut self.state {
             restart.rungs = Some(rungs.into());
         }
         self.next_rung();
-    }
-
-    fn rungs(&self, reading: &Reading) -> Vec<Vec<String>> {
-        ladder::rungs(reading, self.proven.as_ref(), &self.recent)
-    }
-
-    pub(super) fn give_up(&mut self, why: &str) {
-        let attempt = self.incident.as_mut().map_or(0, |incident| {
-            incident.given_up += 1;
-            incident.given_up - 1
-        });
-        let wait = Policy::BACKOFF_START
-            .saturating_mul(1 << attempt.min(10))
-            .min(Policy::BACKOFF_LIMIT);
-        // Hosts that fail together should not all start again in the same second.
-        let jitter = wait / 10 * (self.seed % 8) / 8;
-        let retry_at = self.now + wait + jitter;
-        self.look = None;
-        self.next_look = self.now + self.policy.interval;
-        self.say_gave_up(why, wait + jitter);
-        self.state = State::GaveUp { attempt, retry_at };
-    }
-
-    /// Tries again after having given up: the time has come, or the config changed.
-    pub(super) fn retry(&mut self) {
-        let old = self.daemon.pid;
-        self.restart(Cause::Retry, old);
-    }
-
-    pub(super) fn gave_up_seen(&mut self, sight: Sight) {
-        self.next_look = self.now + self.policy.interval;
-        match &sight.daemon {
-            Daemon::Answers { .. } if self.not_alive().is_empty() => {
-                self.watch();
-                self.assess(sight);
-            }
-            Daemon::Absent {
-                process: None,
-                traces,
-                ..
-            } => {
-                self.forget_daemon();
-                let unit = sight.unit.as_ref().filter(|_| !self.stopping);
-                if let (Some(unit), traces) = (unit, *traces)
-                    && let Absence::Deliberate(why) = absence::read(Some(unit), traces)
-                {
-                    self.stand_by(why);
-                }
-            }
-            _ => {}
-        }
     }
 }

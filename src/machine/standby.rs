@@ -1,7 +1,7 @@
 //! Taking stock at the start, and leaving a daemon alone that somebody stopped.
 
 use super::absence::{self, Absence};
-use super::event::{ConfigRead, Daemon, Sight};
+use super::event::{ConfigRead, Daemon, Sight, Unit};
 use super::plan::Plan;
 use super::restart::Cause;
 use super::{Action, Machine, Policy, State};
@@ -29,31 +29,36 @@ impl Machine {
         self.out.push(Action::Ready);
         self.say_supervising(&sight);
         self.next_look = self.now;
-        match &sight.daemon {
-            Daemon::Absent {
-                process: None,
-                traces,
-                ..
-            } => {
-                let standby = self.saved.standby;
-                match absence::read(sight.unit.as_ref(), *traces) {
-                    Absence::AtWork => self.assess(sight),
-                    _ if self.stopping => self.restart(Cause::Interrupted, None),
-                    Absence::Deliberate(_) if sight.unit.is_none() && !standby => {
-                        self.restart(Cause::NotRunning, None);
-                    }
-                    Absence::Deliberate(why) => self.stand_by(why),
-                    Absence::Failed(why) => self.restart(Cause::Down(why), None),
-                }
+        if let Daemon::Absent {
+            process: None,
+            traces,
+            ..
+        } = sight.daemon
+        {
+            if let ConfigRead::Read(reading) = config {
+                self.note_reading(reading);
             }
-            _ => {
-                if let ConfigRead::Read(reading) = config {
-                    self.apply_reading(reading);
-                }
-                if matches!(self.state, State::Watching) {
-                    self.assess(sight);
-                }
+            return self.found_absent(sight, traces);
+        }
+        if let ConfigRead::Read(reading) = config {
+            self.apply_reading(reading);
+        }
+        if matches!(self.state, State::Watching) {
+            self.assess(sight);
+        }
+    }
+
+    fn found_absent(&mut self, sight: Sight, traces: bool) {
+        match absence::read(sight.unit.as_ref(), traces) {
+            Absence::AtWork => self.assess(sight),
+            _ if self.is_our_stop(sight.unit.as_ref()) => {
+                self.restart(Cause::Interrupted, None);
             }
+            Absence::Deliberate(_) if sight.unit.is_none() && !self.saved.standby => {
+                self.restart(Cause::NotRunning, None);
+            }
+            Absence::Deliberate(why) => self.stand_by(why),
+            Absence::Failed(why) => self.restart(Cause::Down(why), None),
         }
     }
 
@@ -67,13 +72,19 @@ impl Machine {
             {
                 self.accepted = plan.clone();
             }
-            self.note_reading(reading.clone());
+        } else {
+            self.disk.touch(self.now);
         }
         if self.accepted.jails.is_empty()
             && let Daemon::Answers { listed, .. } = &sight.daemon
         {
             self.accepted = Plan::of_names(listed);
         }
+    }
+
+    /// Whether jailwarden itself may have left it stopped: never where somebody masked the unit.
+    pub(super) fn is_our_stop(&self, unit: Option<&Unit>) -> bool {
+        self.stopping && unit.is_none_or(|u| u.load != "masked")
     }
 
     pub(super) fn stand_by(&mut self, why: String) {

@@ -110,7 +110,8 @@ impl Machine {
                 self.terminate(stop.began, pid, self.policy.stop_timeout);
             }
             (At::Asked(_), _) => self.terminate(stop.began, pid, Policy::HUNG_GRACE),
-            (At::Leaving { .. }, Outcome::Effect(Err(why))) => self.give_up(&why),
+            // It may have ended just before; if not, the next step follows in time.
+            (At::Leaving { killed: true, .. }, Outcome::Effect(Err(why))) => self.give_up(&why),
             (At::Leaving { .. }, _) => {}
             (At::Sampling(_), Outcome::Motion(Motion::Progressing))
                 if self.now.since(stop.began) < self.policy.stop_timeout =>
@@ -124,7 +125,7 @@ impl Machine {
         }
     }
 
-    pub(super) fn stop_overdue(&mut self, stop: Stop) {
+    pub(super) fn stop_overdue(&mut self, stop: &Stop) {
         let State::Restarting(restart) = &self.state else {
             return;
         };

@@ -262,10 +262,15 @@ impl Machine {
         } else {
             String::new()
         };
+        let keeps = if self.daemon.ping.is_some() {
+            "; every jail keeps what it has"
+        } else {
+            ""
+        };
         let mut report = self.report(
             Kind::ChangeRefused,
             format!(
-                "a change of the config would fail and is not applied; every jail keeps what it has. \
+                "a change of the config would fail and is not applied{keeps}. \
                  {place}{jail}{}{more}. Mend it and save: it is checked again at once",
                 first.words.trim_end_matches('.'),
             ),

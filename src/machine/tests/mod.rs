@@ -1,1 +1,463 @@
-//! tests
+//! Tests of the pure machine: tables by hand, a simulated world, and stories to read.
+
+mod absence;
+mod change;
+mod restart;
+mod simulation;
+mod stock;
+mod stories;
+mod trouble;
+mod world;
+
+use std::collections::BTreeSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::time::Duration;
+
+use super::report::{Kind, Report};
+use super::*;
+
+pub(super) const fn secs(n: u64) -> Duration {
+    Duration::from_secs(n)
+}
+
+pub(super) const fn ms(n: u64) -> Duration {
+    Duration::from_millis(n)
+}
+
+/// Drives one machine. Background saves are answered by themselves; looks are not shown in
+/// [`Rig::does`].
+pub(super) struct Rig {
+    pub(super) machine: Machine,
+    pub(super) now: MonoTime,
+    /// What was asked for and is not yet answered, the last one last.
+    pub(super) asked: Vec<(ActionId, Effect)>,
+    pub(super) told: Vec<Report>,
+    pub(super) kept: Memory,
+    words: Vec<String>,
+}
+
+impl Rig {
+    pub(super) fn with(memory: Memory) -> Self {
+        let (machine, actions) = Machine::new(Policy::default(), memory.clone(), 0);
+        let mut rig = Self {
+            machine,
+            now: MonoTime::START,
+            asked: Vec::new(),
+            told: Vec::new(),
+            kept: memory,
+            words: Vec::new(),
+        };
+        rig.absorb(actions);
+        rig
+    }
+
+    /// A machine that has taken stock.
+    pub(super) fn stock(memory: Memory, config: Reading, sight: Sight) -> Self {
+        let mut rig = Self::with(memory);
+        rig.reads(config).sees(sight);
+        rig
+    }
+
+    /// Process 7 runs these jails, and the disk holds version 1 of each.
+    pub(super) fn healthy(jails: &[&str]) -> Self {
+        let mut rig = Self::stock(Memory::default(), config(jails), answers(jails));
+        rig.does("read-afresh ready Supervising");
+        rig
+    }
+
+    pub(super) fn event(&mut self, event: Event) -> &mut Self {
+        let actions = self.machine.handle_event(self.now, event);
+        self.absorb(actions);
+        self
+    }
+
+    fn absorb(&mut self, actions: Vec<Action>) {
+        for action in actions {
+            match action {
+                Action::Run(id, Effect::Save(memory)) if self.machine.saving == Some(id) => {
+                    self.kept = memory;
+                    self.event(done(id, Outcome::Effect(Ok(()))));
+                }
+                Action::Run(id, effect) => {
+                    if !matches!(effect, Effect::Look { .. }) {
+                        self.words.push(word(&effect));
+                    }
+                    if let Effect::Save(memory) = &effect {
+                        self.kept = memory.clone();
+                    }
+                    self.asked.push((id, effect));
+                }
+                Action::Report(report) => {
+                    self.words.push(format!("{:?}", report.kind));
+                    self.told.push(report);
+                }
+                Action::Ready => self.words.push("ready".into()),
+                Action::Exit => self.words.push("exit".into()),
+            }
+        }
+    }
+
+    /// What was asked for and told since the last call: `read stop TERM:7 DaemonDown …`.
+    #[track_caller]
+    pub(super) fn does(&mut self, expected: &str) -> &mut Self {
+        let words = std::mem::take(&mut self.words).join(" ");
+        assert_eq!(words, expected, "in state {:?}", self.machine.state);
+        self
+    }
+
+    #[track_caller]
+    pub(super) fn is(&mut self, state: &str) -> &mut Self {
+        assert_eq!(self.machine.snapshot().state, state);
+        self
+    }
+
+    /// Lets one deadline pass.
+    #[track_caller]
+    fn next_deadline(&mut self) {
+        let Some(due) = self.machine.poll_timeout() else {
+            panic!("no deadline in {:?}", self.machine.state);
+        };
+        self.now = self.now.max(due);
+        self.event(Event::Timeout);
+    }
+
+    /// Lets time pass; nothing is answered meanwhile.
+    #[track_caller]
+    pub(super) fn pass(&mut self, duration: Duration) -> &mut Self {
+        let end = self.now + duration;
+        for _ in 0..1000 {
+            match self.machine.poll_timeout() {
+                Some(due) if due <= end => self.next_deadline(),
+                _ => {
+                    self.now = end;
+                    return self;
+                }
+            }
+        }
+        panic!("spins in {:?}", self.machine.state);
+    }
+
+    /// Answers the next look, waiting for it to begin if none is under way.
+    #[track_caller]
+    pub(super) fn sees(&mut self, sight: Sight) -> &mut Self {
+        for _ in 0..100 {
+            if let Some(id) = self.machine.look {
+                self.asked.retain(|(i, _)| *i != id);
+                return self.event(done(id, Outcome::Seen(sight)));
+            }
+            self.next_deadline();
+        }
+        panic!("never looks in {:?}", self.machine.state);
+    }
+
+    #[track_caller]
+    pub(super) fn sees_for(&mut self, looks: u32, sight: &Sight) -> &mut Self {
+        for _ in 0..looks {
+            self.sees(sight.clone());
+        }
+        self
+    }
+
+    /// Sees the same until something is done or told.
+    #[track_caller]
+    pub(super) fn keeps_seeing(&mut self, sight: &Sight) -> &mut Self {
+        let before = self.words.len();
+        for _ in 0..400 {
+            self.sees(sight.clone());
+            if self.words.len() > before {
+                return self;
+            }
+        }
+        panic!("nothing comes of it in {:?}", self.machine.state);
+    }
+
+    /// Answers the next reading of the config, waiting for it to begin if none is under way.
+    #[track_caller]
+    pub(super) fn reads_as(&mut self, read: ConfigRead) -> &mut Self {
+        for _ in 0..100 {
+            let reading = |(_, e): &(ActionId, Effect)| matches!(e, Effect::ReadConfig { .. });
+            if let Some(at) = self.asked.iter().position(reading) {
+                let (id, _) = self.asked.remove(at);
+                return self.event(done(id, Outcome::Config(read)));
+            }
+            self.next_deadline();
+        }
+        panic!("never reads in {:?}", self.machine.state);
+    }
+
+    #[track_caller]
+    pub(super) fn reads(&mut self, reading: Reading) -> &mut Self {
+        self.reads_as(ConfigRead::Read(reading))
+    }
+
+    /// Answers the latest action other than a look.
+    #[track_caller]
+    pub(super) fn gets(&mut self, outcome: Outcome) -> &mut Self {
+        let at = self
+            .asked
+            .iter()
+            .rposition(|(_, e)| !matches!(e, Effect::Look { .. }))
+            .expect("something to answer");
+        let (id, _) = self.asked.remove(at);
+        self.event(done(id, outcome))
+    }
+
+    #[track_caller]
+    pub(super) fn ok(&mut self) -> &mut Self {
+        self.gets(Outcome::Effect(Ok(())))
+    }
+
+    #[track_caller]
+    pub(super) fn fails(&mut self, why: &str) -> &mut Self {
+        self.gets(Outcome::Effect(Err(why.into())))
+    }
+
+    #[track_caller]
+    pub(super) fn applied(&mut self) -> &mut Self {
+        self.gets(Outcome::Applied(Applied::default()))
+    }
+
+    pub(super) fn touched(&mut self) -> &mut Self {
+        self.event(Event::Observed(Observed::ConfigTouched))
+    }
+
+    pub(super) fn exits(&mut self, pid: u32) -> &mut Self {
+        self.event(Event::Observed(Observed::DaemonExited { pid }))
+    }
+
+    /// The config changed, and was read as this.
+    #[track_caller]
+    pub(super) fn edits(&mut self, reading: Reading) -> &mut Self {
+        self.touched().reads(reading)
+    }
+
+    /// Whether the look under way may touch the socket.
+    #[track_caller]
+    pub(super) fn touches(&self) -> bool {
+        let id = self.machine.look.expect("a look under way");
+        match self.asked.iter().find(|(i, _)| *i == id) {
+            Some((_, Effect::Look { touch, .. })) => *touch,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub(super) fn expected(&self) -> Vec<String> {
+        self.machine.expected().into_iter().collect()
+    }
+
+    pub(super) fn told(&self, kind: Kind) -> usize {
+        self.told.iter().filter(|r| r.kind == kind).count()
+    }
+}
+
+pub(super) fn done(id: ActionId, outcome: Outcome) -> Event {
+    Event::Done { id, outcome }
+}
+
+/// An effect in a word or two.
+pub(super) fn word(effect: &Effect) -> String {
+    match effect {
+        Effect::Look { touch: true, .. } => "look".into(),
+        Effect::Look { touch: false, .. } => "look-from-afar".into(),
+        Effect::ReadConfig { known: Some(_) } => "read".into(),
+        Effect::ReadConfig { known: None } => "read-afresh".into(),
+        Effect::Apply { server, jails } => {
+            let jails = jails.iter().map(|(name, change)| match change {
+                Change::Load(_) => format!("+{name}"),
+                Change::Restart(_) => format!("*{name}"),
+                Change::Unload => format!("-{name}"),
+            });
+            let server = server.iter().map(|_| "server".to_owned());
+            format!(
+                "apply({})",
+                server.chain(jails).collect::<Vec<_>>().join(" ")
+            )
+        }
+        Effect::AskStop => "ask-stop".into(),
+        Effect::Signal { pid, signal } => match signal {
+            Signal::Continue => format!("CONT:{pid}"),
+            Signal::Terminate => format!("TERM:{pid}"),
+            Signal::Kill => format!("KILL:{pid}"),
+        },
+        Effect::Sample { pid } => format!("sample:{pid}"),
+        Effect::Diagnose { pid } => format!("diagnose:{pid}"),
+        Effect::Start => "start".into(),
+        Effect::WriteRollback { jails, .. } => format!("rollback({})", jails.join(" ")),
+        Effect::Save(_) => "save".into(),
+    }
+}
+
+pub(super) fn set(names: &[&str]) -> BTreeSet<String> {
+    names.iter().map(|n| (*n).to_owned()).collect()
+}
+
+// ---- sights
+
+pub(super) fn answers(jails: &[&str]) -> Sight {
+    answers_as(7, jails)
+}
+
+pub(super) fn answers_as(pid: u32, jails: &[&str]) -> Sight {
+    with_dead(pid, jails, &[])
+}
+
+pub(super) fn with_dead(pid: u32, jails: &[&str], dead: &[&str]) -> Sight {
+    Sight {
+        daemon: Daemon::Answers {
+            pid,
+            ping: ms(1),
+            listed: set(jails),
+            dead: set(dead),
+        },
+        unit: None,
+    }
+}
+
+pub(super) fn silent(motion: Motion) -> Sight {
+    Sight {
+        daemon: Daemon::Silent {
+            pid: Some(7),
+            motion,
+        },
+        unit: None,
+    }
+}
+
+pub(super) fn unaskable() -> Sight {
+    Sight {
+        daemon: Daemon::Absent {
+            process: Some(7),
+            traces: true,
+            why: "no such file".into(),
+        },
+        unit: None,
+    }
+}
+
+pub(super) fn absent(unit: Unit) -> Sight {
+    gone(Some(unit), false)
+}
+
+pub(super) fn gone(unit: Option<Unit>, traces: bool) -> Sight {
+    Sight {
+        daemon: Daemon::Absent {
+            process: None,
+            traces,
+            why: "connection refused".into(),
+        },
+        unit,
+    }
+}
+
+// ---- units, as systemd 252 shows Debian's
+
+pub(super) fn unit(
+    active: ActiveState,
+    result: &str,
+    main_code: ExitKind,
+    main_status: i32,
+) -> Unit {
+    Unit {
+        load: "loaded".into(),
+        active,
+        sub: String::new(),
+        result: result.into(),
+        main_code,
+        main_status,
+        job: false,
+    }
+}
+
+pub(super) fn unit_stopped() -> Unit {
+    unit(ActiveState::Inactive, "success", ExitKind::Exited, 0)
+}
+
+pub(super) fn unit_failed(status: i32) -> Unit {
+    unit(ActiveState::Failed, "exit-code", ExitKind::Exited, status)
+}
+
+pub(super) fn unit_killed() -> Unit {
+    unit(ActiveState::Failed, "signal", ExitKind::Killed, 9)
+}
+
+pub(super) fn unit_restarting() -> Unit {
+    unit(ActiveState::Activating, "signal", ExitKind::Killed, 9)
+}
+
+pub(super) fn with_job(mut unit: Unit) -> Unit {
+    unit.job = true;
+    unit
+}
+
+// ---- readings
+
+/// Version 1 of each jail.
+pub(super) fn config(jails: &[&str]) -> Reading {
+    let versions: Vec<_> = jails.iter().map(|j| (*j, 1)).collect();
+    config_of_versions(&versions)
+}
+
+pub(super) fn config_of_versions(jails: &[(&str, u128)]) -> Reading {
+    let plan = Plan {
+        server: 1,
+        jails: jails
+            .iter()
+            .map(|(name, digest)| {
+                let jail = JailPlan {
+                    digest: *digest,
+                    actions: 1,
+                };
+                ((*name).to_owned(), jail)
+            })
+            .collect(),
+    };
+    Reading {
+        plan: Some(plan),
+        ..Reading::default()
+    }
+    .sealed()
+}
+
+pub(super) fn finding(jail: Option<&str>, fatal: bool) -> Finding {
+    Finding {
+        jail: jail.map(str::to_owned),
+        file: Some("/etc/fail2ban/jail.d/x.conf".into()),
+        line: Some(3),
+        words: format!("{} is faulty", jail.unwrap_or("the file")),
+        fatal,
+    }
+}
+
+impl Reading {
+    fn sealed(mut self) -> Self {
+        let mut hasher = DefaultHasher::new();
+        let jails: Vec<_> = self
+            .plan
+            .iter()
+            .flat_map(|p| p.jails.iter().map(|(n, j)| (n, j.digest, j.actions)))
+            .collect();
+        (jails, &self.findings, &self.rollbacks).hash(&mut hasher);
+        self.fingerprint = hasher.finish().into();
+        self
+    }
+
+    pub(super) fn fault(mut self, jail: &str, fatal: bool) -> Self {
+        self.findings.push(finding(Some(jail), fatal));
+        self.sealed()
+    }
+
+    pub(super) fn unreadable(mut self) -> Self {
+        self.plan = None;
+        self.findings.push(finding(None, true));
+        self.sealed()
+    }
+
+    /// These jails are disabled by rollback files of ours.
+    pub(super) fn rolled_back(mut self, jails: &[&str]) -> Self {
+        self.rollbacks = set(jails);
+        if let Some(plan) = &mut self.plan {
+            plan.jails.retain(|n, _| !jails.contains(&n.as_str()));
+        }
+        self.sealed()
+    }
+}

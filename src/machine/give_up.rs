@@ -1,0 +1,103 @@
+//! Giving up for a while: the budget, the waits, and what ends them.
+
+use super::absence::{self, Absence};
+use super::event::{ConfigRead, Daemon, Sight};
+use super::restart::Cause;
+use super::{Effect, Machine, Policy, State};
+
+impl Machine {
+    pub(super) fn budget_is_spent(&mut self) -> bool {
+        self.forget_old_starts();
+        self.starts.len() >= Policy::RESTART_BUDGET
+    }
+
+    fn forget_old_starts(&mut self) {
+        let now = self.now;
+        self.starts
+            .retain(|at| now.since(*at) < Policy::BUDGET_WINDOW);
+    }
+
+    pub(super) fn give_up(&mut self, why: &str) {
+        let in_incident = self.incident.as_mut().map_or(0, |incident| {
+            incident.given_up += 1;
+            incident.given_up - 1
+        });
+        // A daemon that comes back only to die again ends each incident: its starts are counted.
+        self.forget_old_starts();
+        let over_budget = self.starts.len().saturating_sub(Policy::RESTART_BUDGET);
+        let attempt = in_incident.max(u32::try_from(over_budget).unwrap_or(u32::MAX));
+        let wait = Policy::BACKOFF_START
+            .saturating_mul(1 << attempt.min(10))
+            .min(Policy::BACKOFF_LIMIT);
+        // Hosts that fail together should not all start again in the same second.
+        let jitter = wait / 10 * (self.seed % 8) / 8;
+        let retry_at = self.now + wait + jitter;
+        self.look = None;
+        self.next_look = retry_at.min(self.now + self.policy.interval);
+        self.say_gave_up(why, wait + jitter);
+        self.state = State::GaveUp {
+            attempt,
+            retry_at,
+            read: None,
+        };
+    }
+
+    /// Something touched the config folder: perhaps only our own write, so its content decides.
+    pub(super) fn read_given_up(&mut self) {
+        let known = self.disk.begin();
+        let id = self.run(Effect::ReadConfig { known });
+        if let State::GaveUp { read, .. } = &mut self.state {
+            *read = Some(id);
+        }
+    }
+
+    pub(super) fn gave_up_read(&mut self, config: ConfigRead) {
+        let before = self.disk.reading.as_ref().map(|r| r.fingerprint);
+        let differs = matches!(&config, ConfigRead::Read(r) if Some(r.fingerprint) != before);
+        self.take_reading(config);
+        if let State::GaveUp { read, retry_at, .. } = &mut self.state {
+            *read = None;
+            if differs {
+                *retry_at = self.now;
+                self.next_look = self.now;
+            }
+        }
+    }
+
+    /// Tries again once the time has come, unless the look shows that somebody started or stopped
+    /// the daemon meanwhile, or that it protects at least in part.
+    pub(super) fn gave_up_seen(&mut self, sight: Sight, new: bool) {
+        let missing = self.not_alive();
+        let protects = matches!(sight.daemon, Daemon::Answers { .. })
+            && (missing.is_empty() || missing != self.expected());
+        if new || protects {
+            self.watch();
+            return self.assess(sight);
+        }
+        if let Daemon::Absent {
+            process: None,
+            traces,
+            ..
+        } = sight.daemon
+        {
+            self.forget_daemon();
+            let unit = sight.unit.as_ref();
+            match unit.map(|unit| absence::read(Some(unit), traces)) {
+                Some(Absence::Deliberate(why)) if !self.is_our_stop(unit) => {
+                    return self.stand_by(why);
+                }
+                // Not what our own stop left behind: a later stop is somebody else's.
+                Some(Absence::Failed(_)) => self.stopping = false,
+                _ => {}
+            }
+        }
+        let State::GaveUp { retry_at, .. } = self.state else {
+            return;
+        };
+        if retry_at <= self.now {
+            self.restart(Cause::Retry, self.daemon.pid);
+        } else {
+            self.next_look = retry_at.min(self.now + self.policy.interval);
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! Every way in which fail2ban can be away, as measured with Debian's unit on systemd 252.
+
+use super::super::absence::{Absence, read};
+use super::*;
+
+#[track_caller]
+fn check(unit: Option<&Unit>, traces: bool, expected: &str) {
+    let got = match read(unit, traces) {
+        Absence::AtWork => "at work",
+        Absence::Deliberate(_) => "deliberate",
+        Absence::Failed(_) => "failed",
+    };
+    assert_eq!(got, expected, "{unit:?}, traces: {traces}");
+}
+
+#[test]
+fn absence_is_read_from_the_unit() {
+    use ActiveState::{Activating, Active, Deactivating, Failed, Inactive, Other, Reloading};
+    use ExitKind::{Exited, Killed, None as Never};
+    let rows = [
+        // `systemctl stop`
+        (Inactive, "success", Exited, 0, "deliberate"),
+        // never started, or after `systemctl reset-failed`
+        (Inactive, "success", Never, 0, "deliberate"),
+        // `fail2ban-client stop`, SIGTERM by hand: ExecStop= fails on the dead daemon
+        (Failed, "exit-code", Exited, 0, "deliberate"),
+        // a stop through systemd that took over TimeoutStopSec=
+        (Failed, "timeout", Killed, 9, "deliberate"),
+        // a config that does not start
+        (Failed, "exit-code", Exited, 255, "failed"),
+        (Failed, "exit-code", Exited, 1, "failed"),
+        // SIGKILL, with systemd's own restart under way, or with Restart=no
+        (Activating, "signal", Killed, 9, "at work"),
+        (Failed, "signal", Killed, 9, "failed"),
+        (Failed, "core-dump", Killed, 11, "failed"),
+        // too many starts; nothing that may be read from the last exit counts
+        (Failed, "start-limit-hit", Exited, 0, "failed"),
+        // ExecStartPre= failed: the main process has not run
+        (Failed, "exit-code", Never, 0, "failed"),
+        // not yet noticed, or under way
+        (Active, "success", Never, 0, "at work"),
+        (Reloading, "success", Never, 0, "at work"),
+        (Deactivating, "success", Exited, 0, "at work"),
+        (Other, "success", Exited, 255, "failed"),
+    ];
+    for (active, result, code, status, expected) in rows {
+        for traces in [false, true] {
+            check(Some(&unit(active, result, code, status)), traces, expected);
+        }
+    }
+}
+
+#[test]
+fn a_job_means_that_systemd_is_at_work() {
+    check(Some(&with_job(unit_stopped())), false, "at work");
+    check(Some(&with_job(unit_failed(255))), true, "at work");
+}
+
+#[test]
+fn a_masked_unit_is_meant_so() {
+    let mut masked = with_job(unit_failed(255));
+    masked.load = "masked".into();
+    check(Some(&masked), true, "deliberate");
+}
+
+#[test]
+fn without_a_unit_the_traces_decide() {
+    check(None, true, "failed");
+    check(None, false, "deliberate");
+}

@@ -1,0 +1,277 @@
+//! Config changes: settled, checked, applied, refused, put back.
+
+use super::*;
+
+fn edited(a: u128) -> Reading {
+    config_of_versions(&[("a", a), ("m", 1)])
+}
+
+#[test]
+fn a_burst_is_one_change() {
+    let mut rig = Rig::healthy(&["a", "m"]);
+    let start = rig.now;
+    for _ in 0..5 {
+        rig.touched().pass(ms(400));
+    }
+    rig.does("").pass(ms(100)).does("read");
+    assert_eq!(rig.now.since(start), ms(2100));
+}
+
+#[test]
+fn a_burst_without_end_is_read_after_five_seconds() {
+    let mut rig = Rig::healthy(&["a", "m"]);
+    for _ in 0..12 {
+        rig.touched().pass(ms(400));
+    }
+    rig.does("").touched().pass(ms(200)).does("read");
+}
+
+#[test]
+fn unchanged_content_causes_no_reload() {
+    let mut rig = Rig::healthy(&["a", "m"]);
+    rig.touched()
+        .reads_as(ConfigRead::Unchanged)
+        .does("read")
+        .is("healthy");
+    rig.sees(answers(&["a", "m"])).pass(secs(5)).does("");
+}
+
+#[test]
+fn only_what_differs_is_applied_and_the_probe_has_the_last_word() {
+    let mut rig = Rig::healthy(&["a", "m"]);
+    rig.edits(config_of_versions(&[("a", 2), ("z", 1)]))
+        .does("read apply(+a -m +z)");
+    rig.applied().sees(answers(&["a"])).does("").is("reloading");
+    rig.sees(answers(&["a", "z"]))
+        .does("ChangeApplied")
+        .is("healthy");
+    assert_eq!(rig.expected(), ["a", "z"]);
+}
+
+#[test]
+fn new_action_names_need_the_jail_restarted() {
+    let mut rig = Rig::healthy(&["a", "m"]);
+    let mut reading = edited(2);
+    reading
+        .plan
+        .as_mut()
+        .unwrap()
+        .jails
+        .get_mut("a")
+        .unwrap()
+        .actions = 2;
+    rig.edits(reading).does("read apply(*a)");
+}
+
+#[test]
+fn a_refused_jail_keeps_what_it_has_while_the_others_change() {
+    let mut rig = Rig::healthy(&["a", "m"]);
+    let reading = config_of_versions(&[("a", 2), ("m", 2)]).fault("m", true);
+    rig.edits(reading).does("read ChangeRefused apply(+a)");
+    rig.applied()
+        .sees(answers(&["a", "m"]))
+        .does("ChangeApplied")
+        .is("degraded");
+    // Told once, also when something else is edited.
+    let reading = config_of_versions(&[("a", 3), ("m", 2)]).fault("m", true);
+    rig.edits(reading).does("read apply(+a)");
+    rig.applied()
+        .sees(answers(&["a", "m"]))
+        .does("ChangeApplied");
+    rig.edits(config_of_versions(&[("a", 3), ("m", 3)]));
+    rig.does("read ChangeWithdrawn apply(+m)");
+}
+
+#[test]
+fn a_file_that_cannot_be_read_changes_nothing() {
+    let mut rig = Rig::healthy(&["a", "m"]);
+    rig.edits(edited(2).unreadable())
+        .does("read ChangeRefused")
+        .is("degraded");
+    rig.sees(answers(&["a", "m"])).does("");
+    rig.edits(edited(1))
+        .does("read ChangeWithdrawn")
+        .is("healthy");
+}
+
+#[test]
+fn a_refusal_is_not_told_again_after_jailwardens_own_restart() {
+    let reading = edited(2).fault("a", true);
+    let mut rig = Rig::healthy(&["a", "m"]);
+    rig.edits(reading.clone()).does("read ChangeRefused");
+    let mut rig = Rig::stock(rig.kept.clone(), reading, answers(&["a", "m"]));
+    rig.does("read-afresh ready Supervising").is("degraded");
+}
+
+#[test]
+fn what_the_daemon_refuses_is_put_back_and_not_tried_again() {
+    let mut rig = Rig::healthy(&["a", "m"]);
+    rig.edits(edited(2)).does("read apply(+a)");
+    let refused = Applied {
+        refused: vec![("a".into(), "bad regex".into())],
+        ..Applied::default()
+    };
+    rig.gets(Outcome::Applied(refused))
+        .does("ChangeRefused apply(*a)");
+    rig.applied()
+        .sees(answers(&["a", "m"]))
+        .does("")
+        .is("degraded");
+    // Another edit does not send it again, and it is not told again.
+    rig.edits(config_of_versions(&[("a", 2), ("m", 2)]))
+        .does("read apply(+m)");
+    rig.applied()
+        .sees(answers(&["a", "m"]))
+        .does("ChangeApplied");
+    rig.edits(edited(3))
+        .does("read ChangeWithdrawn apply(+a +m)");
+}
+
+#[test]
+fn two_refused_one_after_the_other_are_each_told_once() {
+    let mut rig = Rig::healthy(&["a", "m"]);
+    let refuse = |jail: &str| {
+        Outcome::Applied(Applied {
+            refused: vec![(jail.into(), "bad regex".into())],
+            ..Applied::default()
+        })
+    };
+    rig.edits(edited(2))
+        .gets(refuse("a"))
+        .applied()
+        .sees(answers(&["a", "m"]));
+    rig.does("read apply(+a) ChangeRefused apply(*a)");
+    rig.edits(config_of_versions(&[("a", 2), ("m", 2)]));
+    rig.gets(refuse("m")).applied().sees(answers(&["a", "m"]));
+    rig.does("read apply(+m) ChangeRefused apply(*m)");
+    rig.edits(config_of_versions(&[("a", 2), ("m", 2), ("z", 1)]));
+    rig.does("read apply(+z)");
+}
+
+#[test]
+fn a_refused_server_setting_is_not_sent_again() {
+    let mut rig = Rig::healthy(&["a", "m"]);
+    let mut reading = edited(1);
+    reading.plan.as_mut().unwrap().server = 2;
+    reading.fingerprint += 1;
+    rig.edits(reading.clone()).does("read apply(server)");
+    let refused = Applied {
+        server: Some("no".into()),
+        ..Applied::default()
+    };
+    rig.gets(Outcome::Applied(refused))
+        .sees(answers(&["a", "m"]))
+        .does("ChangeRefused");
+    reading.fingerprint += 1;
+    rig.edits(reading).does("read").is("degraded");
+}
+
+#[test]
+fn a_check_that_cannot_be_made_is_told_once_and_tried_at_the_probes_pace() {
+    let mut rig = Rig::healthy(&["a", "m"]);
+    rig.touched();
+    let start = rig.now;
+    for _ in 0..6 {
+        rig.reads_as(ConfigRead::Failed("no Python".into()))
+            .sees(answers(&["a", "m"]));
+    }
+    assert_eq!(rig.told(Kind::ChangeRefused), 1);
+    assert!(rig.now.since(start) > secs(50), "{:?}", rig.now);
+    rig.reads(edited(2))
+        .does("read ChangeRefused read read read read read read apply(+a)");
+}
+
+#[test]
+fn an_edit_cuts_the_wait_for_the_next_check_short() {
+    let mut rig = Rig::healthy(&["a", "m"]);
+    rig.touched()
+        .reads_as(ConfigRead::Failed("no Python".into()))
+        .does("read ChangeRefused");
+    rig.touched().pass(ms(500)).does("read");
+}
+
+/// Otherwise a hung daemon and a pending change would chase each other, and nobody would look.
+#[test]
+fn a_daemon_that_cannot_be_reached_with_a_change_is_looked_at_before_the_next_try() {
+    let mut rig = Rig::healthy(&["a", "m"]);
+    rig.edits(edited(2)).does("read apply(+a)");
+    let lost = Applied {
+        unreachable: Some("timed out".into()),
+        ..Applied::default()
+    };
+    rig.gets(Outcome::Applied(lost)).does("");
+    rig.sees(silent(Motion::Frozen)).does("diagnose:7");
+}
+
+#[test]
+fn a_change_that_did_not_arrive_is_sent_once_the_daemon_answers() {
+    let mut rig = Rig::healthy(&["a", "m"]);
+    rig.edits(edited(2))
+        .does("read apply(+a)")
+        .gets(Outcome::Lost)
+        .does("");
+    rig.sees(answers(&["a", "m"])).does("read-afresh");
+    rig.reads(edited(2)).does("apply(+a)");
+}
+
+#[test]
+fn a_new_process_may_have_read_anything() {
+    let mut rig = Rig::healthy(&["a", "m"]);
+    rig.sees(answers_as(8, &["a", "m"]))
+        .does("BackByHand read-afresh");
+    rig.reads(edited(1)).does("").is("healthy");
+}
+
+#[test]
+fn a_daemon_that_dies_of_a_change_is_started_and_the_change_is_the_last() {
+    let mut rig = Rig::healthy(&["a", "m"]);
+    rig.edits(edited(2))
+        .exits(7)
+        .sees(absent(unit_killed()))
+        .does("read apply(+a) DaemonDown read");
+    rig.reads(edited(2)).does("start");
+    assert_eq!(rig.machine.recent, ["a"]);
+}
+
+/// The admin did not stop it: our own reload lost it.
+#[test]
+fn a_jail_that_does_not_come_up_after_a_reload_is_revived_not_held() {
+    let mut rig = Rig::healthy(&["a", "m"]);
+    rig.edits(config(&["a", "m", "z"]))
+        .applied()
+        .does("read apply(+z)");
+    rig.keeps_seeing(&answers(&["a", "m"]))
+        .does("JailDead apply(*z)");
+}
+
+#[test]
+fn a_rollback_that_somebody_removed_is_told_and_its_jail_loaded() {
+    let reading = config(&["a", "m"]).rolled_back(&["m"]);
+    let mut rig = Rig::stock(Memory::default(), reading, answers(&["a"]));
+    rig.does("read-afresh ready Supervising").is("degraded");
+    rig.edits(config(&["a", "m"]))
+        .does("read RollbackUndone apply(+m)");
+}
+
+#[test]
+fn only_a_cold_start_proves_a_config() {
+    let mut rig = Rig::healthy(&["a", "m"]);
+    assert_eq!(rig.machine.proven, None);
+    rig.edits(edited(2)).applied().sees(answers(&["a", "m"]));
+    assert_eq!(
+        (rig.machine.proven.clone(), rig.machine.recent.len()),
+        (None, 1)
+    );
+    rig.exits(7).sees(absent(unit_killed())).ok();
+    // The first sight of it is often of a process without a socket, or one that is still busy.
+    let mut starting = silent(Motion::Progressing);
+    starting.daemon = Daemon::Silent {
+        pid: Some(8),
+        motion: Motion::Progressing,
+    };
+    rig.sees(starting)
+        .sees(answers_as(8, &["a", "m"]))
+        .is("healthy");
+    assert_eq!(rig.machine.proven, edited(2).plan);
+    assert_eq!(rig.machine.recent, [""; 0]);
+}

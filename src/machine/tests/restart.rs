@@ -1,0 +1,440 @@
+//! Stop, start, not back, the ladder, giving up.
+
+use super::*;
+
+/// A jail that breaks the start was changed last, and the daemon has died.
+fn down_after_change() -> Rig {
+    let mut rig = Rig::healthy(&["a", "m"]);
+    rig.edits(config_of_versions(&[("a", 1), ("m", 2)]))
+        .applied()
+        .sees(answers(&["a", "m"]));
+    rig.does("read apply(+m) ChangeApplied");
+    rig.exits(7)
+        .sees(absent(unit_killed()))
+        .does("DaemonDown start");
+    rig
+}
+
+// ---- the stop
+
+#[test]
+fn a_daemon_that_answers_is_asked_to_stop_and_given_its_time() {
+    let mut rig = Rig::healthy(&["a", "m"]);
+    let dead = with_dead(7, &["a", "m"], &["m"]);
+    rig.sees_for(3, &dead).applied().keeps_seeing(&dead).ok();
+    rig.does("JailDead apply(*m) Restarting save ask-stop");
+    rig.gets(Outcome::StopAsked(StopAnswer::Agreed));
+    let began = rig.now;
+    while rig.now.since(began) < secs(85) {
+        rig.pass(secs(5))
+            .does("sample:7")
+            .gets(Outcome::Motion(Motion::Progressing));
+    }
+    rig.pass(secs(5))
+        .does("sample:7")
+        .gets(Outcome::Motion(Motion::Progressing))
+        .does("KILL:7");
+    rig.ok().exits(7).does("start");
+}
+
+#[test]
+fn a_stop_that_makes_no_progress_ends_in_sigkill() {
+    for motion in [Motion::Frozen, Motion::Busy, Motion::Stopped] {
+        let mut rig = Rig::healthy(&["a"]);
+        rig.sees(silent(Motion::Frozen))
+            .gets(Outcome::Lost)
+            .ok()
+            .ok();
+        rig.pass(secs(5)).gets(Outcome::Motion(motion));
+        rig.does("diagnose:7 DaemonHung save TERM:7 sample:7 KILL:7");
+    }
+}
+
+#[test]
+fn a_refused_stop_is_followed_by_sigterm() {
+    let mut rig = Rig::healthy(&["a", "m"]);
+    let dead = with_dead(7, &["a", "m"], &["m"]);
+    rig.sees_for(3, &dead).applied().keeps_seeing(&dead).ok();
+    rig.does("JailDead apply(*m) Restarting save ask-stop");
+    rig.gets(Outcome::StopAsked(StopAnswer::Refused("SHUTDOWN".into())));
+    rig.does("Restarting TERM:7");
+}
+
+#[test]
+fn a_signal_that_comes_too_late_is_no_failure() {
+    let mut rig = Rig::healthy(&["a"]);
+    rig.sees(silent(Motion::Frozen))
+        .gets(Outcome::Lost)
+        .ok()
+        .fails("no such process");
+    rig.does("diagnose:7 DaemonHung save TERM:7")
+        .exits(7)
+        .does("start");
+}
+
+#[test]
+fn a_process_that_the_kernel_holds_is_not_started_over() {
+    let mut rig = Rig::healthy(&["a"]);
+    rig.sees(silent(Motion::Frozen))
+        .gets(Outcome::Lost)
+        .ok()
+        .ok();
+    rig.pass(secs(5))
+        .gets(Outcome::Motion(Motion::Frozen))
+        .ok()
+        .pass(secs(5));
+    rig.does("diagnose:7 DaemonHung save TERM:7 sample:7 KILL:7 GaveUp")
+        .is("gave-up");
+    // It ends at last: the next try needs no stop.
+    rig.exits(7)
+        .sees(absent(unit_killed()))
+        .keeps_seeing(&absent(unit_killed()))
+        .does("Restarting start");
+}
+
+#[test]
+fn a_death_while_the_memory_is_written_needs_no_stop() {
+    let mut rig = Rig::healthy(&["a"]);
+    rig.sees(silent(Motion::Frozen))
+        .gets(Outcome::Lost)
+        .exits(7)
+        .does("diagnose:7 DaemonHung save");
+    rig.ok().does("start");
+}
+
+// ---- coming back
+
+#[test]
+fn the_probe_says_whether_it_is_back_not_the_exit_code() {
+    let mut rig = down_after_change();
+    rig.ok()
+        .sees_for(20, &gone(None, false))
+        .does("")
+        .is("restarting");
+    rig.sees(answers_as(8, &["a"]))
+        .does("")
+        .sees(answers_as(8, &["a", "m"]))
+        .does("AllClear");
+}
+
+/// `systemctl start` may take longer than the time to come back.
+#[test]
+fn a_slow_start_command_is_judged_by_a_look_not_by_the_clock() {
+    let mut rig = down_after_change();
+    rig.pass(secs(12)).ok().does("");
+    rig.sees(answers_as(8, &["a", "m"]))
+        .does("AllClear")
+        .is("healthy");
+}
+
+#[test]
+fn at_the_deadline_some_jails_are_better_than_none() {
+    let mut rig = down_after_change();
+    rig.ok()
+        .sees_for(101, &with_dead(8, &["a", "m"], &["m"]))
+        .is("suspect");
+}
+
+#[test]
+fn a_stop_while_it_comes_back_is_respected() {
+    let mut rig = down_after_change();
+    rig.ok()
+        .sees(absent(with_job(unit_stopped())))
+        .sees(absent(unit_stopped()));
+    rig.does("Standby").is("standby");
+}
+
+#[test]
+fn a_stop_right_after_our_restart_is_respected() {
+    let mut rig = Rig::healthy(&["a", "m"]);
+    rig.sees(silent(Motion::Frozen))
+        .gets(Outcome::Lost)
+        .ok()
+        .ok()
+        .exits(7)
+        .ok();
+    rig.sees_for(101, &with_dead(8, &["a", "m"], &["m"]))
+        .is("suspect");
+    rig.exits(8).sees(absent(unit_stopped()));
+    rig.does("diagnose:7 DaemonHung save TERM:7 start Standby");
+}
+
+#[test]
+fn a_stop_after_giving_up_is_respected() {
+    let mut rig = Rig::healthy(&["a"]);
+    rig.sees(silent(Motion::Frozen))
+        .gets(Outcome::Lost)
+        .ok()
+        .ok()
+        .exits(7)
+        .fails("exit 255");
+    rig.reads(config(&["a"]))
+        .sees(absent(unit_failed(255)))
+        .fails("exit 255");
+    rig.reads(config(&["a"])).is("gave-up");
+    rig.sees(absent(unit_failed(255)))
+        .sees(absent(unit_stopped()))
+        .is("standby");
+}
+
+// ---- the ladder
+
+/// The order that the mission names: on disk and read back before anything else is touched.
+#[test]
+fn a_rollback_is_on_disk_and_read_back_before_anything_is_touched() {
+    let mut rig = down_after_change();
+    rig.fails("exit status 255")
+        .does("read-afresh")
+        .is("rolling-back");
+    rig.reads(config_of_versions(&[("a", 1), ("m", 2)]))
+        .does("rollback(m)");
+    assert_eq!(rig.machine.look, None);
+    rig.pass(secs(60))
+        .does("")
+        .ok()
+        .does("RolledBack read-afresh");
+    rig.pass(secs(60)).does("");
+    rig.reads(config(&["a", "m"]).rolled_back(&["m"]))
+        .does("start");
+    rig.ok()
+        .sees(answers_as(9, &["a"]))
+        .does("AllClear")
+        .is("degraded");
+    assert_eq!(rig.machine.rollbacks, set(&["m"]));
+    assert_eq!(rig.kept.proven.clone().unwrap().names(), set(&["a"]));
+}
+
+#[test]
+fn a_daemon_that_answers_without_jails_is_stopped_only_after_the_rollback() {
+    let mut rig = down_after_change();
+    rig.ok()
+        .sees_for(101, &with_dead(8, &["a", "m"], &["a", "m"]))
+        .does("read-afresh");
+    rig.reads(config_of_versions(&[("a", 1), ("m", 2)]))
+        .does("rollback(m)");
+    rig.ok().does("RolledBack read-afresh");
+    rig.reads(config(&["a", "m"]).rolled_back(&["m"]))
+        .does("save");
+    rig.ok()
+        .does("ask-stop")
+        .gets(Outcome::StopAsked(StopAnswer::Agreed))
+        .exits(8)
+        .does("start");
+}
+
+#[test]
+fn a_known_fault_is_rolled_back_before_a_hung_daemon_is_touched() {
+    let mut rig = Rig::healthy(&["a", "m"]);
+    rig.edits(config_of_versions(&[("a", 1), ("m", 2)]).fault("m", true))
+        .does("read ChangeRefused");
+    rig.sees(silent(Motion::Frozen))
+        .gets(Outcome::Lost)
+        .does("diagnose:7 DaemonHung rollback(m)");
+    rig.ok()
+        .reads(config(&["a", "m"]).rolled_back(&["m"]))
+        .does("RolledBack read-afresh save");
+    rig.ok().does("TERM:7").exits(7).does("start");
+}
+
+#[test]
+fn a_fault_not_yet_read_is_rolled_back_before_the_start() {
+    let mut rig = Rig::healthy(&["a", "m"]);
+    rig.touched()
+        .exits(7)
+        .sees(absent(unit_killed()))
+        .does("DaemonDown read");
+    rig.reads(config_of_versions(&[("a", 1), ("m", 2)]).fault("m", true));
+    rig.does("ChangeRefused rollback(m)");
+}
+
+#[test]
+fn a_fault_that_fail2ban_skips_by_itself_is_not_rolled_back() {
+    let mut rig = Rig::healthy(&["a", "m"]);
+    rig.edits(config(&["a"]).fault("m", false))
+        .does("read ChangeRefused");
+    rig.exits(7)
+        .sees(absent(unit_killed()))
+        .does("DaemonDown start");
+    rig.ok()
+        .sees(answers_as(8, &["a"]))
+        .does("AllClear")
+        .is("degraded");
+}
+
+#[test]
+fn the_rungs_in_order_the_blamed_the_last_changed_all_changed() {
+    let mut rig = Rig::healthy(&["a", "b", "c", "m"]);
+    rig.machine.proven = config(&["a", "b", "c", "m"]).plan;
+    let v = |a, b, c| config_of_versions(&[("a", a), ("b", b), ("c", c), ("m", 1)]);
+    for (reading, word) in [(v(2, 1, 1), "+a"), (v(2, 2, 1), "+b"), (v(2, 2, 2), "+c")] {
+        rig.edits(reading)
+            .applied()
+            .sees(answers(&["a", "b", "c", "m"]));
+        rig.does(&format!("read apply({word}) ChangeApplied"));
+    }
+    let mut disk = v(2, 2, 2).fault("a", true);
+    rig.exits(7)
+        .sees(absent(unit_killed()))
+        .fails("exit 255")
+        .does("DaemonDown start read-afresh");
+    rig.reads(disk.clone()).does("ChangeRefused rollback(a)");
+    disk.findings.clear();
+    for (standing, next) in [(vec!["a"], "c"), (vec!["a", "c"], "b")] {
+        rig.ok().reads(disk.clone().rolled_back(&standing));
+        rig.does("RolledBack read-afresh start");
+        rig.fails("exit 255").does(&format!("rollback({next})"));
+    }
+    rig.ok()
+        .reads(disk.rolled_back(&["a", "b", "c"]))
+        .fails("exit 255");
+    rig.does("RolledBack read-afresh start GaveUp");
+}
+
+#[test]
+fn a_change_that_is_only_read_after_the_death_is_the_last_change() {
+    let mut rig = Rig::healthy(&["a", "m"]);
+    rig.edits(config_of_versions(&[("a", 2), ("m", 1)]))
+        .applied()
+        .sees(answers(&["a", "m"]));
+    rig.exits(7).sees(absent(unit_killed())).fails("exit 255");
+    rig.reads(config_of_versions(&[("a", 2), ("m", 2)]));
+    rig.does("read apply(+a) ChangeApplied DaemonDown start read-afresh rollback(m)");
+}
+
+#[test]
+fn no_jail_is_disabled_when_the_config_is_what_last_started() {
+    let mut rig = Rig::healthy(&["a", "m"]);
+    rig.machine.proven = config(&["a", "m"]).plan;
+    rig.exits(7)
+        .sees(absent(unit_killed()))
+        .fails("No space left on device");
+    rig.reads(config(&["a", "m"]))
+        .does("DaemonDown start read-afresh GaveUp");
+}
+
+#[test]
+fn the_newest_file_is_the_last_resort_when_nothing_is_known() {
+    let mut reading = config(&["a", "m"]);
+    reading.newest = vec!["gone".into(), "m".into(), "a".into()];
+    let mut rig = Rig::stock(Memory::default(), reading.clone(), absent(unit_failed(255)));
+    rig.fails("exit 255").reads(reading);
+    rig.does("read-afresh ready Supervising DaemonDown start read-afresh rollback(m)");
+}
+
+#[test]
+fn a_rollback_that_cannot_be_written_is_told_and_not_counted() {
+    let mut rig = down_after_change();
+    rig.fails("exit 255")
+        .reads(config_of_versions(&[("a", 1), ("m", 2)]));
+    rig.does("read-afresh rollback(m)");
+    rig.fails("read-only file system")
+        .does("RollbackFailed GaveUp")
+        .is("gave-up");
+    assert_eq!(rig.machine.incident.as_ref().unwrap().rolled_back, set(&[]));
+}
+
+#[test]
+fn a_rollback_without_effect_is_told() {
+    let mut rig = down_after_change();
+    rig.fails("exit 255")
+        .reads(config_of_versions(&[("a", 1), ("m", 2)]))
+        .ok();
+    let mut overridden = config_of_versions(&[("a", 1), ("m", 2)]);
+    overridden.rollbacks = set(&["m"]);
+    rig.reads(overridden);
+    rig.does("read-afresh rollback(m) RolledBack read-afresh RollbackFailed start");
+}
+
+// ---- giving up
+
+/// Fails every start until it has given up `times` times; gives the waits between.
+fn waits(rig: &mut Rig, times: usize) -> Vec<u64> {
+    let mut waits = Vec::new();
+    for _ in 0..times {
+        rig.fails("exit 255");
+        rig.reads(config(&["a"])).is("gave-up");
+        let gave_up = rig.now;
+        while !matches!(rig.machine.state, State::Restarting(_)) {
+            rig.sees(absent(unit_failed(255)));
+        }
+        waits.push(rig.now.since(gave_up).as_secs());
+    }
+    waits
+}
+
+#[test]
+fn the_wait_doubles_up_to_ten_minutes() {
+    let mut rig = Rig::stock(Memory::default(), config(&["a"]), absent(unit_failed(255)));
+    assert_eq!(
+        waits(&mut rig, 9),
+        [10, 20, 40, 80, 160, 320, 600, 600, 600]
+    );
+}
+
+#[test]
+fn a_changed_config_is_tried_at_once_and_a_touch_is_not() {
+    let mut rig = Rig::stock(Memory::default(), config(&["a"]), absent(unit_failed(255)));
+    rig.fails("exit 255").reads(config(&["a"])).is("gave-up");
+    rig.does("read-afresh ready Supervising DaemonDown start read-afresh GaveUp");
+    rig.touched()
+        .reads_as(ConfigRead::Unchanged)
+        .does("read")
+        .is("gave-up");
+    rig.edits(config_of_versions(&[("a", 2)]))
+        .sees(absent(unit_failed(255)))
+        .does("read Restarting start");
+}
+
+#[test]
+fn a_daemon_started_by_hand_after_giving_up_is_not_restarted() {
+    for sight in [
+        answers_as(8, &["a", "m"]),
+        answers_as(8, &[]),
+        with_dead(8, &["a", "m"], &["m"]),
+    ] {
+        let mut rig = Rig::stock(
+            Memory::default(),
+            config(&["a", "m"]),
+            absent(unit_failed(255)),
+        );
+        rig.fails("exit 255")
+            .reads(config(&["a", "m"]))
+            .is("gave-up");
+        rig.does("read-afresh ready Supervising DaemonDown start read-afresh GaveUp");
+        rig.sees(sight).reads(config(&["a", "m"]));
+        rig.sees(answers_as(8, &["a", "m"])).is("healthy");
+        assert_eq!(rig.told(Kind::AllClear), 1);
+        assert!(!rig.asked.iter().any(|(_, e)| matches!(e, Effect::AskStop)));
+    }
+}
+
+/// Each comeback ends the incident, so the starts themselves have to slow the tries down.
+#[test]
+fn a_daemon_that_keeps_dying_is_started_ever_more_slowly() {
+    let mut rig = Rig::healthy(&["a"]);
+    let mut pid = 7;
+    let mut starts = Vec::new();
+    while rig.now < MonoTime::new(secs(1800)) {
+        rig.exits(pid);
+        while !matches!(rig.machine.state, State::Restarting(_)) {
+            rig.sees(absent(unit_killed()));
+        }
+        starts.push(rig.now);
+        pid += 1;
+        rig.ok().sees(answers_as(pid, &["a"]));
+    }
+    for window in starts.windows(13) {
+        assert!(window[12].since(window[0]) > secs(600), "{starts:?}");
+    }
+}
+
+#[test]
+fn a_failed_reading_in_a_restart_is_made_up_for() {
+    let mut rig = Rig::healthy(&["a"]);
+    rig.touched().exits(7).sees(absent(unit_killed()));
+    rig.reads_as(ConfigRead::Failed("timeout".into()))
+        .does("DaemonDown read start");
+    rig.ok().sees(answers_as(8, &["a"])).does("AllClear");
+    rig.reads(config_of_versions(&[("a", 2)]))
+        .does("read-afresh apply(+a)");
+}

@@ -1,0 +1,329 @@
+//! Signs of trouble: silence, dead jails, a missing socket, death.
+
+use super::*;
+
+// ---- silence
+
+#[test]
+fn a_frozen_daemon_is_diagnosed_and_restarted() {
+    let mut rig = Rig::healthy(&["a"]);
+    rig.sees(silent(Motion::Frozen)).does("diagnose:7");
+    rig.gets(Outcome::Diagnosis("in futex".into()))
+        .does("DaemonHung save");
+    assert!(
+        rig.kept.stopping,
+        "on disk before the effect that depends on it"
+    );
+    rig.ok().does("TERM:7").exits(7).does("start");
+    rig.ok()
+        .sees(answers_as(8, &["a"]))
+        .does("AllClear")
+        .is("healthy");
+    assert!(!rig.kept.stopping);
+}
+
+#[test]
+fn a_daemon_that_gets_on_with_something_is_waited_for() {
+    let mut rig = Rig::healthy(&["a"]);
+    rig.sees_for(300, &silent(Motion::Progressing))
+        .does("")
+        .is("suspect");
+    rig.sees(answers(&["a"])).reads_as(ConfigRead::Unchanged);
+    rig.does("read-afresh").is("healthy");
+}
+
+#[test]
+fn a_busy_daemon_has_until_the_limit() {
+    let mut rig = Rig::healthy(&["a"]);
+    rig.sees(silent(Motion::Busy));
+    let first = rig.now;
+    rig.sees_for(24, &silent(Motion::Busy)).does("");
+    rig.sees(silent(Motion::Busy)).does("diagnose:7");
+    assert_eq!(
+        rig.now.since(first),
+        secs(25),
+        "30 s with the 5 s of the first ping"
+    );
+}
+
+#[test]
+fn a_stopped_daemon_is_told_to_continue_first() {
+    let mut rig = Rig::healthy(&["a"]);
+    rig.sees(silent(Motion::Stopped)).does("DaemonHung CONT:7");
+    // What was sent to it before may have been lost.
+    rig.ok().sees(answers(&["a"])).does("AllClear read-afresh");
+    rig.reads(config(&["a"])).is("healthy");
+}
+
+#[test]
+fn a_stopped_daemon_that_stays_so_is_restarted() {
+    let mut rig = Rig::healthy(&["a"]);
+    rig.sees(silent(Motion::Stopped))
+        .ok()
+        .pass(secs(2))
+        .does("DaemonHung CONT:7 diagnose:7");
+    rig.gets(Outcome::Diagnosis(String::new()))
+        .ok()
+        .does("DaemonHung save TERM:7");
+}
+
+#[test]
+fn a_continued_daemon_with_a_dead_jail_is_not_killed_for_it() {
+    let mut rig = Rig::healthy(&["a", "m"]);
+    rig.sees(silent(Motion::Stopped))
+        .ok()
+        .sees(with_dead(7, &["a", "m"], &["m"]));
+    rig.does("DaemonHung CONT:7 read-afresh");
+    rig.reads(config(&["a", "m"]))
+        .keeps_seeing(&with_dead(7, &["a", "m"], &["m"]));
+    rig.does("JailDead apply(*m)");
+}
+
+#[test]
+fn the_last_known_process_is_meant_when_a_full_backlog_hides_it() {
+    let mut rig = Rig::healthy(&["a"]);
+    let hidden = Sight {
+        daemon: Daemon::Silent {
+            pid: None,
+            motion: Motion::Stopped,
+        },
+        unit: None,
+    };
+    rig.sees(hidden.clone()).does("DaemonHung CONT:7");
+    // It must not be started over: `start -x` over a hung server starts a second one.
+    rig.ok().sees(hidden).pass(secs(3)).does("diagnose:7");
+}
+
+// ---- the jails
+
+#[test]
+fn a_dead_jail_is_revived_alone_after_three_looks() {
+    let mut rig = Rig::healthy(&["a", "m"]);
+    let dead = with_dead(7, &["a", "m"], &["m"]);
+    rig.sees_for(2, &dead).does("").is("suspect");
+    rig.sees(dead).does("JailDead apply(*m)");
+    rig.applied()
+        .sees(answers(&["a", "m"]))
+        .does("AllClear")
+        .is("healthy");
+}
+
+#[test]
+fn a_jail_that_is_back_by_itself_is_no_incident() {
+    let mut rig = Rig::healthy(&["a", "m"]);
+    rig.sees_for(2, &with_dead(7, &["a", "m"], &["m"]))
+        .sees(answers(&["a", "m"]));
+    rig.does("").is("healthy");
+}
+
+#[test]
+fn a_jail_that_cannot_be_revived_costs_one_restart_and_then_is_lost() {
+    let mut rig = Rig::healthy(&["a", "m"]);
+    let dead = with_dead(7, &["a", "m"], &["m"]);
+    rig.sees_for(3, &dead).applied().does("JailDead apply(*m)");
+    rig.keeps_seeing(&dead)
+        .does("Restarting save")
+        .ok()
+        .does("ask-stop");
+    rig.gets(Outcome::StopAsked(StopAnswer::Agreed))
+        .exits(7)
+        .ok()
+        .does("start");
+    let dead = with_dead(8, &["a", "m"], &["m"]);
+    rig.sees_for(110, &dead)
+        .does("JailDead AllClear")
+        .is("degraded");
+    rig.sees_for(100, &dead).does("");
+    // A change, here of another jail, is the next occasion.
+    rig.edits(config_of_versions(&[("a", 2), ("m", 1)]))
+        .applied()
+        .does("read apply(+a)");
+    rig.keeps_seeing(&dead).does("JailDead apply(*m)");
+}
+
+#[test]
+fn a_lost_jail_that_comes_back_is_supervised_again() {
+    let mut rig = Rig::healthy(&["a", "m"]);
+    rig.machine.lost = set(&["m"]);
+    rig.sees(answers(&["a", "m"]));
+    assert_eq!(rig.expected(), ["a", "m"]);
+}
+
+#[test]
+fn no_restart_for_a_dead_jail_while_a_faulty_change_waits() {
+    let mut rig = Rig::healthy(&["a", "m"]);
+    rig.edits(config(&["a", "m"]).unreadable())
+        .does("read ChangeRefused");
+    let dead = with_dead(7, &["a", "m"], &["m"]);
+    rig.sees_for(3, &dead).applied().does("JailDead apply(*m)");
+    rig.keeps_seeing(&dead)
+        .sees(dead)
+        .does("JailDead AllClear")
+        .is("degraded");
+}
+
+#[test]
+fn when_nothing_protects_a_restart_cannot_cost_anything() {
+    let mut rig = Rig::healthy(&["a"]);
+    rig.edits(config(&["a"]).unreadable())
+        .does("read ChangeRefused");
+    let dead = with_dead(7, &["a"], &["a"]);
+    rig.sees_for(3, &dead).applied().does("JailDead apply(*a)");
+    rig.keeps_seeing(&dead).does("Restarting save");
+}
+
+/// "All clear" with not one jail alive would be a lie, and the end of all tries.
+#[test]
+fn the_last_jail_is_never_written_off() {
+    let mut rig = Rig::healthy(&["a"]);
+    let dead = with_dead(7, &["a"], &["a"]);
+    rig.sees_for(3, &dead).applied();
+    rig.machine.incident.as_mut().unwrap().restarted = true;
+    rig.keeps_seeing(&dead)
+        .does("JailDead apply(*a) GaveUp")
+        .is("gave-up");
+    rig.keeps_seeing(&dead).does("Restarting save");
+}
+
+// ---- stopped by hand
+
+#[test]
+fn a_jail_stopped_by_hand_is_left_alone() {
+    let mut rig = Rig::healthy(&["a", "m"]);
+    rig.sees_for(3, &answers(&["a"])).does("JailHeld");
+    rig.sees_for(10, &answers(&["a"])).does("").is("healthy");
+    assert_eq!(rig.kept.held, set(&["m"]));
+}
+
+#[test]
+fn a_held_jail_that_was_started_again_is_supervised_again() {
+    let mut rig = Rig::healthy(&["a", "m"]);
+    rig.sees_for(3, &answers(&["a"])).does("JailHeld");
+    rig.sees(answers(&["a", "m"]));
+    assert_eq!(rig.kept.held, set(&[]));
+    rig.sees_for(3, &with_dead(7, &["a", "m"], &["m"]))
+        .does("JailDead apply(*m)");
+}
+
+#[test]
+fn a_held_jail_whose_config_changes_runs_again() {
+    let mut rig = Rig::healthy(&["a", "m"]);
+    rig.sees_for(3, &answers(&["a"])).does("JailHeld");
+    rig.edits(config_of_versions(&[("a", 1), ("m", 2)]))
+        .does("read apply(+m)");
+    assert_eq!(rig.kept.held, set(&[]));
+}
+
+#[test]
+fn several_jails_lost_at_once_with_none_left_were_not_stopped_by_hand() {
+    let mut rig = Rig::healthy(&["a", "m"]);
+    rig.sees_for(3, &answers(&[])).does("JailDead apply(*a *m)");
+}
+
+// ---- no socket to ask at
+
+#[test]
+fn a_daemon_without_a_socket_is_restarted_after_a_while() {
+    let mut rig = Rig::healthy(&["a"]);
+    rig.sees_for(10, &unaskable()).does("").is("suspect");
+    rig.sees(unaskable())
+        .does("DaemonHung save")
+        .ok()
+        .does("TERM:7");
+    rig.exits(7).does("start");
+}
+
+#[test]
+fn a_daemon_without_a_socket_protects_so_a_faulty_change_keeps_it() {
+    let mut rig = Rig::healthy(&["a", "m"]);
+    rig.edits(config_of_versions(&[("a", 2), ("m", 1)]).fault("a", true));
+    rig.sees_for(50, &unaskable())
+        .does("read ChangeRefused DaemonHung")
+        .is("suspect");
+    rig.edits(config(&["a", "m"])).does("read ChangeWithdrawn");
+    rig.sees_for(11, &unaskable()).does("DaemonHung save");
+}
+
+#[test]
+fn a_change_under_a_daemon_without_a_socket_is_read_before_it_is_restarted() {
+    let mut rig = Rig::healthy(&["a", "m"]);
+    rig.sees_for(5, &unaskable());
+    rig.edits(config_of_versions(&[("a", 2), ("m", 1)]).fault("a", true))
+        .does("read ChangeRefused");
+    rig.sees_for(20, &unaskable())
+        .does("DaemonHung")
+        .is("suspect");
+}
+
+#[test]
+fn a_socket_that_comes_back_is_enough() {
+    let mut rig = Rig::healthy(&["a"]);
+    rig.sees_for(5, &unaskable())
+        .event(Event::Observed(Observed::SocketMoved));
+    rig.sees(answers(&["a"]))
+        .reads_as(ConfigRead::Unchanged)
+        .is("healthy");
+}
+
+// ---- death
+
+#[test]
+fn systemds_own_restart_is_waited_for() {
+    let mut rig = Rig::healthy(&["a"]);
+    rig.exits(7)
+        .sees_for(5, &absent(unit_restarting()))
+        .does("")
+        .is("suspect");
+    rig.sees(answers_as(8, &["a"]))
+        .does("BackByHand read-afresh");
+    rig.reads(config(&["a"])).is("healthy");
+}
+
+#[test]
+fn a_unit_that_systemd_does_not_bring_back_is_started() {
+    let mut rig = Rig::healthy(&["a"]);
+    rig.exits(7).does("");
+    let died = rig.now;
+    rig.keeps_seeing(&absent(unit_restarting()))
+        .does("DaemonDown start");
+    assert!(rig.now.since(died) >= secs(10));
+}
+
+#[test]
+fn a_death_is_looked_at_at_once_and_answered_with_a_start() {
+    for sight in [absent(unit_killed()), gone(None, true)] {
+        let mut rig = Rig::healthy(&["a"]);
+        rig.exits(7);
+        assert!(rig.machine.look.is_some());
+        rig.sees(sight).does("DaemonDown start");
+        rig.ok()
+            .sees(answers_as(8, &["a"]))
+            .does("AllClear")
+            .is("healthy");
+    }
+}
+
+#[test]
+fn a_dead_daemon_has_no_active_jails() {
+    let mut rig = Rig::healthy(&["a", "m"]);
+    assert_eq!(
+        (rig.machine.snapshot().alive, rig.machine.snapshot().pid),
+        (2, Some(7))
+    );
+    rig.exits(7);
+    assert_eq!(
+        (rig.machine.snapshot().alive, rig.machine.snapshot().pid),
+        (0, None)
+    );
+}
+
+#[test]
+fn an_answer_from_before_the_death_does_not_count() {
+    let mut rig = Rig::healthy(&["a"]);
+    rig.pass(secs(10));
+    let old = rig.machine.look.unwrap();
+    rig.exits(7)
+        .event(done(old, Outcome::Seen(answers(&["a"]))));
+    assert_eq!(rig.machine.snapshot().pid, None);
+    rig.sees(absent(unit_killed())).does("DaemonDown start");
+}
