@@ -72,8 +72,8 @@ fn no_part_uses_what_it_may_not() {
 /// The Rust files below a folder, without tests.
 fn sources(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
         let name = path
             .file_name()
             .unwrap_or_default()
@@ -81,7 +81,7 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
             .into_owned();
         if path.is_dir() && name != "tests" {
             found.extend(sources(&path));
-        } else if name.ends_with(".rs") && name != "tests.rs" {
+        } else if path.extension().is_some_and(|end| end == "rs") && name != "tests.rs" {
             found.push(path);
         }
     }

@@ -27,9 +27,6 @@ pub enum Effect {
     Look {
         /// The jails whose threads are to be counted, whether listed or not.
         expect: BTreeSet<String>,
-        /// Whether the socket may be touched. It may not while the daemon is stopped on purpose:
-        /// with socket activation (fail2ban 1.1.1) a connect would start it.
-        touch: bool,
     },
     /// Read the config folder; run `fail2ban-client -d` unless the fingerprint is `known`.
     ReadConfig {

@@ -58,6 +58,8 @@ pub enum Outcome {
     StopAsked(StopAnswer),
     /// Of `Signal`, `Start`, `WriteRollback` and `Save`: done, or why not.
     Effect(Result<(), String>),
+    /// Of `Start`: somebody else had systemd stop the daemon meanwhile; it was not started.
+    Forestalled(String),
     /// Of `Sample`: whether the process moved.
     Motion(Motion),
     /// Of `Diagnose`: what the process was doing.

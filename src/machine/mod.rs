@@ -378,10 +378,8 @@ impl Machine {
     }
 
     fn look_now(&mut self) {
-        let touch = !matches!(self.state, State::Starting { .. } | State::Standby { .. });
         let effect = Effect::Look {
             expect: self.expected(),
-            touch,
         };
         self.look = Some(self.run(effect));
     }

@@ -187,8 +187,11 @@ impl Machine {
     }
 
     fn started(&mut self, spawned: MonoTime, outcome: Outcome) {
-        if let Outcome::Effect(Err(why)) = outcome {
-            return self.not_back(&why);
+        match outcome {
+            // The command itself cannot be given: no config is to blame for that.
+            Outcome::Effect(Err(why)) => return self.give_up(&why),
+            Outcome::Forestalled(why) => return self.stand_by(why),
+            _ => {}
         }
         // From here on a stop is somebody else's.
         self.stopping = false;

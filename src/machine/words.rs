@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use super::event::{Daemon, Sight};
+use super::event::{Daemon, Finding, Sight};
 use super::incident::Incident;
 use super::plan::{Change, Changes};
 use super::report::{Kind, Report};
@@ -241,38 +241,22 @@ impl Machine {
         let Some(first) = refusal.findings.first().cloned() else {
             return;
         };
-        let count = refusal.findings.len();
-        let jails = refusal
-            .findings
-            .iter()
-            .filter_map(|f| f.jail.clone())
-            .collect();
-        let place = match (&first.file, first.line) {
-            (Some(file), Some(line)) => format!("{}:{line}: ", file.display()),
-            (Some(file), None) => format!("{}: ", file.display()),
-            _ => String::new(),
+        let jails = refusal.findings.iter();
+        let jails = jails.filter_map(|f| f.jail.clone()).collect();
+        let more = match refusal.findings.len() {
+            0 | 1 => String::new(),
+            count => format!(" (and {} more)", count - 1),
         };
-        let jail = first
-            .jail
-            .as_ref()
-            .map(|j| format!("jail {j}: "))
-            .unwrap_or_default();
-        let more = if count > 1 {
-            format!(" (and {} more)", count - 1)
+        let what = if self.daemon.ping.is_some() {
+            "a change of the config would fail and is not applied; every jail keeps what it has"
         } else {
-            String::new()
-        };
-        let keeps = if self.daemon.ping.is_some() {
-            "; every jail keeps what it has"
-        } else {
-            ""
+            "the config on disk is faulty"
         };
         let mut report = self.report(
             Kind::ChangeRefused,
             format!(
-                "a change of the config would fail and is not applied{keeps}. \
-                 {place}{jail}{}{more}. Mend it and save: it is checked again at once",
-                first.words.trim_end_matches('.'),
+                "{what}. {}{more}. Mend it and save: it is checked again at once",
+                fault(&first)
             ),
         );
         report.jails = jails;
@@ -361,11 +345,15 @@ impl Machine {
     }
 
     pub(super) fn say_gave_up(&mut self, why: &str, wait: Duration) {
+        let faults = self.refusal.iter().flat_map(|r| &r.findings);
+        let look = match faults.clone().find(|f| f.fatal).or(faults.clone().next()) {
+            Some(finding) => format!("The config is faulty: {}.", fault(finding)),
+            None => "Look at: journalctl -u fail2ban -n 50.".to_owned(),
+        };
         let mut report = self.report(
             Kind::GaveUp,
             format!(
-                "fail2ban is down and does not come back: {why}. Nothing protects this host. \
-                 Look at: journalctl -u fail2ban -n 50; fail2ban-client -t. \
+                "fail2ban is down and does not come back: {why}. Nothing protects this host. {look} \
                  It is tried again in {}, and at once when the config changes",
                 seconds(wait),
             ),
@@ -408,6 +396,23 @@ impl Machine {
         report.reason = Some(why.to_owned());
         self.say(report);
     }
+}
+
+/// `FILE:LINE: jail NAME: WORDS`, as far as known.
+fn fault(finding: &Finding) -> String {
+    let mut text = String::new();
+    if let Some(file) = &finding.file {
+        let _ = write!(text, "{}:", file.display());
+        if let Some(line) = finding.line {
+            let _ = write!(text, "{line}:");
+        }
+        text.push(' ');
+    }
+    if let Some(jail) = &finding.jail {
+        let _ = write!(text, "jail {jail}: ");
+    }
+    text.push_str(finding.words.trim_end_matches('.'));
+    text
 }
 
 /// A few names in full, more as a number.

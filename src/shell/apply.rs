@@ -16,17 +16,17 @@ const CALL_LIMIT: Duration = Duration::from_secs(60);
 /// Sends what changed. A jail that the daemon refuses does not keep the others from theirs.
 pub(super) async fn apply(handle: &Handle, server: Option<u128>, jails: &Changes) -> Applied {
     let mut applied = Applied::default();
-    let mut connection = match Connection::open(&handle.instance().socket, CALL_LIMIT).await {
+    let mut connection = match open(handle, CALL_LIMIT).await {
         Ok(connection) => connection,
-        Err(error) => {
-            applied.unreachable = Some(error.to_string());
+        Err(why) => {
+            applied.unreachable = Some(why);
             return applied;
         }
     };
     if let Some(digest) = server {
         match set_server(handle, &mut connection, digest).await {
             Ok(()) => {}
-            Err(CallError::Refused { message, .. }) => applied.server = Some(message),
+            Err(CallError::Refused { message, .. }) => applied.server = Some(one_line(&message)),
             Err(error) => {
                 applied.unreachable = Some(error.to_string());
                 return applied;
@@ -37,7 +37,7 @@ pub(super) async fn apply(handle: &Handle, server: Option<u128>, jails: &Changes
         match change_jail(handle, &mut connection, name, *change).await {
             Ok(()) => {}
             Err(CallError::Refused { message, .. }) => {
-                applied.refused.push((name.clone(), message));
+                applied.refused.push((name.clone(), one_line(&message)));
             }
             Err(error) => {
                 applied.unreachable = Some(error.to_string());
@@ -112,18 +112,38 @@ fn commands(handle: &Handle, digest: u128) -> Result<Vec<Value>, CallError> {
     parsed.map_err(|error| refused(error.to_string()))
 }
 
+/// Connects to the process that was looked at last, and to no other that may have taken its place.
+async fn open(handle: &Handle, limit: Duration) -> Result<Connection, String> {
+    let meant = handle.held().map(|process| process.pid().as_raw_pid());
+    let socket = &handle.instance().socket;
+    let connection = Connection::open(socket, limit)
+        .await
+        .map_err(|error| error.to_string())?;
+    if meant.is_some() && meant == connection.peer_pid() {
+        Ok(connection)
+    } else {
+        Err("another process serves the socket now".to_owned())
+    }
+}
+
 /// Asks the daemon to stop. It may be gone before its answer is.
 pub(super) async fn ask_stop(handle: &Handle) -> StopAnswer {
     let limit = handle.settings().restart.stop_timeout;
-    let asked = async {
-        let mut connection = Connection::open(&handle.instance().socket, limit).await?;
-        connection.call(&[text("stop")], limit).await
+    let mut connection = match open(handle, limit).await {
+        Ok(connection) => connection,
+        Err(why) => return StopAnswer::Unreachable(why),
     };
-    match asked.await {
+    match connection.call(&[text("stop")], limit).await {
         Ok(_) => StopAnswer::Agreed,
-        Err(CallError::Refused { message, .. }) => StopAnswer::Refused(message),
+        Err(CallError::Refused { message, .. }) => StopAnswer::Refused(one_line(&message)),
         Err(error) => StopAnswer::Unreachable(error.to_string()),
     }
+}
+
+/// fail2ban's messages may go over several lines; a record in the journal should not.
+fn one_line(message: &str) -> String {
+    let lines: Vec<_> = message.lines().map(str::trim).collect();
+    lines.join(" ")
 }
 
 fn text(word: &str) -> Value {

@@ -37,6 +37,7 @@ struct Inner {
     triggered: bool,
     to_loop: UnboundedSender<Message>,
     kept: Mutex<Kept>,
+    saving: tokio::sync::Mutex<()>,
 }
 
 /// What is kept between actions.
@@ -68,6 +69,7 @@ impl Handle {
             triggered,
             to_loop,
             kept: Mutex::default(),
+            saving: tokio::sync::Mutex::default(),
         }))
     }
 
@@ -90,6 +92,11 @@ impl Handle {
 
     pub(super) fn kept(&self) -> MutexGuard<'_, Kept> {
         self.0.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// One save at a time, in the order of asking.
+    pub(super) async fn saving(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.0.saving.lock().await
     }
 
     /// Forgets the commands that the machine can no longer ask for.

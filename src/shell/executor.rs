@@ -61,12 +61,13 @@ async fn perform(handle: &Handle, effect: Effect) -> Outcome {
         Effect::Signal { pid, signal } => Outcome::Effect(send(handle, pid, signal)),
         Effect::Sample { pid } => Outcome::Motion(sample(handle, pid).await),
         Effect::Diagnose { pid } => Outcome::Diagnosis(write_down(handle, pid).await),
-        Effect::Start => Outcome::Effect(start::start(handle).await),
+        Effect::Start => start::start(handle).await,
         Effect::WriteRollback { jails, reason } => {
             let handle = handle.clone();
             blocking(move || write_rollbacks(&handle, &jails, &reason)).await
         }
         Effect::Save(memory) => {
+            let _in_order = handle.saving().await;
             let state_dir = handle.settings().state_dir.clone();
             blocking(move || memory_file::save(&state_dir, &memory)).await
         }

@@ -16,6 +16,9 @@ use super::daemon::Handle;
 /// How long an answer may be on its way before the process is watched for signs of life.
 const PROMPT: Duration = Duration::from_secs(1);
 
+/// The least time over which a process is watched before it is called frozen.
+const WINDOW: Duration = Duration::from_secs(3);
+
 /// Looks once.
 pub(super) async fn look(handle: &Handle, expect: &BTreeSet<String>) -> Sight {
     if let Some(why) = must_not_connect(handle).await {
@@ -117,10 +120,13 @@ async fn answer(connection: &mut Connection, limit: Duration) -> Result<JailList
 
 /// A daemon that did not answer, and what its process did since `before`; without a sample from
 /// before it gets the benefit of the doubt.
-async fn silent(handle: &Handle, process: Option<Arc<Process>>, before: Option<Vitals>) -> Sight {
-    let after = process.as_deref().and_then(sample);
-    let motion = match (before, after) {
-        (Some(before), Some(after)) => motion(&before, &after),
+async fn silent(
+    handle: &Handle,
+    process: Option<Arc<Process>>,
+    before: Option<(Vitals, Instant)>,
+) -> Sight {
+    let motion = match (process.as_deref(), before) {
+        (Some(process), Some(before)) => motion_since(process, before).await,
         _ => Motion::Progressing,
     };
     let pid = process.map(|p| number(p.pid()));
@@ -145,8 +151,22 @@ async fn absent(handle: &Handle, why: String) -> Sight {
     }
 }
 
-fn sample(process: &Process) -> Option<Vitals> {
-    process.look(vitals).ok()
+/// A sample of what the process does, with its time.
+fn sample(process: &Process) -> Option<(Vitals, Instant)> {
+    Some((process.look(vitals).ok()?, Instant::now()))
+}
+
+/// A daemon at rest may do nothing for two seconds (its server loop's timeout, `utils.py` of
+/// 1.0.2), so none is called frozen in less than that.
+async fn motion_since(process: &Process, (before, then): (Vitals, Instant)) -> Motion {
+    let at_least = WINDOW.saturating_sub(then.elapsed());
+    if before.state != 'T' {
+        tokio::time::sleep(at_least).await;
+    }
+    match sample(process) {
+        Some((after, _)) => motion(&before, &after),
+        None => Motion::Progressing,
+    }
 }
 
 /// What a process did between two samples, in the machine's words.

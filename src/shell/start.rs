@@ -6,17 +6,23 @@ use std::process::Stdio;
 
 use tokio::process::Command;
 
+use crate::machine::Outcome;
+
 use super::daemon::Handle;
+use super::unit::Started;
 use super::{notify, unit};
 
 /// Gives the start command. Whether the daemon comes up is for the probe to say.
-///
-/// # Errors
-/// Why the command could not be given.
-pub(super) async fn start(handle: &Handle) -> Result<(), String> {
-    match (&handle.settings().daemon.unit, handle.show().await) {
-        (Some(name), Some(_)) => unit::start(name).await.map_err(|error| error.to_string()),
-        _ => spawn(handle),
+pub(super) async fn start(handle: &Handle) -> Outcome {
+    let (Some(name), Some(_)) = (&handle.settings().daemon.unit, handle.show().await) else {
+        return Outcome::Effect(spawn(handle));
+    };
+    match unit::start(name).await {
+        Ok(Started::Given) => Outcome::Effect(Ok(())),
+        Ok(Started::Forestalled) => {
+            Outcome::Forestalled("its unit was stopped by somebody else".to_owned())
+        }
+        Err(error) => Outcome::Effect(Err(error.to_string())),
     }
 }
 

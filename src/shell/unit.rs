@@ -15,6 +15,9 @@ use super::notify;
 /// How long one `systemctl` may take; measured: 7 ms.
 const LIMIT: Duration = Duration::from_secs(10);
 
+/// How often a job of somebody else is looked at.
+const JOB_PACE: Duration = Duration::from_millis(200);
+
 /// What `systemctl show` says of a unit, and its main process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Shown {
@@ -40,16 +43,33 @@ pub(super) async fn show(name: &str) -> io::Result<Option<Shown>> {
     Ok(parse(&output))
 }
 
-/// Starts the unit, without waiting for it to be up. A unit that failed is reset first, since
-/// systemd refuses a start once its own limit was hit.
-pub(super) async fn start(name: &str) -> io::Result<()> {
-    if show(name)
-        .await?
-        .is_some_and(|s| s.unit.active == ActiveState::Failed)
-    {
-        systemctl(&["reset-failed", name]).await?;
+/// What came of a start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Started {
+    /// The unit is being started.
+    Given,
+    /// Somebody else had it stopped meanwhile.
+    Forestalled,
+}
+
+/// Starts the unit, without waiting for it to be up. Jobs of others come first: if one of them
+/// leaves it stopped, it stays so. A unit that failed is reset, since systemd may refuse a start
+/// for its own limit, and `Result` does not always say so.
+pub(super) async fn start(name: &str) -> io::Result<Started> {
+    let mut shown = show(name).await?;
+    let mut waited = false;
+    while shown.as_ref().is_some_and(|s| s.unit.job) {
+        waited = true;
+        tokio::time::sleep(JOB_PACE).await;
+        shown = show(name).await?;
     }
-    systemctl(&["start", "--no-block", name]).await.map(drop)
+    match shown.map(|s| s.unit.active) {
+        Some(ActiveState::Inactive) if waited => return Ok(Started::Forestalled),
+        Some(ActiveState::Failed) => drop(systemctl(&["reset-failed", name]).await?),
+        _ => {}
+    }
+    systemctl(&["start", "--no-block", name]).await?;
+    Ok(Started::Given)
 }
 
 async fn systemctl(args: &[&str]) -> io::Result<String> {

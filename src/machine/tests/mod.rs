@@ -212,6 +212,12 @@ impl Rig {
         self.gets(Outcome::Effect(Err(why.into())))
     }
 
+    /// The start command was given, and systemd says that the process exited with 255.
+    #[track_caller]
+    pub(super) fn does_not_start(&mut self) -> &mut Self {
+        self.ok().sees(absent(unit_failed(255)))
+    }
+
     #[track_caller]
     pub(super) fn applied(&mut self) -> &mut Self {
         self.gets(Outcome::Applied(Applied::default()))
@@ -231,16 +237,6 @@ impl Rig {
         self.touched().reads(reading)
     }
 
-    /// Whether the look under way may touch the socket.
-    #[track_caller]
-    pub(super) fn touches(&self) -> bool {
-        let id = self.machine.look.expect("a look under way");
-        match self.asked.iter().find(|(i, _)| *i == id) {
-            Some((_, Effect::Look { touch, .. })) => *touch,
-            other => panic!("{other:?}"),
-        }
-    }
-
     pub(super) fn expected(&self) -> Vec<String> {
         self.machine.expected().into_iter().collect()
     }
@@ -257,8 +253,7 @@ pub(super) fn done(id: ActionId, outcome: Outcome) -> Event {
 /// An effect in a word or two.
 pub(super) fn word(effect: &Effect) -> String {
     match effect {
-        Effect::Look { touch: true, .. } => "look".into(),
-        Effect::Look { touch: false, .. } => "look-from-afar".into(),
+        Effect::Look { .. } => "look".into(),
         Effect::ReadConfig { known: Some(_) } => "read".into(),
         Effect::ReadConfig { known: None } => "read-afresh".into(),
         Effect::Apply { server, jails } => {

@@ -167,10 +167,10 @@ fn a_stop_after_giving_up_is_respected() {
         .ok()
         .ok()
         .exits(7)
-        .fails("exit 255");
+        .does_not_start();
     rig.reads(config(&["a"]))
         .sees(absent(unit_failed(255)))
-        .fails("exit 255");
+        .does_not_start();
     rig.reads(config(&["a"])).is("gave-up");
     rig.sees(absent(unit_failed(255)))
         .sees(absent(unit_stopped()))
@@ -183,9 +183,7 @@ fn a_stop_after_giving_up_is_respected() {
 #[test]
 fn a_rollback_is_on_disk_and_read_back_before_anything_is_touched() {
     let mut rig = down_after_change();
-    rig.fails("exit status 255")
-        .does("read-afresh")
-        .is("rolling-back");
+    rig.does_not_start().does("read-afresh").is("rolling-back");
     rig.reads(config_of_versions(&[("a", 1), ("m", 2)]))
         .does("rollback(m)");
     assert_eq!(rig.machine.look, None);
@@ -275,18 +273,18 @@ fn the_rungs_in_order_the_blamed_the_last_changed_all_changed() {
     let mut disk = v(2, 2, 2).fault("a", true);
     rig.exits(7)
         .sees(absent(unit_killed()))
-        .fails("exit 255")
+        .does_not_start()
         .does("DaemonDown start read-afresh");
     rig.reads(disk.clone()).does("ChangeRefused rollback(a)");
     disk.findings.clear();
     for (standing, next) in [(vec!["a"], "c"), (vec!["a", "c"], "b")] {
         rig.ok().reads(disk.clone().rolled_back(&standing));
         rig.does("RolledBack read-afresh start");
-        rig.fails("exit 255").does(&format!("rollback({next})"));
+        rig.does_not_start().does(&format!("rollback({next})"));
     }
     rig.ok()
         .reads(disk.rolled_back(&["a", "b", "c"]))
-        .fails("exit 255");
+        .does_not_start();
     rig.does("RolledBack read-afresh start GaveUp");
 }
 
@@ -296,7 +294,7 @@ fn a_change_that_is_only_read_after_the_death_is_the_last_change() {
     rig.edits(config_of_versions(&[("a", 2), ("m", 1)]))
         .applied()
         .sees(answers(&["a", "m"]));
-    rig.exits(7).sees(absent(unit_killed())).fails("exit 255");
+    rig.exits(7).sees(absent(unit_killed())).does_not_start();
     rig.reads(config_of_versions(&[("a", 2), ("m", 2)]));
     rig.does("read apply(+a) ChangeApplied DaemonDown start read-afresh rollback(m)");
 }
@@ -305,9 +303,7 @@ fn a_change_that_is_only_read_after_the_death_is_the_last_change() {
 fn no_jail_is_disabled_when_the_config_is_what_last_started() {
     let mut rig = Rig::healthy(&["a", "m"]);
     rig.machine.proven = config(&["a", "m"]).plan;
-    rig.exits(7)
-        .sees(absent(unit_killed()))
-        .fails("No space left on device");
+    rig.exits(7).sees(absent(unit_killed())).does_not_start();
     rig.reads(config(&["a", "m"]))
         .does("DaemonDown start read-afresh GaveUp");
 }
@@ -317,14 +313,14 @@ fn the_newest_file_is_the_last_resort_when_nothing_is_known() {
     let mut reading = config(&["a", "m"]);
     reading.newest = vec!["gone".into(), "m".into(), "a".into()];
     let mut rig = Rig::stock(Memory::default(), reading.clone(), absent(unit_failed(255)));
-    rig.fails("exit 255").reads(reading);
+    rig.does_not_start().reads(reading);
     rig.does("read-afresh ready Supervising DaemonDown start read-afresh rollback(m)");
 }
 
 #[test]
 fn a_rollback_that_cannot_be_written_is_told_and_not_counted() {
     let mut rig = down_after_change();
-    rig.fails("exit 255")
+    rig.does_not_start()
         .reads(config_of_versions(&[("a", 1), ("m", 2)]));
     rig.does("read-afresh rollback(m)");
     rig.fails("read-only file system")
@@ -336,7 +332,7 @@ fn a_rollback_that_cannot_be_written_is_told_and_not_counted() {
 #[test]
 fn a_rollback_without_effect_is_told() {
     let mut rig = down_after_change();
-    rig.fails("exit 255")
+    rig.does_not_start()
         .reads(config_of_versions(&[("a", 1), ("m", 2)]))
         .ok();
     let mut overridden = config_of_versions(&[("a", 1), ("m", 2)]);
@@ -351,7 +347,7 @@ fn a_rollback_without_effect_is_told() {
 fn waits(rig: &mut Rig, times: usize) -> Vec<u64> {
     let mut waits = Vec::new();
     for _ in 0..times {
-        rig.fails("exit 255");
+        rig.does_not_start();
         rig.reads(config(&["a"])).is("gave-up");
         let gave_up = rig.now;
         while !matches!(rig.machine.state, State::Restarting(_)) {
@@ -374,7 +370,7 @@ fn the_wait_doubles_up_to_ten_minutes() {
 #[test]
 fn a_changed_config_is_tried_at_once_and_a_touch_is_not() {
     let mut rig = Rig::stock(Memory::default(), config(&["a"]), absent(unit_failed(255)));
-    rig.fails("exit 255").reads(config(&["a"])).is("gave-up");
+    rig.does_not_start().reads(config(&["a"])).is("gave-up");
     rig.does("read-afresh ready Supervising DaemonDown start read-afresh GaveUp");
     rig.touched()
         .reads_as(ConfigRead::Unchanged)
@@ -397,7 +393,7 @@ fn a_daemon_started_by_hand_after_giving_up_is_not_restarted() {
             config(&["a", "m"]),
             absent(unit_failed(255)),
         );
-        rig.fails("exit 255")
+        rig.does_not_start()
             .reads(config(&["a", "m"]))
             .is("gave-up");
         rig.does("read-afresh ready Supervising DaemonDown start read-afresh GaveUp");
@@ -437,4 +433,22 @@ fn a_failed_reading_in_a_restart_is_made_up_for() {
     rig.ok().sees(answers_as(8, &["a"])).does("AllClear");
     rig.reads(config_of_versions(&[("a", 2)]))
         .does("read-afresh apply(+a)");
+}
+
+#[test]
+fn a_start_that_cannot_be_given_is_no_fault_of_the_config() {
+    let mut rig = down_after_change();
+    rig.fails("systemctl start fail2ban.service: Unit is masked.")
+        .does("GaveUp")
+        .is("gave-up");
+}
+
+#[test]
+fn a_stop_by_an_admin_in_the_middle_of_a_restart_is_respected() {
+    let mut rig = down_after_change();
+    rig.gets(Outcome::Forestalled("stopped by somebody else".into()))
+        .does("Standby")
+        .is("standby");
+    assert!(rig.kept.standby);
+    rig.pass(secs(3600)).does("");
 }
