@@ -38,6 +38,8 @@ pub struct Dump {
     /// What is wrong all the same. A start can still fail: see
     /// [`FindingKind::stops_start`](super::finding::FindingKind::stops_start).
     pub findings: Vec<Finding>,
+    /// The `logpath` patterns that no file matches: what they stand for comes with the file.
+    pub missing_logs: Vec<String>,
 }
 
 /// Why there is no dump.
@@ -97,7 +99,7 @@ fn joined(findings: &[Finding]) -> String {
 /// # Errors
 /// [`DumpError`]; a client that does not end is killed.
 pub async fn dump(instance: &Instance, limit: Duration) -> Result<Dump, DumpError> {
-    let words = instance.client_command(["-d"]);
+    let words = instance.client_command(["-v", "-d"]);
     let program = instance.client.first().ok_or(DumpError::NoProgram)?;
     let program = program.to_string_lossy().into_owned();
     let ran = tokio::time::timeout(limit, run(&program, &words)).await;
@@ -173,5 +175,9 @@ fn read(status: ExitStatus, stdout: &str, stderr: &str) -> Result<Dump, DumpErro
     let mut stream = Stream::parse(stdout)?;
     let mut findings = std::mem::take(&mut stream.findings);
     messages::complete(&mut findings, stderr);
-    Ok(Dump { stream, findings })
+    Ok(Dump {
+        stream,
+        findings,
+        missing_logs: messages::missing_logs(stderr),
+    })
 }

@@ -36,6 +36,8 @@ pub enum Event {
 pub enum Observed {
     /// Something under the config folder may have changed.
     ConfigTouched,
+    /// Something outside the config folder that the config depends on has changed.
+    ConfigStale,
     /// The socket file may have come or gone.
     SocketMoved,
     /// The daemon's process has ended (its pidfd says so).

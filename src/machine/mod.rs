@@ -206,6 +206,7 @@ impl Machine {
     fn observe(&mut self, observed: Observed) {
         match observed {
             Observed::ConfigTouched => self.disk.touch(self.now),
+            Observed::ConfigStale => self.disk.distrust(self.now),
             Observed::SocketMoved => {
                 if self.looks_in_this_state() && self.look.is_none() {
                     self.next_look = self.now;

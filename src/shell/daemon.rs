@@ -48,6 +48,8 @@ pub(super) struct Kept {
     pub(super) folder: Option<Arc<Snapshot>>,
     /// Commands as `fail2ban-client -d` printed them, by digest: the machine names only digests.
     pub(super) commands: HashMap<u128, Arc<str>>,
+    /// Patterns of log files that were not there at the last reading.
+    pub(super) awaited: Vec<String>,
     /// fail2ban's own log, where it is a file.
     pub(super) log: Option<PathBuf>,
 }
@@ -92,6 +94,18 @@ impl Handle {
 
     pub(super) fn kept(&self) -> MutexGuard<'_, Kept> {
         self.0.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells the loop if a log file has come that the last reading missed.
+    pub(super) fn look_for_logs(&self) {
+        let exists =
+            |pattern: &String| glob::glob(pattern).is_ok_and(|mut found| found.next().is_some());
+        let awaited = std::mem::take(&mut self.kept().awaited);
+        if awaited.iter().any(exists) {
+            self.tell(Message::Event(Event::Observed(Observed::ConfigStale)));
+        } else {
+            self.kept().awaited = awaited;
+        }
     }
 
     /// One save at a time, in the order of asking.

@@ -52,7 +52,10 @@ impl Executor {
 
 async fn perform(handle: &Handle, effect: Effect) -> Outcome {
     match effect {
-        Effect::Look { expect, .. } => Outcome::Seen(look::look(handle, &expect).await),
+        Effect::Look { expect } => {
+            handle.look_for_logs();
+            Outcome::Seen(look::look(handle, &expect).await)
+        }
         Effect::ReadConfig { known } => Outcome::Config(reading::read(handle, known).await),
         Effect::Apply { server, jails } => {
             Outcome::Applied(apply::apply(handle, server, &jails).await)

@@ -60,7 +60,14 @@ async fn snapshot(handle: &Handle) -> Result<Snapshot, String> {
 
 fn finish(handle: &Handle, folder: Snapshot, dumped: Result<Dump, DumpError>) -> ConfigRead {
     let (plan, findings) = match dumped {
-        Ok(Dump { stream, findings }) => (Some(keep(handle, &stream)), findings),
+        Ok(Dump {
+            stream,
+            findings,
+            missing_logs,
+        }) => {
+            handle.kept().awaited = missing_logs;
+            (Some(keep(handle, &stream)), findings)
+        }
         Err(DumpError::Unreadable { findings }) => (None, findings),
         Err(error) => return ConfigRead::Failed(error.to_string()),
     };

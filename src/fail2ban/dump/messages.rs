@@ -49,14 +49,36 @@ pub(super) fn refusal(status: ExitStatus, stdout: &str, stderr: &str) -> Vec<Fin
 /// Adds to `findings` what the messages on stderr say, and to each the place that they name.
 pub(super) fn complete(findings: &mut Vec<Finding>, stderr: &str) {
     let mut file = None;
+    let mut log = None;
     for record in records(stderr) {
         let text = record.text.as_str();
         match record.level {
-            "WARNING" => findings.extend(no_log_file(findings, text)),
+            "NOTICE" => log = missing_log(text).map(str::to_owned).or(log),
+            "WARNING" => {
+                if let Some(mut finding) = no_log_file(findings, text) {
+                    if let Some(log) = log.take() {
+                        finding.words = format!("{}: {log}", finding.words.trim_end_matches('.'));
+                    }
+                    findings.push(finding);
+                }
+            }
             "ERROR" | "CRITICAL" => error(findings, text, &mut file),
             _ => {}
         }
     }
+}
+
+/// The `logpath` patterns without a file, as the client says them when it is told to (`-v`).
+pub(super) fn missing_logs(stderr: &str) -> Vec<String> {
+    let notices = records(stderr)
+        .into_iter()
+        .filter(|record| record.level == "NOTICE");
+    let patterns = notices.filter_map(|record| missing_log(&record.text).map(str::to_owned));
+    patterns.collect()
+}
+
+fn missing_log(notice: &str) -> Option<&str> {
+    notice.strip_prefix("No file(s) found for glob ")
 }
 
 /// Takes one error message; `file` is the last file that could not be read.
@@ -181,14 +203,18 @@ struct Record<'a> {
 }
 
 /// Splits stderr into messages: `2026-01-02 03:04:05,678 fail2ban.reader [42]: ERROR   text`, and the
-/// lines without such a head that follow. What precedes the first head is not fail2ban's log.
+/// lines without such a head that follow, but for a traceback, which repeats the message. What
+/// precedes the first head is not fail2ban's log.
 fn records(stderr: &str) -> Vec<Record<'_>> {
     let mut records: Vec<Record<'_>> = Vec::new();
+    let mut in_traceback = false;
     for line in stderr.lines() {
+        in_traceback |= line.starts_with("Traceback (most recent call last):");
         if let Some((level, text)) = head(line) {
+            in_traceback = false;
             let text = text.to_owned();
             records.push(Record { level, text });
-        } else if let Some(last) = records.last_mut() {
+        } else if let Some(last) = records.last_mut().filter(|_| !in_traceback) {
             last.text.push('\n');
             last.text.push_str(line);
         }

@@ -386,6 +386,20 @@ fn found(stderr: &str) -> Vec<Finding> {
     findings
 }
 
+#[test]
+fn the_patterns_without_a_file_are_told_with_the_jail_that_lacks_them() {
+    let head = "2026-11-23 14:29:58,660 fail2ban.jailreader     [13882]:";
+    let stderr = format!(
+        "{head} NOTICE  No file(s) found for glob /var/log/a*.log\n\
+         {head} NOTICE  No file(s) found for glob /var/log/auth.log\n\
+         {head} WARNING Have not found any log file for sshd jail\n"
+    );
+    let dump = read(ExitStatus::default(), "", &stderr).expect("a dump");
+    assert_eq!(dump.missing_logs, ["/var/log/a*.log", "/var/log/auth.log"]);
+    let words = "Have not found any log file for sshd jail: /var/log/auth.log";
+    assert_eq!(dump.findings[0].words, words);
+}
+
 /// 1.1.1 switches such a jail to the journal instead.
 #[test]
 fn a_missing_log_file_that_does_no_harm_is_no_finding() {

@@ -275,3 +275,12 @@ fn only_a_cold_start_proves_a_config() {
     assert_eq!(rig.machine.proven, edited(2).plan);
     assert_eq!(rig.machine.recent, [""; 0]);
 }
+
+/// A log file that a jail waits for is not under the config folder.
+#[test]
+fn what_the_config_depends_on_is_read_afresh_though_its_bytes_are_the_same() {
+    let mut rig = Rig::healthy(&["a"]);
+    rig.event(Event::Observed(Observed::ConfigStale))
+        .does("read-afresh");
+    rig.reads(config(&["a", "m"])).does("apply(+m)");
+}
