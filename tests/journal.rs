@@ -337,6 +337,25 @@ fn the_fact_said_longest_ago_is_forgotten_first() {
 }
 
 #[test]
+fn a_fact_that_ended_is_news_when_it_comes_again() {
+    let of = |kind| Report {
+        kind,
+        ..web_is_dead()
+    };
+    let (refused, dead) = (of(Kind::ChangeRefused), of(Kind::JailDead));
+    let mut repeats = Repeats::default();
+    let mut say = |report: &Report| repeats.admit(report, Duration::ZERO);
+    for report in [&refused, &dead, &of(Kind::ChangeWithdrawn), &refused] {
+        assert_eq!(say(report), Verdict::Say, "{report:?}");
+    }
+    assert_eq!(say(&refused), Verdict::Hush);
+    assert_eq!(say(&dead), Verdict::Hush, "a mended config does not end it");
+    for report in [&of(Kind::AllClear), &refused, &dead] {
+        assert_eq!(say(report), Verdict::Say, "{report:?}");
+    }
+}
+
+#[test]
 fn a_verdict_says_how_often() {
     let said = |verdict: Verdict| verdict.apply(web_is_dead()).map(|report| report.message);
     assert_eq!(said(Verdict::Hush), None);

@@ -25,27 +25,40 @@ const SAMPLE: Duration = Duration::from_secs(1);
 pub(super) struct Executor {
     handle: Handle,
     look: Option<JoinHandle<()>>,
+    save: Option<JoinHandle<()>>,
 }
 
 impl Executor {
     pub(super) fn new(handle: Handle) -> Self {
-        Self { handle, look: None }
+        Self {
+            handle,
+            look: None,
+            save: None,
+        }
     }
 
     /// Begins an effect. A look ends the look before it: the daemon gets one connection at a time.
+    /// A save waits for the save before it: the last one is what has to stay on disk.
     pub(super) fn run(&mut self, id: ActionId, effect: Effect) {
         let is_look = matches!(effect, Effect::Look { .. });
+        let is_save = matches!(effect, Effect::Save(_));
         if is_look && let Some(before) = self.look.take() {
             before.abort();
         }
+        let earlier_save = self.save.take_if(|_| is_save);
         let handle = self.handle.clone();
         let task = tokio::spawn(async move {
+            if let Some(before) = earlier_save {
+                let _ = before.await;
+            }
             let outcome = tokio::time::timeout(LIMIT, perform(&handle, effect)).await;
             let outcome = outcome.unwrap_or(Outcome::Lost);
             handle.tell(Message::Event(Event::Done { id, outcome }));
         });
         if is_look {
             self.look = Some(task);
+        } else if is_save {
+            self.save = Some(task);
         }
     }
 }
@@ -139,4 +152,41 @@ fn write_rollbacks(handle: &Handle, jails: &[String], reason: &str) -> Result<()
             .map_err(|error| error.to_string())?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::mpsc::unbounded_channel;
+
+    use super::*;
+    use crate::machine::Memory;
+    use crate::settings::Settings;
+
+    #[tokio::test]
+    async fn saves_end_in_the_order_they_were_begun() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut settings = Settings::default();
+        settings.daemon.unit = None;
+        settings.state_dir = dir.path().to_owned();
+        let (to_loop, mut inbox) = unbounded_channel();
+        let mut executor = Executor::new(Handle::new(settings, to_loop).await);
+        let memory = |count: u64| Memory {
+            recent: vec![count.to_string()],
+            ..Memory::default()
+        };
+        for count in 0..50 {
+            executor.run(ActionId(count), Effect::Save(memory(count)));
+        }
+        for count in 0..50 {
+            let done = Event::Done {
+                id: ActionId(count),
+                outcome: Outcome::Effect(Ok(())),
+            };
+            match inbox.recv().await {
+                Some(Message::Event(event)) => assert_eq!(event, done),
+                other => panic!("{other:?}"),
+            }
+        }
+        assert_eq!(memory_file::load(dir.path()), (memory(49), None));
+    }
 }

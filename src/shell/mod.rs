@@ -295,15 +295,11 @@ impl Supervisor {
         });
     }
 
-    /// The same fact is counted, not repeated, until an incident is over.
+    /// The same fact is counted, not repeated, for as long as it holds on.
     fn say(&mut self, report: Report) {
-        let over = report.kind == Kind::AllClear;
         let verdict = self.repeats.admit(&report, self.clock.elapsed());
         if let Some(report) = verdict.apply(report) {
             journal::report(&report, self.handle.settings().daemon.unit.as_deref());
-        }
-        if over {
-            self.repeats = Repeats::default();
         }
     }
 
