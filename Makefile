@@ -4,7 +4,9 @@ PREFIX ?= /usr
 DESTDIR ?=
 CARGO ?= cargo
 
-binary := target/release/jailwarden
+# What `install` installs; a program that was built elsewhere: make install BINARY=path
+BINARY := target/release/jailwarden
+built := target/release/jailwarden
 bindir := $(DESTDIR)$(PREFIX)/bin
 unitdir := $(DESTDIR)$(PREFIX)/lib/systemd/system
 catalogdir := $(DESTDIR)$(PREFIX)/lib/systemd/catalog
@@ -24,9 +26,9 @@ test:
 	then $(CARGO) nextest run --locked; \
 	else $(CARGO) test --locked; fi
 
-build: $(binary)
+build: $(built)
 
-$(binary): $(shell find src -name '*.rs') Cargo.toml Cargo.lock
+$(built): $(shell find src -name '*.rs') Cargo.toml Cargo.lock
 	$(CARGO) build --release --locked --target-dir target
 	touch $@
 
@@ -35,8 +37,8 @@ lint:
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	$(CARGO) deny check bans licenses sources
 
-install: $(binary)
-	install -D -m 755 $(binary) $(bindir)/jailwarden
+install: $(BINARY)
+	install -D -m 755 $(BINARY) $(bindir)/jailwarden
 	install -d $(unitdir)
 	sed 's|/usr/bin/jailwarden|$(PREFIX)/bin/jailwarden|; s|/usr/share/doc|$(PREFIX)/share/doc|' \
 	    systemd/jailwarden.service > $(unitdir)/jailwarden.service

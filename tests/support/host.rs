@@ -32,8 +32,12 @@ rm -rf etc/systemd/system/fail2ban.service.d etc/jailwarden var/lib/jailwarden v
 rm -rf var/log/auth.log var/log/fail2ban.log var/log/journal/*
 tr -d - </proc/sys/kernel/random/uuid >etc/machine-id
 cd /
-exec systemd-nspawn --quiet --directory="$BASE/root" --machine="$NAME" --register=no --keep-unit \
-    --private-network --link-journal=no --console=pipe --boot
+# With --keep-unit, a host that reboots ends with 133 (nspawn.c, systemd 252).
+while
+    systemd-nspawn --quiet --directory="$BASE/root" --machine="$NAME" --register=no --keep-unit \
+        --private-network --link-journal=no --console=pipe --boot && status=0 || status=$?
+    [ "$status" = 133 ]
+do :; done
 "#;
 
 /// A running host. It ends, and leaves nothing behind, when this is dropped.
@@ -56,7 +60,7 @@ impl Host {
             skip("a throwaway host takes root");
             return None;
         }
-        for needed in ["systemd-nspawn", "nsenter", "setpriv", "unshare"] {
+        for needed in ["systemd-nspawn", "nsenter", "setpriv", "unshare", "make"] {
             if program(needed).is_none() {
                 skip(&format!(
                     "a throwaway host takes {needed}, which is not in the PATH"
@@ -115,6 +119,7 @@ impl Host {
 
     fn wait_booted(&mut self) {
         let id = self.unshare.id().to_string();
+        let before = self.leader.clone();
         let booted = wait_until(GUARD, || {
             let ended = self.unshare.try_wait().unwrap();
             assert!(
@@ -122,7 +127,11 @@ impl Host {
                 "the host did not boot: {ended:?}\n{}",
                 self.console()
             );
-            self.leader = only_child(&only_child(&id)?)?;
+            let leader = only_child(&only_child(&only_child(&id)?)?)?;
+            if leader == before {
+                return None;
+            }
+            self.leader = leader;
             let state = self.run(&["systemctl", "is-system-running"]);
             matches!(state.stdout.trim_ascii(), b"running" | b"degraded").then_some(())
         });
@@ -131,6 +140,12 @@ impl Host {
             "the host is not up yet\n{}",
             self.console()
         );
+    }
+
+    /// Reboots the host as its admin would, and waits until it is up again.
+    pub(crate) fn reboot(&mut self) {
+        self.sh("systemctl --no-block reboot");
+        self.wait_booted();
     }
 
     fn console(&self) -> String {
@@ -207,27 +222,16 @@ impl Host {
         );
     }
 
-    /// Puts jailwarden's program, unit, catalog and settings where its package has them, and has
-    /// systemd and journald read them. The service is neither enabled nor started.
+    /// Installs jailwarden as `make install` does, and has systemd and journald read what is new.
+    /// The service is neither enabled nor started.
     pub(crate) fn install_jailwarden(&self) {
-        let program = fs::read(env!("CARGO_BIN_EXE_jailwarden")).unwrap();
-        self.put("/usr/bin/jailwarden", 0o755, &program);
-        for (file, place) in [
-            (
-                "systemd/jailwarden.service",
-                "/usr/lib/systemd/system/jailwarden.service",
-            ),
-            (
-                "systemd/jailwarden.catalog",
-                "/usr/lib/systemd/catalog/jailwarden.catalog",
-            ),
-            ("config/jailwarden.yaml", "/etc/jailwarden/jailwarden.yaml"),
-        ] {
-            let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
-            let content = fs::read_to_string(&file)
-                .unwrap_or_else(|error| panic!("{}: {error}", file.display()));
-            self.write(place, &content);
-        }
+        let done = Command::new("make")
+            .args(["--directory", env!("CARGO_MANIFEST_DIR"), "install"])
+            .arg(format!("DESTDIR=/proc/{}/root", self.leader))
+            .arg(concat!("BINARY=", env!("CARGO_BIN_EXE_jailwarden")))
+            .output()
+            .unwrap();
+        assert!(done.status.success(), "make install: {done:?}");
         self.sh("systemctl daemon-reload; journalctl --update-catalog");
     }
 

@@ -1,0 +1,37 @@
+//! The first boot of a stock Debian, reboots, and the end of the host.
+
+use crate::guarded::Guarded;
+
+#[test]
+fn the_first_boot_of_a_stock_debian() {
+    let Some(mut host) = Guarded::install() else {
+        return;
+    };
+    host.sh("systemctl enable --quiet jailwarden");
+    host.host_mut().reboot();
+
+    host.wait_said("Have not found any log file for sshd jail");
+    host.wait_status("degraded");
+    let said = host.said();
+    let rollback = "jail.d/zzz-jailwarden-sshd.local";
+    assert!(said.contains(rollback), "how to undo it?\n{said}");
+
+    host.sh(&format!(
+        "touch /var/log/auth.log; rm /etc/fail2ban/{rollback}"
+    ));
+    host.wait_protects("sshd");
+    host.wait_status("healthy: 1 of 1 jails protect");
+}
+
+#[test]
+fn a_reboot_is_no_alarm() {
+    let Some(mut host) = Guarded::begin() else {
+        return;
+    };
+    host.host_mut().reboot();
+    host.wait_said("supervision ends");
+    host.wait_said("supervision begins");
+    host.wait_all_protect();
+    host.wait_status("healthy: 2 of 2 jails protect");
+    host.assert_no_alarm();
+}

@@ -1,0 +1,18 @@
+//! The installed unit on a throwaway host, with Debian's own fail2ban.service: every fault is a real
+//! one, and what counts is whether failing log lines lead to bans.
+
+#[cfg(test)]
+#[expect(dead_code, reason = "each test uses its part of the shared support")]
+#[path = "../support/mod.rs"]
+mod support;
+
+#[cfg(test)]
+mod boots;
+#[cfg(test)]
+mod guarded;
+#[cfg(test)]
+mod itself;
+#[cfg(test)]
+mod recovers;
+#[cfg(test)]
+mod respects;

@@ -1,0 +1,143 @@
+//! Faults after which fail2ban must ban again, with nobody helping.
+
+use crate::guarded::Guarded;
+
+const DROP_IN: &str = "/run/systemd/system/fail2ban.service.d/test.conf";
+const ROLLBACK: &str = "jail.d/zzz-jailwarden-web.local";
+
+#[test]
+fn a_crash() {
+    let Some(host) = Guarded::begin() else { return };
+
+    // systemd starts it again by itself.
+    host.kill("fail2ban", "KILL");
+    host.wait_said("fail2ban is down: its process was killed by signal 9");
+    host.wait_said("fail2ban protects again");
+    host.wait_all_protect();
+    assert_eq!(host.property("fail2ban", "NRestarts"), "1");
+
+    // Now jailwarden has to.
+    host.write(DROP_IN, "[Service]\nRestart=no\n");
+    host.sh("systemctl daemon-reload");
+    host.mark();
+    host.kill("fail2ban", "KILL");
+    host.wait_said("it is started again");
+    host.wait_said("fail2ban protects again");
+    host.wait_all_protect();
+
+    // And here systemd refuses to start it once more.
+    host.write(
+        DROP_IN,
+        "[Unit]\nStartLimitBurst=1\nStartLimitIntervalSec=1h\n",
+    );
+    host.sh("systemctl daemon-reload; systemctl reset-failed fail2ban; systemctl restart fail2ban");
+    host.wait_status("healthy: 2 of 2 jails protect");
+    host.mark();
+    host.kill("fail2ban", "KILL");
+    host.wait_said("fail2ban protects again");
+    host.wait_all_protect();
+    let unit = host.journal_since("--unit fail2ban");
+    assert!(
+        unit.contains("Start request repeated too quickly"),
+        "{unit}"
+    );
+
+    // The admin reads of it where he looks first, and is told what it means.
+    assert!(unit.contains("fail2ban protects again"), "{unit}");
+    let explained = host.journal("jailwarden");
+    for words in [
+        "nobody stopped it on purpose",
+        "The incident is over: the fail2ban server answers",
+        "journalctl JAILWARDEN_INCIDENT=",
+    ] {
+        assert!(
+            explained.contains(words),
+            "{words:?} is not in\n{explained}"
+        );
+    }
+}
+
+#[test]
+fn a_hang() {
+    let Some(host) = Guarded::begin() else { return };
+
+    let before = host.main_pid("fail2ban");
+    host.kill("fail2ban", "STOP");
+    host.wait_said("stopped by a signal (SIGSTOP)");
+    host.wait_said("fail2ban protects again");
+    host.wait_all_protect();
+    assert_eq!(
+        host.main_pid("fail2ban"),
+        before,
+        "it need not be restarted"
+    );
+
+    // A process that no SIGCONT gets going.
+    host.mark();
+    host.sh(&format!(
+        "systemd-run --quiet sh -c 'while kill -STOP {before}; do sleep 0.05; done'"
+    ));
+    host.wait_said("fail2ban hangs");
+    host.wait_said("fail2ban protects again");
+    host.wait_all_protect();
+    assert_ne!(host.main_pid("fail2ban"), before);
+}
+
+#[test]
+fn a_jail_that_breaks_the_start() {
+    const BROKEN: &str = "[Definition]\nfailregex = fail from <HOST> [\n";
+    let Some(host) = Guarded::begin() else { return };
+    let filter = "/etc/fail2ban/filter.d/web.conf";
+    host.sh(&format!("cp {filter} /root/web.conf"));
+
+    host.write(filter, BROKEN);
+    host.wait_said("is not applied");
+    host.wait_all_protect();
+    host.sh("systemctl restart fail2ban || true");
+    host.wait_said("web disabled so that the others can run");
+    host.wait_said("fail2ban protects again");
+    host.wait_protects("sshd");
+    host.wait_status("degraded: 1 of 1 jails protect");
+    let said = host.said();
+    assert!(said.contains(ROLLBACK), "how to undo it?\n{said}");
+
+    host.mark();
+    host.sh(&format!(
+        "cp /root/web.conf {filter}; rm /etc/fail2ban/{ROLLBACK}"
+    ));
+    host.wait_all_protect();
+    host.wait_status("healthy: 2 of 2 jails protect");
+
+    // In one go, before jailwarden has looked at the change.
+    host.mark();
+    host.sh(&format!(
+        "printf '{}' >{filter}; systemctl restart fail2ban || true",
+        BROKEN.replace('\n', "\\n")
+    ));
+    host.wait_said("web disabled so that the others can run");
+    host.wait_said("fail2ban protects again");
+    host.wait_protects("sshd");
+}
+
+#[test]
+fn what_goes_missing() {
+    let Some(host) = Guarded::begin() else { return };
+
+    host.sh("rm /run/fail2ban/fail2ban.sock");
+    host.wait_said("cannot be asked");
+    host.wait_said("fail2ban protects again");
+    host.wait_all_protect();
+
+    host.mark();
+    let before = host.main_pid("fail2ban");
+    host.sh("mv /etc/fail2ban /etc/fail2ban.away");
+    host.wait_said("not applied");
+    host.wait_all_protect();
+    host.sh("mv /etc/fail2ban.away /etc/fail2ban");
+    host.wait_status("healthy: 2 of 2 jails protect");
+    assert_eq!(host.main_pid("fail2ban"), before);
+
+    // The folder is still heard.
+    host.sh("sed -i 's/maxretry = 5/maxretry = 4/' /etc/fail2ban/jail.d/web.conf");
+    host.wait_said("config change applied: loaded web");
+}
