@@ -37,7 +37,6 @@ struct Inner {
     triggered: bool,
     to_loop: UnboundedSender<Message>,
     kept: Mutex<Kept>,
-    saving: tokio::sync::Mutex<()>,
 }
 
 /// What is kept between actions.
@@ -71,7 +70,6 @@ impl Handle {
             triggered,
             to_loop,
             kept: Mutex::default(),
-            saving: tokio::sync::Mutex::default(),
         }))
     }
 
@@ -106,11 +104,6 @@ impl Handle {
         } else {
             self.kept().awaited = awaited;
         }
-    }
-
-    /// One save at a time, in the order of asking.
-    pub(super) async fn saving(&self) -> tokio::sync::MutexGuard<'_, ()> {
-        self.0.saving.lock().await
     }
 
     /// Forgets the commands that the machine can no longer ask for.

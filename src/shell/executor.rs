@@ -83,7 +83,6 @@ async fn perform(handle: &Handle, effect: Effect) -> Outcome {
             blocking(move || write_rollbacks(&handle, &jails, &reason)).await
         }
         Effect::Save(memory) => {
-            let _in_order = handle.saving().await;
             let state_dir = handle.settings().state_dir.clone();
             blocking(move || memory_file::save(&state_dir, &memory)).await
         }
