@@ -49,6 +49,10 @@ pub(super) struct Kept {
     pub(super) commands: HashMap<u128, Arc<str>>,
     /// Patterns of log files that were not there at the last reading.
     pub(super) awaited: Vec<String>,
+    /// The digests of the jails that passed a rehearsal.
+    pub(super) rehearsed: HashSet<u128>,
+    /// Why the last rehearsal had no result, if it had none.
+    pub(super) unproven: Option<String>,
     /// fail2ban's own log, where it is a file.
     pub(super) log: Option<PathBuf>,
 }
@@ -108,9 +112,9 @@ impl Handle {
 
     /// Forgets the commands that the machine can no longer ask for.
     pub(super) fn keep_only(&self, digests: &HashSet<u128>) {
-        self.kept()
-            .commands
-            .retain(|digest, _| digests.contains(digest));
+        let mut kept = self.kept();
+        kept.commands.retain(|digest, _| digests.contains(digest));
+        kept.rehearsed.retain(|digest| digests.contains(digest));
     }
 
     /// systemd's view of the unit, if a unit runs fail2ban here.
