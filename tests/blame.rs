@@ -495,3 +495,235 @@ async fn the_line_that_is_named_is_the_one_that_counts() {
         }
     }
 }
+
+/// Some files, and each jail and place that comes of what fail2ban finds wrong with them.
+struct Fault {
+    name: &'static str,
+    files: Files,
+    found: &'static [(&'static str, &'static str)],
+}
+
+const FAULTS: &[Fault] = &[
+    Fault {
+        name: "no such filter",
+        files: &[(
+            "jail.d/web.conf",
+            "[web]\nenabled = true\nlogpath = /dev/null\naction =\nfilter = nope[a=b]\n",
+        )],
+        found: &[("web", "jail.d/web.conf:5")],
+    },
+    Fault {
+        name: "no filter of the jail's own name",
+        files: &[(
+            "jail.d/web.conf",
+            "# c\n[web]\nenabled = true\nlogpath = /dev/null\naction =\n",
+        )],
+        found: &[("web", "jail.d/web.conf:2")],
+    },
+    Fault {
+        name: "a filter that makes no sense",
+        files: &[(
+            "jail.d/web.conf",
+            "[web]\nenabled = true\nlogpath = /dev/null\naction =\nfilter = sshd[a=b, c\n",
+        )],
+        found: &[("web", "jail.d/web.conf:5")],
+    },
+    Fault {
+        name: "no such action, by way of a default",
+        files: &[
+            ("jail.d/web.conf", WEB_STOCK_ACTION),
+            ("jail.local", "[DEFAULT]\nbanaction = nope\n"),
+        ],
+        found: &[("web", "jail.local:2")],
+    },
+    Fault {
+        name: "an action that makes no sense",
+        files: &[(
+            "jail.d/web.conf",
+            "[web]\nenabled = true\nlogpath = /dev/null\nfilter = sshd\naction = dummy\n  w1[a=b, c\n",
+        )],
+        found: &[("web", "jail.d/web.conf:6")],
+    },
+    Fault {
+        name: "no log file",
+        files: &[(
+            "jail.d/web.conf",
+            "[web]\nenabled = true\nfilter = sshd\naction =\nbackend = polling\nlogpath =\n  /nope/a\n",
+        )],
+        found: &[("web", "jail.d/web.conf:6")],
+    },
+    Fault {
+        name: "numbers that are none: one refers to the other",
+        files: &[
+            ("jail.d/web.conf", WEB_STOCK_ACTION),
+            ("jail.d/x.conf", "[web]\nmaxretry = abc\n"),
+        ],
+        found: &[("web", "jail.d/x.conf:2"), ("web", "jail.d/x.conf:2")],
+    },
+    Fault {
+        name: "a server's number that is none",
+        files: &[("fail2ban.local", "[Definition]\n\ndbmaxmatches = ten\n")],
+        found: &[("", "fail2ban.local:3")],
+    },
+    Fault {
+        name: "a reserved name",
+        files: &[(
+            "jail.d/x.conf",
+            "\n[loglevel]\nenabled = true\nlogpath = /dev/null\naction =\nfilter = sshd\n",
+        )],
+        found: &[("loglevel", "jail.d/x.conf:2")],
+    },
+    Fault {
+        name: "an unknown reference",
+        files: &[
+            ("jail.d/web.conf", WEB_STOCK_ACTION),
+            ("jail.d/x.conf", "[web]\nxx = %(nope)s\nlogpath = %(xx)s\n"),
+        ],
+        found: &[("web", "jail.d/x.conf:2")],
+    },
+    Fault {
+        name: "an unknown reference in a default takes down each jail that has it",
+        files: &[
+            ("jail.d/web.conf", WEB_STOCK_ACTION),
+            (
+                "jail.d/two.conf",
+                "[two]\nenabled = true\nfilter = sshd\nlogpath = /dev/null\n[off]\n[own]\nenabled = true\nfilter = sshd\nlogpath = /dev/null\nbantime = 1\n",
+            ),
+            ("jail.local", "[DEFAULT]\nbantime = %(nope)s\n"),
+        ],
+        found: &[("two", "jail.local:2"), ("web", "jail.local:2")],
+    },
+    Fault {
+        name: "a loop of references",
+        files: &[
+            ("jail.d/web.conf", WEB_STOCK_ACTION),
+            ("jail.d/x.conf", "[web]\nbantime = %(bantime)s\n"),
+        ],
+        found: &[("web", "jail.d/x.conf:2")],
+    },
+    Fault {
+        name: "a reference that is none, which fail2ban lays to nobody",
+        files: &[
+            ("jail.d/web.conf", WEB_STOCK_ACTION),
+            ("jail.d/x.conf", "[web]\nignoreip = 1.1.1.1\n  %d  x\n"),
+        ],
+        found: &[("web", "jail.d/x.conf:3")],
+    },
+    Fault {
+        name: "an unknown reference in a filter that two jails share",
+        files: &[
+            (
+                "jail.d/web.conf",
+                "[web]\nenabled = true\nfilter = f\nlogpath = /dev/null\n[two]\nenabled = true\nfilter = f\nlogpath = /dev/null\n[three]\nenabled = true\nfilter = sshd\nlogpath = /dev/null\n[off]\nfilter = f\n",
+            ),
+            (
+                "filter.d/f.conf",
+                "[Definition]\nfailregex = <HOST>\n  %(nope)s\n",
+            ),
+        ],
+        found: &[("two", "filter.d/f.conf:3"), ("web", "filter.d/f.conf:3")],
+    },
+    Fault {
+        name: "an unknown reference in an action",
+        files: &[
+            (
+                "jail.d/web.conf",
+                "[web]\nenabled = true\nfilter = sshd\nlogpath = /dev/null\naction = a\n",
+            ),
+            ("action.d/a.conf", "[Definition]\nactionban = %(nope)s\n"),
+        ],
+        found: &[("web", "action.d/a.conf:2")],
+    },
+    Fault {
+        name: "a loop of tags",
+        files: &[
+            (
+                "jail.d/web.conf",
+                "[web]\nenabled = true\nfilter = f\nlogpath = /dev/null\naction =\n",
+            ),
+            (
+                "filter.d/f.conf",
+                "[Definition]\na = <b>\nb = <a>\nfailregex = <HOST> <a>\n",
+            ),
+        ],
+        found: &[("web", "filter.d/f.conf:4")],
+    },
+    Fault {
+        name: "a filter without a definition",
+        files: &[
+            (
+                "jail.d/web.conf",
+                "[web]\nenabled = true\nfilter = f\nlogpath = /dev/null\naction =\n",
+            ),
+            ("filter.d/f.conf", "# c\n[Definitoin]\nfailregex = <HOST>\n"),
+        ],
+        found: &[("web", "filter.d/f.conf:2")],
+    },
+    Fault {
+        name: "junk in what two filters include",
+        files: &[
+            (
+                "jail.d/web.conf",
+                "[web]\nenabled = true\nfilter = f\nlogpath = /dev/null\n[two]\nenabled = true\nfilter = g\nlogpath = /dev/null\n[three]\nenabled = true\nfilter = sshd\nlogpath = /dev/null\n",
+            ),
+            (
+                "filter.d/f.conf",
+                "[INCLUDES]\nbefore = h.conf\n[Definition]\nfailregex = <HOST>\n",
+            ),
+            (
+                "filter.d/g.conf",
+                "[INCLUDES]\nafter = h.conf\n[Definition]\nfailregex = <HOST>\n",
+            ),
+            ("filter.d/h.conf", "[Definition]\nx = y\njunk\n"),
+        ],
+        found: &[("two", "filter.d/h.conf:3"), ("web", "filter.d/h.conf:3")],
+    },
+    Fault {
+        name: "junk in a jail's file is nobody's",
+        files: &[
+            ("jail.d/web.conf", WEB_STOCK_ACTION),
+            ("jail.d/x.conf", "[web]\njunk\n"),
+        ],
+        found: &[("", "jail.d/x.conf:2")],
+    },
+    Fault {
+        name: "a byte order mark",
+        files: &[("jail.d/x.conf", "\u{feff}[web]\n")],
+        found: &[("", "jail.d/x.conf:1")],
+    },
+];
+
+const WEB_STOCK_ACTION: &str =
+    "[web]\nenabled = true\nfilter = sshd\nlogpath = /dev/null\nbackend = polling\n";
+
+#[tokio::test]
+async fn each_complaint_gets_the_line_at_fault_and_each_jail_that_goes_down() {
+    for root in roots() {
+        for fault in FAULTS {
+            let scratch = Scratch::new(&root);
+            for (file, text) in fault.files {
+                scratch.write(file, text);
+            }
+            let found = scratch.settled().await;
+            let found: Vec<(&str, &str)> = found
+                .iter()
+                .map(|(jail, place)| (jail.as_deref().unwrap_or_default(), place.as_str()))
+                .collect();
+            assert_eq!(found, fault.found, "{} with {}", fault.name, root.display());
+        }
+    }
+}
+
+/// fail2ban 1.0.2 leaves such a file out, later ones refuse it; the line is the same.
+#[tokio::test]
+async fn the_line_that_is_not_utf_8_is_named() {
+    for root in roots() {
+        let scratch = Scratch::new(&root);
+        scratch.write("jail.d/web.conf", WEB_STOCK_ACTION);
+        scratch.write("jail.d/x.conf", b"[web]\n# caf\xe9\nbantime = 1\n");
+        let place = (None, "jail.d/x.conf:2".to_owned());
+        assert_eq!(scratch.settled().await, [place], "{}", root.display());
+        let at = At::from_option("bantime", None);
+        assert!(scratch.place("web", &at).unwrap().starts_with("jail.conf:"));
+    }
+}
