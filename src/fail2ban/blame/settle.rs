@@ -197,10 +197,10 @@ impl Blame {
             let origin = self.broken_in_server(complaint);
             broken.extend(origin.map(|origin| (None, origin)));
         }
-        let named = complaint.option.as_ref().map(|(section, _)| section);
-        let of_named = broken.iter().find(|(jail, _)| jail.as_ref() == named);
-        if let Some((_, line)) = of_named.cloned() {
-            broken.retain(|(_, origin)| *origin == line);
+        if let Some(named) = complaint.jail() {
+            let of_named = |(jail, _): &&(Option<String>, Origin)| jail.as_deref() == Some(named);
+            let line = broken.iter().find(of_named).map(|(_, origin)| *origin);
+            broken.retain(|(_, origin)| Some(*origin) == line);
         }
         let placed = broken
             .into_iter()
@@ -270,6 +270,13 @@ impl Complaint {
         })
     }
 
+    /// The jail that it names.
+    fn jail(&self) -> Option<&str> {
+        let (section, _) = self.option.as_ref()?;
+        let is_jail = section != "Definition" && section != "Init";
+        is_jail.then_some(section)
+    }
+
     /// Whether it is of this option of a filter, an action or the server.
     fn fits(&self, section: &str, option: &str, broken: &Broken) -> bool {
         let known = self.option.as_ref();
@@ -280,7 +287,7 @@ impl Complaint {
     /// Whether it is of this option of some jail.
     fn fits_jail(&self, option: &str, broken: &Broken) -> bool {
         let known = self.option.as_ref();
-        known.is_none_or(|(known, name)| known != "Definition" && known != "Init" && name == option)
+        known.is_none_or(|(_, name)| self.jail().is_some() && name == option)
             && self.same_fault(broken)
     }
 
