@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use siphasher::sip128::{Hasher128 as _, SipHasher13};
 
+use crate::fail2ban::blame::{At, Blame};
 use crate::fail2ban::dump::{self, Dump, DumpError};
 use crate::fail2ban::finding;
 use crate::fail2ban::folder::{Limits, Snapshot};
@@ -71,14 +72,17 @@ async fn finish(
     let (plan, findings) = match dumped {
         Ok(Dump {
             stream,
-            mut findings,
+            findings,
             missing_logs,
         }) => {
             handle.kept().awaited = missing_logs;
-            rehearse(handle, &stream, stage, &mut findings).await;
+            let faults = rehearse(handle, &stream, stage, &findings).await;
+            let findings = place(handle, findings, faults).await;
             (Some(keep(handle, &stream)), findings)
         }
-        Err(DumpError::Unreadable { findings }) => (None, findings),
+        Err(DumpError::Unreadable { findings }) => {
+            (None, place(handle, findings, Vec::new()).await)
+        }
         Err(error) => return ConfigRead::Failed(error.to_string()),
     };
     let config_dir = &handle.instance().config_dir;
@@ -115,13 +119,14 @@ fn in_machine_words(finding: finding::Finding) -> Finding {
     }
 }
 
-/// Adds what fail2ban's own code refuses of the jails that have not passed it before.
+/// What fail2ban's own code refuses of the jails that have not passed it before, beyond what was
+/// found already.
 async fn rehearse(
     handle: &Handle,
     stream: &Stream,
     stage: Result<Stage, Unproven>,
-    findings: &mut Vec<finding::Finding>,
-) {
+    findings: &[finding::Finding],
+) -> Vec<Fault> {
     let jails: Vec<_> = {
         let rehearsed = &handle.kept().rehearsed;
         let to_run = stream.jails.iter().filter(|jail| jail.starts);
@@ -130,7 +135,7 @@ async fn rehearse(
             .collect()
     };
     if jails.is_empty() {
-        return;
+        return Vec::new();
     }
     let result = match stage {
         Ok(stage) => stage.rehearse(&jails, REHEARSAL_LIMIT).await,
@@ -153,12 +158,44 @@ async fn rehearse(
         tracing::warn!("{words}; changes are judged by `fail2ban-client -d` alone");
     }
     kept.unproven = unproven;
-    let news: Vec<_> = faults
-        .iter()
-        .filter(|fault| !findings.iter().any(|known| fault.is_told_by(known)))
-        .map(Fault::finding)
-        .collect();
-    findings.extend(news);
+    let is_news = |fault: &Fault| !findings.iter().any(|known| fault.is_told_by(known));
+    faults.into_iter().filter(is_news).collect()
+}
+
+/// All that was found, each with the file and line at fault where they can be told.
+async fn place(
+    handle: &Handle,
+    findings: Vec<finding::Finding>,
+    faults: Vec<Fault>,
+) -> Vec<finding::Finding> {
+    if findings.is_empty() && faults.is_empty() {
+        return findings;
+    }
+    let root = handle.instance().config_dir.clone();
+    let unplaced: Vec<_> = faults.iter().map(Fault::finding).collect();
+    let unplaced = [findings.clone(), unplaced].concat();
+    let placed = tokio::task::spawn_blocking(move || {
+        let mut blame = Blame::open(&root);
+        let mut placed = blame.settle(findings);
+        placed.extend(faults.iter().map(|fault| place_fault(&mut blame, fault)));
+        placed
+    });
+    placed.await.unwrap_or_else(|error| {
+        tracing::warn!("the lines at fault cannot be told: {error}");
+        unplaced
+    })
+}
+
+fn place_fault(blame: &mut Blame, fault: &Fault) -> finding::Finding {
+    let value = fault.value.as_deref();
+    let option = fault.option.as_deref();
+    let at = option.map_or(At::Jail, |option| At::from_option(option, value));
+    let mut finding = fault.finding();
+    if let Some(place) = blame.place(&fault.jail, &at) {
+        finding.file = Some(place.file);
+        finding.line = Some(place.line);
+    }
+    finding
 }
 
 /// Keeps the commands for later use and gives their digests.
