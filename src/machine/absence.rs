@@ -11,6 +11,8 @@ pub enum Absence {
     Deliberate(String),
     /// It failed.
     Failed(String),
+    /// systemd could not run it: no config is to blame for that.
+    Broken(String),
 }
 
 /// Reads the unit, or the traces that a process without a unit left.
@@ -42,7 +44,7 @@ pub fn read(unit: Option<&Unit>, traces: bool) -> Absence {
         | ActiveState::Activating
         | ActiveState::Deactivating => Absence::AtWork,
         ActiveState::Inactive => {
-            Absence::Deliberate("its unit is inactive: stopped, or never started".into())
+            Absence::Deliberate("its unit was stopped, or never started".into())
         }
         ActiveState::Failed | ActiveState::Other => read_failed(unit),
     }
@@ -53,7 +55,7 @@ pub fn read(unit: Option<&Unit>, traces: bool) -> Absence {
 pub fn crash(unit: &Unit) -> Option<String> {
     let restarting = unit.active == ActiveState::Activating && unit.sub == "auto-restart";
     match read_failed(unit) {
-        Absence::Failed(why) if restarting => Some(why),
+        Absence::Failed(why) | Absence::Broken(why) if restarting => Some(why),
         _ => None,
     }
 }
@@ -66,9 +68,13 @@ fn read_failed(unit: &Unit) -> Absence {
         return Absence::Failed("systemd gave up after too many starts (start-limit-hit)".into());
     }
     match (unit.main_code, unit.main_status) {
-        (ExitKind::Exited, 0) => Absence::Deliberate(
-            "its process ended with status 0, as after `fail2ban-client stop`".into(),
-        ),
+        (ExitKind::Exited, 0) => {
+            Absence::Deliberate("its process ended as after fail2ban-client stop".into())
+        }
+        // systemd's own, before the program runs: 203/EXEC and the like (systemd.exec(5)).
+        (ExitKind::Exited, status @ 200..=245) => Absence::Broken(format!(
+            "systemd could not run it (status {status}; see systemctl status)"
+        )),
         (ExitKind::Exited, status) => {
             Absence::Failed(format!("its process exited with status {status}"))
         }

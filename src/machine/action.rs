@@ -69,6 +69,11 @@ pub enum Effect {
         /// Why, for the file's comment.
         reason: String,
     },
+    /// Remove the rollback files of these jails.
+    RemoveRollback {
+        /// The jails that are no longer disabled.
+        jails: Vec<String>,
+    },
     /// Write what must survive jailwarden itself.
     Save(Memory),
 }

@@ -67,7 +67,9 @@ impl Machine {
                         self.restart(Cause::Interrupted, None);
                     }
                     Absence::Deliberate(why) => self.stand_by(why),
-                    Absence::Failed(why) => self.restart(Cause::Down(why), None),
+                    Absence::Failed(why) | Absence::Broken(why) => {
+                        self.restart(Cause::Down(why), None)
+                    }
                 }
             }
         }
@@ -85,6 +87,7 @@ impl Machine {
         let missing = self.not_alive();
         if missing.is_empty() {
             self.daemon.was_fine = true;
+            self.last_fine = Some(self.now);
             if self.daemon.cold && self.disk.is_read() {
                 self.daemon.cold = false;
                 self.proven = Some(self.accepted.clone());
@@ -102,7 +105,18 @@ impl Machine {
             }) if *jails == missing => looks + 1,
             _ => 1,
         };
-        if looks >= Policy::DEAD_LOOKS && self.disk.is_read() {
+        // A process that has just been started gets its time before its jails are called dead.
+        let young =
+            self.daemon.cold && self.now.since(self.daemon.first_seen) < self.policy.comeback;
+        if young {
+            self.suspect(
+                Sign::Jails {
+                    jails: missing,
+                    looks: 0,
+                },
+                Policy::FAST_PACE,
+            );
+        } else if looks >= Policy::DEAD_LOOKS && self.disk.is_read() {
             self.judge_missing(missing);
         } else {
             self.suspect(
@@ -160,7 +174,8 @@ impl Machine {
         } else if enough {
             self.restart(Cause::Unaskable(why.to_owned()), Some(pid));
         } else {
-            self.suspect(Sign::Unaskable { told }, Policy::SUSPECT_PACE);
+            let pace = (waited / 10).clamp(Policy::FAST_PACE, Policy::SUSPECT_PACE);
+            self.suspect(Sign::Unaskable { told }, pace);
         }
     }
 

@@ -296,8 +296,10 @@ impl Machine {
         };
         let before = self.refusal.take();
         if findings.is_empty() {
-            if before.is_some() && !matches!(self.state, State::Restarting(_)) {
-                self.say_withdrawn();
+            if let Some(before) = before
+                && !matches!(self.state, State::Restarting(_))
+            {
+                self.say_withdrawn(&before.findings);
             }
             return;
         }

@@ -58,7 +58,7 @@ pub enum Outcome {
     Applied(Applied),
     /// Of `AskStop`: what the daemon said.
     StopAsked(StopAnswer),
-    /// Of `Signal`, `Start`, `WriteRollback` and `Save`: done, or why not.
+    /// Of `Signal`, `Start`, `WriteRollback`, `RemoveRollback` and `Save`: done, or why not.
     Effect(Result<(), String>),
     /// Of `Start`: somebody else had systemd stop the daemon meanwhile; it was not started.
     Forestalled(String),

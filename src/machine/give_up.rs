@@ -1,9 +1,16 @@
 //! Giving up for a while: the budget, the waits, and what ends them.
 
 use super::absence::{self, Absence};
-use super::event::{ConfigRead, Daemon, Sight};
+use super::event::{ConfigRead, Daemon, Outcome, Sight};
 use super::restart::Cause;
 use super::{Effect, Machine, Policy, State};
+
+/// Whose change it is that is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum By {
+    Us,
+    Others,
+}
 
 impl Machine {
     pub(super) fn budget_is_spent(&mut self) -> bool {
@@ -39,7 +46,49 @@ impl Machine {
             attempt,
             retry_at,
             read: None,
+            undo: None,
         };
+        self.take_back_guesses();
+    }
+
+    /// What was disabled on a guess and did not help is not to blame: its jails shall run as soon
+    /// as the cause is mended.
+    fn take_back_guesses(&mut self) {
+        let Some(incident) = &mut self.incident else {
+            return;
+        };
+        let jails = std::mem::take(&mut incident.guessed);
+        if jails.is_empty() {
+            return;
+        }
+        incident.in_vain.extend(jails.iter().cloned());
+        incident.rolled_back.retain(|jail| !jails.contains(jail));
+        let id = self.run(Effect::RemoveRollback {
+            jails: jails.iter().cloned().collect(),
+        });
+        if let State::GaveUp { undo, .. } = &mut self.state {
+            *undo = Some((id, jails));
+        }
+    }
+
+    pub(super) fn guesses_taken_back(&mut self, outcome: Outcome) {
+        let State::GaveUp { undo, .. } = &mut self.state else {
+            return;
+        };
+        let Some((_, jails)) = undo.take() else {
+            return;
+        };
+        if let Outcome::Effect(Err(why)) = outcome {
+            return self.say_not_taken_back(&jails, &why);
+        }
+        self.rollbacks.retain(|jail| !jails.contains(jail));
+        self.say_taken_back(&jails);
+        // Our own change is no reason to try again at once.
+        self.disk.begin();
+        let id = self.run(Effect::ReadConfig { known: None });
+        if let State::GaveUp { read, .. } = &mut self.state {
+            *read = Some((id, By::Us));
+        }
     }
 
     /// Something touched the config folder: perhaps only our own write, so its content decides.
@@ -47,7 +96,7 @@ impl Machine {
         let known = self.disk.begin();
         let id = self.run(Effect::ReadConfig { known });
         if let State::GaveUp { read, .. } = &mut self.state {
-            *read = Some(id);
+            *read = Some((id, By::Others));
         }
     }
 
@@ -56,8 +105,11 @@ impl Machine {
         let differs = matches!(&config, ConfigRead::Read(r) if Some(r.fingerprint) != before);
         self.take_reading(config);
         if let State::GaveUp { read, retry_at, .. } = &mut self.state {
-            *read = None;
-            if differs {
+            let by = read.take().map(|(_, by)| by);
+            if differs && by == Some(By::Others) {
+                if let Some(incident) = &mut self.incident {
+                    incident.in_vain.clear();
+                }
                 *retry_at = self.now;
                 self.next_look = self.now;
             }
@@ -87,7 +139,7 @@ impl Machine {
                     return self.stand_by(why);
                 }
                 // Not what our own stop left behind: a later stop is somebody else's.
-                Some(Absence::Failed(_)) => self.stopping = false,
+                Some(Absence::Failed(_) | Absence::Broken(_)) => self.stopping = false,
                 _ => {}
             }
         }

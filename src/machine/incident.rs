@@ -16,25 +16,37 @@ pub(super) struct Incident {
     pub(super) restarted: bool,
     /// The jails that were disabled in its course.
     pub(super) rolled_back: BTreeSet<String>,
+    /// Of these, the jails in which nothing was found at fault.
+    pub(super) guessed: BTreeSet<String>,
+    /// The jails whose disabling did not help and was taken back.
+    pub(super) in_vain: BTreeSet<String>,
     /// How often every way back had failed.
     pub(super) given_up: u32,
 }
 
 impl Machine {
     pub(super) fn open_incident(&mut self) {
+        let first_sign = match &self.state {
+            State::Suspect(suspect) => suspect.since,
+            _ => self.now,
+        };
+        self.open_incident_since(first_sign);
+    }
+
+    /// `since` is when protection was lost, as far as can be told.
+    pub(super) fn open_incident_since(&mut self, since: MonoTime) {
         if self.incident.is_some() {
             return;
         }
         self.incidents += 1;
         self.incident = Some(Incident {
             id: format!("{:08x}-{}", self.seed, self.incidents),
-            since: match &self.state {
-                State::Suspect(suspect) => suspect.since,
-                _ => self.now,
-            },
+            since,
             revived: false,
             restarted: false,
             rolled_back: BTreeSet::new(),
+            guessed: BTreeSet::new(),
+            in_vain: BTreeSet::new(),
             given_up: 0,
         });
     }

@@ -38,9 +38,11 @@ pub use plan::{Change, Changes, JailPlan, Plan};
 pub use policy::Policy;
 pub use snapshot::Snapshot;
 pub use time::MonoTime;
+pub use words::Names;
 
 use assess::{Sign, Suspect};
 use change::{Disk, Refusal, Reload, Spurned};
+use give_up::By;
 use incident::Incident;
 use restart::Restart;
 
@@ -48,6 +50,7 @@ use restart::Restart;
 #[derive(Debug, Clone)]
 pub struct Machine {
     policy: Policy,
+    names: Names,
     seed: u32,
     now: MonoTime,
     last_id: u64,
@@ -73,6 +76,8 @@ pub struct Machine {
     daemon: Known,
     incident: Option<Incident>,
     incidents: u32,
+    /// When every jail that should run was last seen alive.
+    last_fine: Option<MonoTime>,
     starts: VecDeque<MonoTime>,
     /// jailwarden has begun to stop the daemon and has not seen it back.
     stopping: bool,
@@ -94,6 +99,7 @@ struct Known {
     /// It was started while jailwarden looked on, and has not yet been seen fine with a config
     /// that is known: once it is, that config is proven to start.
     cold: bool,
+    first_seen: MonoTime,
 }
 
 /// What is being done.
@@ -122,7 +128,9 @@ enum State {
         attempt: u32,
         retry_at: MonoTime,
         /// The config is being read: if it differs, it is tried again at once.
-        read: Option<ActionId>,
+        read: Option<(ActionId, By)>,
+        /// What was disabled in vain is being taken back.
+        undo: Option<(ActionId, BTreeSet<String>)>,
     },
     /// jailwarden ends.
     Ended,
@@ -131,9 +139,10 @@ enum State {
 impl Machine {
     /// A machine that begins by taking stock. `seed` makes incident ids differ between runs.
     #[must_use]
-    pub fn new(policy: Policy, memory: Memory, seed: u32) -> (Self, Vec<Action>) {
+    pub fn new(policy: Policy, names: Names, memory: Memory, seed: u32) -> (Self, Vec<Action>) {
         let mut machine = Self {
             policy,
+            names,
             seed,
             now: MonoTime::START,
             last_id: 0,
@@ -153,6 +162,7 @@ impl Machine {
             daemon: Known::default(),
             incident: None,
             incidents: 0,
+            last_fine: None,
             starts: VecDeque::new(),
             stopping: memory.stopping,
             saved: memory,
@@ -261,7 +271,12 @@ impl Machine {
                 self.take_stock();
             }
             State::Checking { read } if *read == id => self.checked(config_of(outcome)),
-            State::GaveUp { read: Some(i), .. } if *i == id => {
+            State::GaveUp {
+                undo: Some((i, _)), ..
+            } if *i == id => self.guesses_taken_back(outcome),
+            State::GaveUp {
+                read: Some((i, _)), ..
+            } if *i == id => {
                 self.gave_up_read(config_of(outcome));
             }
             State::Reloading(reload) if reload.awaits(id) => self.reload_done(outcome),
@@ -309,6 +324,7 @@ impl Machine {
                 pid: Some(*pid),
                 stranger: others_doing,
                 cold: !first,
+                first_seen: self.now,
                 ..Known::default()
             };
             if others_doing {
@@ -370,7 +386,7 @@ impl Machine {
     fn reads_in_this_state(&self) -> bool {
         match &self.state {
             State::Watching => self.daemon.ping.is_some(),
-            State::GaveUp { read, .. } => read.is_none(),
+            State::GaveUp { read, undo, .. } => read.is_none() && undo.is_none(),
             State::Suspect(suspect) => {
                 matches!(suspect.sign, Sign::Jails { .. } | Sign::Unaskable { .. })
             }

@@ -5,8 +5,9 @@ use std::collections::{BTreeSet, VecDeque};
 
 use super::absence::{self, Absence};
 use super::change::Refusal;
-use super::event::{ActionId, ConfigRead, Daemon, Outcome, Reading, Sight};
-use super::ladder;
+use super::event::{ActionId, ConfigRead, Daemon, Outcome, Sight};
+use super::ladder::{self, Rung};
+use super::plan::Plan;
 use super::stop::Stop;
 use super::time::MonoTime;
 use super::{Effect, Machine, Policy, Signal, State, config_of};
@@ -38,7 +39,7 @@ pub(super) struct Restart {
     /// The process that has to go before the new one starts.
     pub(super) old: Option<u32>,
     /// The rungs not yet taken; `None` until they were looked for.
-    rungs: Option<VecDeque<Vec<String>>>,
+    rungs: Option<VecDeque<Rung>>,
     /// Why the last start came to nothing.
     failure: String,
 }
@@ -59,7 +60,7 @@ pub(super) enum Step {
     /// The config is read to find what is to blame.
     Judging(ActionId),
     /// Rollback files are written.
-    RollingBack { write: ActionId, jails: Vec<String> },
+    RollingBack { write: ActionId, rung: Rung },
     /// The config is read to see that the rollback took hold.
     Verifying(ActionId),
     /// The start command is being given.
@@ -109,7 +110,13 @@ impl Restart {
 impl Machine {
     /// Begins to bring the daemon back. `old` is its process, where one still lives.
     pub(super) fn restart(&mut self, cause: Cause, old: Option<u32>) {
-        self.open_incident();
+        match &cause {
+            // A hang may have begun at any time since the last good look.
+            Cause::Hung { .. } => self.open_incident_since(self.last_fine.unwrap_or(self.now)),
+            // It protects until it is stopped.
+            Cause::Unaskable(_) => self.open_incident_since(self.now),
+            _ => self.open_incident(),
+        }
         if let Some(incident) = &mut self.incident {
             incident.restarted = true;
         }
@@ -180,7 +187,7 @@ impl Machine {
             Step::Stopping(stop) => self.stop_done(stop, outcome),
             Step::Reading(_) => self.read_before_start(config_of(outcome)),
             Step::Judging(_) => self.judge(config_of(outcome)),
-            Step::RollingBack { jails, .. } => self.rolled_back(jails, outcome),
+            Step::RollingBack { rung, .. } => self.rolled_back(rung, outcome),
             Step::Verifying(_) => self.verified(config_of(outcome)),
             Step::Starting { spawned, .. } => self.started(spawned, outcome),
         }
@@ -262,20 +269,23 @@ impl Machine {
         if jails.is_empty() || tried {
             self.proceed();
         } else {
-            self.write_rollback(jails);
+            self.write_rollback(Rung {
+                jails,
+                guess: false,
+            });
         }
     }
 
-    fn write_rollback(&mut self, jails: Vec<String>) {
-        let reason = self.reason_to_roll_back(&jails);
+    fn write_rollback(&mut self, rung: Rung) {
+        let reason = self.reason_to_roll_back(&rung.jails);
         let write = self.run(Effect::WriteRollback {
-            jails: jails.clone(),
+            jails: rung.jails.clone(),
             reason,
         });
-        self.step(Step::RollingBack { write, jails });
+        self.step(Step::RollingBack { write, rung });
     }
 
-    fn rolled_back(&mut self, jails: Vec<String>, outcome: Outcome) {
+    fn rolled_back(&mut self, Rung { jails, guess }: Rung, outcome: Outcome) {
         let why = match outcome {
             Outcome::Effect(Ok(())) => None,
             Outcome::Effect(Err(why)) => Some(why),
@@ -287,6 +297,9 @@ impl Machine {
         }
         if let Some(incident) = &mut self.incident {
             incident.rolled_back.extend(jails.iter().cloned());
+            if guess {
+                incident.guessed.extend(jails.iter().cloned());
+            }
         }
         self.say_rolled_back(&jails);
         self.rollbacks.extend(jails);
@@ -296,18 +309,26 @@ impl Machine {
     }
 
     fn verified(&mut self, config: ConfigRead) {
-        if let ConfigRead::Read(Reading {
-            plan: Some(plan), ..
-        }) = &config
-        {
-            let names = plan.names();
-            let still: Vec<_> = self.rollbacks.intersection(&names).cloned().collect();
-            if !still.is_empty() {
-                self.say_rollback_failed(&still, "fail2ban enables it all the same");
-            }
+        if let ConfigRead::Read(reading) = &config {
+            self.say_if_without_effect(reading.plan.as_ref());
         }
         self.take_reading(config);
         self.proceed();
+    }
+
+    /// A later `.local` may enable the jail all the same, or the fault is not one of the jail.
+    fn say_if_without_effect(&mut self, plan: Option<&Plan>) {
+        let Some(plan) = plan else {
+            if let Some(incident) = &mut self.incident {
+                incident.guessed.clone_from(&incident.rolled_back);
+            }
+            return;
+        };
+        let names = plan.names();
+        let still: Vec<_> = self.rollbacks.intersection(&names).cloned().collect();
+        if !still.is_empty() {
+            self.say_rollback_failed(&still, "fail2ban enables it all the same");
+        }
     }
 
     fn start(&mut self) {
@@ -383,6 +404,7 @@ impl Machine {
                 if let Some(unit) = sight.unit.filter(|_| !resuming) {
                     match absence::read(Some(&unit), false) {
                         Absence::Failed(why) => return self.not_back(&why),
+                        Absence::Broken(why) => return self.give_up(&why),
                         Absence::Deliberate(why) => return self.stand_by(why),
                         Absence::AtWork => {}
                     }
@@ -444,8 +466,11 @@ impl Machine {
         };
         let mut next = None;
         while let Some(mut rung) = rungs.pop_front() {
-            rung.retain(|jail| !self.rollbacks.contains(jail));
-            if !rung.is_empty() {
+            let in_vain = self.incident.as_ref().map(|i| &i.in_vain);
+            rung.jails.retain(|jail| {
+                !self.rollbacks.contains(jail) && !in_vain.is_some_and(|set| set.contains(jail))
+            });
+            if !rung.jails.is_empty() {
                 next = Some(rung);
                 break;
             }

@@ -58,7 +58,7 @@ impl Machine {
                 self.restart(Cause::NotRunning, None);
             }
             Absence::Deliberate(why) => self.stand_by(why),
-            Absence::Failed(why) => self.restart(Cause::Down(why), None),
+            Absence::Failed(why) | Absence::Broken(why) => self.restart(Cause::Down(why), None),
         }
     }
 
@@ -116,7 +116,7 @@ impl Machine {
                 ..
             } => match absence::read(sight.unit.as_ref(), *traces) {
                 Absence::AtWork => self.next_look = self.now + Policy::SUSPECT_PACE,
-                Absence::Failed(why) => self.restart(Cause::Down(why), None),
+                Absence::Failed(why) | Absence::Broken(why) => self.restart(Cause::Down(why), None),
                 Absence::Deliberate(_) => {}
             },
         }

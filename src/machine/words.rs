@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::event::{Daemon, Finding, Sight};
@@ -13,6 +14,15 @@ use super::{Action, Machine};
 
 /// More names than this are counted, not listed.
 const NAMES_SHOWN: usize = 8;
+
+/// What the words need to know of the host.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Names {
+    /// fail2ban's config folder.
+    pub config_dir: PathBuf,
+    /// The unit that runs fail2ban, if one does.
+    pub unit: Option<String>,
+}
 
 impl Machine {
     fn say(&mut self, report: Report) {
@@ -44,12 +54,8 @@ impl Machine {
             }
             Daemon::Silent { .. } => "fail2ban does not answer".to_owned(),
             Daemon::Absent {
-                process: Some(pid),
-                why,
-                ..
-            } => {
-                format!("fail2ban lives (process {pid}) but cannot be asked: {why}")
-            }
+                process: Some(pid), ..
+            } => format!("fail2ban lives (process {pid}) but has no socket yet, or no longer"),
             Daemon::Absent { .. } => "fail2ban is not running".to_owned(),
         };
         let mut message = format!("supervision begins: {found}");
@@ -77,36 +83,36 @@ impl Machine {
             Cause::Down(why) => (
                 Kind::DaemonDown,
                 Some(why.clone()),
-                format!("fail2ban is down: {why}; it is started again"),
+                format!("fail2ban is down: {why}{}; jailwarden starts it", self.known_fault()),
             ),
             // Told once it is known what it was doing.
             Cause::Hung { stopped: false } => return,
             Cause::Hung { stopped: true } => (
                 Kind::DaemonHung,
                 None,
-                "fail2ban was stopped by a signal (SIGSTOP) and protects nothing; it is told to continue".to_owned(),
+                "fail2ban was stopped by a signal (SIGSTOP) and protects nothing; jailwarden tells it to continue (SIGCONT)".to_owned(),
             ),
             Cause::Unaskable(why) => (
                 Kind::DaemonHung,
                 Some(why.clone()),
-                format!("fail2ban lives but cannot be asked or told anything: {why}; it is restarted"),
+                format!("fail2ban lives but cannot be asked or told anything: {why}; jailwarden restarts it"),
             ),
             Cause::DeadJails(dead) => (
                 Kind::Restarting,
                 None,
-                format!("{} could not be revived alone; fail2ban is restarted", names(dead)),
+                format!("{} could not be revived alone; jailwarden restarts fail2ban", names(dead)),
             ),
             Cause::Interrupted => (
                 Kind::DaemonDown,
                 None,
-                "fail2ban is down since jailwarden was interrupted while restarting it; it is started".to_owned(),
+                "fail2ban is down since jailwarden was interrupted while restarting it; jailwarden starts it".to_owned(),
             ),
             Cause::NotRunning => (
                 Kind::DaemonDown,
                 None,
-                "fail2ban is not running, and no unit runs it; it is started".to_owned(),
+                "fail2ban is not running, and no unit runs it; jailwarden starts it".to_owned(),
             ),
-            Cause::Retry => (Kind::Restarting, None, "fail2ban is tried once more".to_owned()),
+            Cause::Retry => (Kind::Restarting, None, "jailwarden tries to start fail2ban once more".to_owned()),
         };
         let mut report = self.report(kind, message);
         report.reason = reason;
@@ -128,8 +134,8 @@ impl Machine {
     pub(super) fn say_hung(&mut self, diagnosis: &str) {
         let mut report = self.report(
             Kind::DaemonHung,
-            "fail2ban hangs: it does not answer its socket; it is stopped by force and started again \
-             (the record's JAILWARDEN_REASON holds what it was doing)",
+            "fail2ban hangs: it does not answer its socket; jailwarden ends it and starts it again. \
+             What it was doing: journalctl -t jailwarden -o verbose, field JAILWARDEN_REASON",
         );
         report.reason = Some(diagnosis.to_owned());
         self.say(report);
@@ -176,30 +182,59 @@ impl Machine {
     pub(super) fn say_all_clear(&mut self, incident: &Incident) {
         let expected = self.expected();
         let took = seconds(self.now.since(incident.since));
-        let mut message = match expected.len() {
-            0 => format!(
-                "fail2ban runs again after {took}, but no jail is enabled: nothing is protected"
+        let (kind, mut message) = match expected.len() {
+            0 => (
+                Kind::JailDead,
+                "fail2ban runs again, but no jail is left: this host is NOT protected".to_owned(),
             ),
-            count => format!(
-                "fail2ban protects again after {took}: {} ({})",
-                jails(count),
-                names(&expected)
+            count => (
+                Kind::AllClear,
+                format!(
+                    "fail2ban protects again after {took}: {} ({})",
+                    jails(count),
+                    names(&expected)
+                ),
             ),
         };
         if !incident.rolled_back.is_empty() {
             let _ = write!(
                 message,
-                "; disabled for it: {}; to undo, mend the config and delete {}",
+                "; disabled for it: {}. To undo: {}",
                 names(&incident.rolled_back),
-                rollback_files(&incident.rolled_back),
+                self.undo_rollbacks(&incident.rolled_back),
             );
         }
         if !self.lost.is_empty() {
             let _ = write!(message, "; still without protection: {}", names(&self.lost));
         }
-        let mut report = self.report(Kind::AllClear, message);
+        let mut report = self.report(kind, message);
         report.jails = incident.rolled_back.iter().cloned().collect();
         self.say(report);
+    }
+
+    /// The fault that is known to keep the daemon from starting.
+    fn known_fault(&self) -> String {
+        let mut faults = self.refusal.iter().flat_map(|r| &r.findings);
+        match faults.find(|f| f.fatal) {
+            Some(finding) => format!(", as its config is faulty ({})", fault(finding)),
+            None => String::new(),
+        }
+    }
+
+    /// What a person types to undo rollbacks.
+    fn undo_rollbacks(&self, jails: &BTreeSet<String>) -> String {
+        let folder = self.names.config_dir.join("jail.d");
+        let files = jails.iter().take(NAMES_SHOWN);
+        let files = files.map(|j| {
+            folder
+                .join(format!("zzz-jailwarden-{j}.local"))
+                .display()
+                .to_string()
+        });
+        format!(
+            "mend the config, then rm {}",
+            files.collect::<Vec<_>>().join(" ")
+        )
     }
 
     pub(super) fn say_applied(&mut self, changes: &Changes, server: bool) {
@@ -248,14 +283,14 @@ impl Machine {
             count => format!(" (and {} more)", count - 1),
         };
         let what = if self.daemon.ping.is_some() {
-            "a change of the config would fail and is not applied; every jail keeps what it has"
+            "a change of the config would fail and is not applied; every jail keeps what it has: "
         } else {
-            "the config on disk is faulty"
+            "the config on disk keeps fail2ban from running all its jails: "
         };
         let mut report = self.report(
             Kind::ChangeRefused,
             format!(
-                "{what}. {}{more}. Mend it and save: it is checked again at once",
+                "{what}{}{more}. Mend it and save: it is checked again at once",
                 fault(&first)
             ),
         );
@@ -275,10 +310,15 @@ impl Machine {
         self.say(report);
     }
 
-    pub(super) fn say_withdrawn(&mut self) {
+    pub(super) fn say_withdrawn(&mut self, before: &[Finding]) {
+        let what = before.first().map(fault).unwrap_or_default();
+        let more = match before.len() {
+            0 | 1 => String::new(),
+            count => format!(" (and {} more)", count - 1),
+        };
         let report = self.report(
             Kind::ChangeWithdrawn,
-            "the faulty change that waited is mended or withdrawn; nothing waits any more",
+            format!("what waited on disk is mended or withdrawn: {what}{more}"),
         );
         self.say(report);
     }
@@ -302,9 +342,9 @@ impl Machine {
         let mut report = self.report(
             Kind::RolledBack,
             format!(
-                "{} disabled so that the others can run: {reason}. To undo: mend its config and delete {}",
+                "{} disabled so that the others can run: {reason}. To undo: {}",
                 names(&set),
-                rollback_files(&set),
+                self.undo_rollbacks(&set),
             ),
         );
         report.jails = jails.to_vec();
@@ -332,6 +372,31 @@ impl Machine {
             ),
         );
         report.jails = undone.iter().cloned().collect();
+        self.say(report);
+    }
+
+    pub(super) fn say_taken_back(&mut self, jails: &BTreeSet<String>) {
+        let mut report = self.report(
+            Kind::RollbackUndone,
+            format!(
+                "disabling {} did not help, so it is taken back",
+                names(jails)
+            ),
+        );
+        report.jails = jails.iter().cloned().collect();
+        self.say(report);
+    }
+
+    pub(super) fn say_not_taken_back(&mut self, jails: &BTreeSet<String>, why: &str) {
+        let mut report = self.report(
+            Kind::RollbackFailed,
+            format!(
+                "disabling {} did not help, but could not be taken back: {why}",
+                names(jails)
+            ),
+        );
+        report.jails = jails.iter().cloned().collect();
+        report.reason = Some(why.to_owned());
         self.say(report);
     }
 
@@ -363,10 +428,18 @@ impl Machine {
     }
 
     pub(super) fn say_standby(&mut self, why: &str) {
+        let start = match &self.names.unit {
+            Some(unit) if why.contains("masked") => {
+                format!("systemctl unmask {unit} && systemctl start {unit}")
+            }
+            Some(unit) => format!("systemctl start {unit}"),
+            None => "fail2ban-client start".to_owned(),
+        };
         let mut report = self.report(
             Kind::Standby,
             format!(
-                "fail2ban is stopped on purpose ({why}) and is left alone until somebody starts it"
+                "fail2ban is stopped on purpose ({why}) and is left alone; this host is not \
+                 protected. To start it: {start}"
             ),
         );
         report.reason = Some(why.to_owned());
@@ -381,7 +454,7 @@ impl Machine {
             .unwrap_or_default();
         let report = self.report(
             Kind::BackByHand,
-            format!("fail2ban runs again{pid}, started by systemd or by hand; it is supervised"),
+            format!("fail2ban runs again{pid}, started by systemd or by hand"),
         );
         self.say(report);
     }
@@ -422,14 +495,6 @@ pub(super) fn names(set: &BTreeSet<String>) -> String {
         0 => shown.join(", "),
         more => format!("{} and {more} more", shown.join(", ")),
     }
-}
-
-fn rollback_files(jails: &BTreeSet<String>) -> String {
-    let files = jails
-        .iter()
-        .take(NAMES_SHOWN)
-        .map(|j| format!("jail.d/zzz-jailwarden-{j}.local"));
-    files.collect::<Vec<_>>().join(", ")
 }
 
 fn jails(count: usize) -> String {

@@ -82,6 +82,10 @@ async fn perform(handle: &Handle, effect: Effect) -> Outcome {
             let handle = handle.clone();
             blocking(move || write_rollbacks(&handle, &jails, &reason)).await
         }
+        Effect::RemoveRollback { jails } => {
+            let handle = handle.clone();
+            blocking(move || remove_rollbacks(&handle, &jails)).await
+        }
         Effect::Save(memory) => {
             let state_dir = handle.settings().state_dir.clone();
             blocking(move || memory_file::save(&state_dir, &memory)).await
@@ -136,6 +140,15 @@ async fn write_down(handle: &Handle, pid: u32) -> String {
     let written =
         tokio::task::spawn_blocking(move || diagnose(process.pid(), log.as_deref())).await;
     written.unwrap_or_else(|error| error.to_string())
+}
+
+fn remove_rollbacks(handle: &Handle, jails: &[String]) -> Result<(), String> {
+    for jail in jails {
+        let name = JailName::new(jail).map_err(|error| error.to_string())?;
+        rollback::remove(&handle.instance().config_dir, &name)
+            .map_err(|error| error.to_string())?;
+    }
+    Ok(())
 }
 
 fn write_rollbacks(handle: &Handle, jails: &[String], reason: &str) -> Result<(), String> {

@@ -24,7 +24,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use crate::machine::report::{Kind, Report};
-use crate::machine::{Action, Event, Machine, MonoTime, Observed, Outcome, Policy};
+use crate::machine::{Action, Event, Machine, MonoTime, Names, Observed, Outcome, Policy};
 use crate::settings::Settings;
 
 use alarm::Alarm;
@@ -125,7 +125,7 @@ impl Supervisor {
         let watch = Watch::start(&paths).await;
         let (memory, said) = memory_file::load(&settings.state_dir);
         let (to_loop, inbox) = unbounded_channel();
-        let (machine, begun) = Machine::new(policy(&settings), memory, seed());
+        let (machine, begun) = Machine::new(policy(&settings), names(&settings), memory, seed());
         let handle = Handle::new(settings, to_loop).await;
         let mut supervisor = Self {
             machine,
@@ -332,6 +332,13 @@ fn policy(settings: &Settings) -> Policy {
         busy_limit: settings.probe.busy_limit,
         comeback: settings.restart.comeback,
         stop_timeout: settings.restart.stop_timeout,
+    }
+}
+
+fn names(settings: &Settings) -> Names {
+    Names {
+        config_dir: settings.config_dir.clone(),
+        unit: settings.daemon.unit.clone().filter(|_| unit::is_booted()),
     }
 }
 

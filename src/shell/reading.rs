@@ -9,7 +9,7 @@ use siphasher::sip128::{Hasher128 as _, SipHasher13};
 
 use crate::fail2ban::blame::{At, Blame};
 use crate::fail2ban::dump::{self, Dump, DumpError};
-use crate::fail2ban::finding;
+use crate::fail2ban::finding::{self, FindingKind};
 use crate::fail2ban::folder::{Limits, Snapshot};
 use crate::fail2ban::jailfile;
 use crate::fail2ban::literal;
@@ -110,12 +110,18 @@ async fn finish(
 }
 
 fn in_machine_words(finding: finding::Finding) -> Finding {
+    let hint = match finding.kind {
+        FindingKind::NoLogFile => {
+            " (create it, or set backend = systemd for a jail whose service logs to the journal)"
+        }
+        _ => "",
+    };
     Finding {
         fatal: finding.kind.stops_start(),
         jail: finding.jail,
         file: finding.file,
         line: finding.line,
-        words: finding.words,
+        words: finding.words + hint,
     }
 }
 

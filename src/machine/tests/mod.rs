@@ -38,7 +38,7 @@ pub(super) struct Rig {
 
 impl Rig {
     pub(super) fn with(memory: Memory) -> Self {
-        let (machine, actions) = Machine::new(Policy::default(), memory.clone(), 0);
+        let (machine, actions) = Machine::new(Policy::default(), names(), memory.clone(), 0);
         let mut rig = Self {
             machine,
             now: MonoTime::START,
@@ -246,6 +246,13 @@ impl Rig {
     }
 }
 
+pub(super) fn names() -> Names {
+    Names {
+        config_dir: "/etc/fail2ban".into(),
+        unit: Some("fail2ban.service".into()),
+    }
+}
+
 pub(super) fn done(id: ActionId, outcome: Outcome) -> Event {
     Event::Done { id, outcome }
 }
@@ -278,6 +285,7 @@ pub(super) fn word(effect: &Effect) -> String {
         Effect::Diagnose { pid } => format!("diagnose:{pid}"),
         Effect::Start => "start".into(),
         Effect::WriteRollback { jails, .. } => format!("rollback({})", jails.join(" ")),
+        Effect::RemoveRollback { jails } => format!("undo({})", jails.join(" ")),
         Effect::Save(_) => "save".into(),
     }
 }

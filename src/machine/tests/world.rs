@@ -91,7 +91,7 @@ pub(super) struct World {
 
 impl World {
     pub(super) fn new(jails: &[&str], has_unit: bool) -> Self {
-        let (machine, actions) = Machine::new(Policy::default(), Memory::default(), 0);
+        let (machine, actions) = Machine::new(Policy::default(), names(), Memory::default(), 0);
         let mut world = Self {
             now: MonoTime::START,
             machine,
@@ -513,7 +513,7 @@ impl World {
         // Without a unit nothing tells a stop that nobody saw from a host that has just booted.
         self.stopped_by_admin &= self.has_unit || self.memory.standby;
         self.later.retain(|(_, t)| !matches!(t, Then::Answer(..)));
-        let (machine, actions) = Machine::new(Policy::default(), self.memory.clone(), 1);
+        let (machine, actions) = Machine::new(Policy::default(), names(), self.memory.clone(), 1);
         // One clock for the world, a new one for each machine, would only obscure the tests.
         self.machine = machine;
         self.take(actions);
@@ -532,7 +532,7 @@ impl World {
             Effect::AskStop => ms(5),
             Effect::Sample { .. } | Effect::Diagnose { .. } => secs(1),
             Effect::Start => self.start_takes,
-            Effect::WriteRollback { .. } => ms(10),
+            Effect::WriteRollback { .. } | Effect::RemoveRollback { .. } => ms(10),
         }
     }
 
@@ -569,6 +569,11 @@ impl World {
                     return Outcome::Effect(Err("no space left on device".into()));
                 }
                 self.rollbacks.extend(jails.iter().cloned());
+                Outcome::Effect(Ok(()))
+            }
+            Effect::RemoveRollback { jails } => {
+                self.touch();
+                self.rollbacks.retain(|jail| !jails.contains(jail));
                 Outcome::Effect(Ok(()))
             }
             Effect::Save(memory) => {
