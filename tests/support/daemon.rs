@@ -1,14 +1,16 @@
 //! A private, real fail2ban in a folder of its own, and a jailwarden that watches it.
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::fs::{self, OpenOptions};
 use std::io::{BufRead, BufReader, Write as _};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net::UnixDatagram;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, SystemTime};
@@ -160,6 +162,19 @@ impl Fail2ban {
         fs::write(self.config().join(file), content).unwrap();
     }
 
+    /// Replaces `from`, which must be in the file, in a file of the config folder.
+    pub(crate) fn edit(&self, file: &str, from: &str, to: &str) {
+        let old = fs::read_to_string(self.config().join(file)).unwrap();
+        assert!(old.contains(from), "no {from:?} in {file}: {old}");
+        self.write(file, &old.replace(from, to));
+    }
+
+    /// Where jailwarden's rollback of a jail stands, if it does.
+    pub(crate) fn rollback(&self, jail: &str) -> PathBuf {
+        self.config()
+            .join(format!("jail.d/zzz-jailwarden-{jail}.local"))
+    }
+
     /// Writes a jail, its filter and its log, which bans after three lines of [`Self::offend`].
     pub(crate) fn jail(&self, name: &str, spec: &JailSpec) {
         let log = self.jail_log(name);
@@ -261,13 +276,13 @@ impl Fail2ban {
         )
     }
 
-    /// Writes as many failing lines into a jail's log as lead to a ban.
-    pub(crate) fn offend(&self, jail: &str, ip: &str) {
+    /// Writes `count` lines into a jail's log, each with the time before `text`.
+    pub(crate) fn log_lines(&self, jail: &str, text: &str, count: usize) {
         let now = SystemTime::now()
             .duration_since(SystemTime::UNIX_EPOCH)
             .unwrap()
             .as_secs();
-        let lines = format!("{now} fail from {ip}\n").repeat(3);
+        let lines = format!("{now} {text}\n").repeat(count);
         let mut log = OpenOptions::new()
             .append(true)
             .open(self.jail_log(jail))
@@ -275,16 +290,26 @@ impl Fail2ban {
         log.write_all(lines.as_bytes()).unwrap();
     }
 
-    /// The truth about a jail: whether failing lines lead to the action, within `limit`.
-    pub(crate) fn bans_within(&self, limit: Duration, jail: &str) -> bool {
-        let ip = self.fresh_ip();
+    /// Writes as many failing lines into a jail's log as lead to a ban.
+    pub(crate) fn offend(&self, jail: &str, ip: &str) {
+        self.log_lines(jail, &format!("fail from {ip}"), 3);
+    }
+
+    /// Whether the action of a jail is run for an address within `limit`.
+    pub(crate) fn is_banned_within(&self, limit: Duration, jail: &str, ip: &str) -> bool {
         let mark = format!("{jail} {ip}");
-        self.offend(jail, &ip);
         wait_until(limit, || {
             let marks = fs::read_to_string(self.path("marks")).ok()?;
             marks.lines().any(|line| line == mark).then_some(())
         })
         .is_some()
+    }
+
+    /// The truth about a jail: whether failing lines lead to the action, within `limit`.
+    pub(crate) fn bans_within(&self, limit: Duration, jail: &str) -> bool {
+        let ip = self.fresh_ip();
+        self.offend(jail, &ip);
+        self.is_banned_within(limit, jail, &ip)
     }
 
     /// Waits until failing lines lead to a ban, as they must.
@@ -294,6 +319,47 @@ impl Fail2ban {
             "{jail} does not ban:\n{}",
             self.log_text()
         );
+    }
+
+    /// The truth about several jails at once: failing lines lead to a ban in each.
+    pub(crate) fn wait_bans(&self, jails: &[&str]) {
+        let ips: Vec<_> = jails.iter().map(|_| self.fresh_ip()).collect();
+        for (jail, ip) in jails.iter().zip(&ips) {
+            self.offend(jail, ip);
+        }
+        for (jail, ip) in jails.iter().zip(&ips) {
+            assert!(
+                self.is_banned_within(GUARD, jail, ip),
+                "{jail} does not ban:\n{}",
+                self.log_text()
+            );
+        }
+    }
+
+    /// The threads of a jail in the running daemon, by name and number: those of a jail that was
+    /// not touched are the same as before.
+    pub(crate) fn threads(&self, jail: &str) -> BTreeSet<(String, String)> {
+        let tasks = format!("/proc/{}/task", self.pid().as_raw_nonzero());
+        let named = fs::read_dir(tasks).unwrap().filter_map(|task| {
+            let task = task.ok()?;
+            let name = fs::read_to_string(task.path().join("comm")).ok()?;
+            let number = task.file_name().to_str()?.to_owned();
+            Some((name.trim().to_owned(), number))
+        });
+        let wanted = [format!("f2b/f.{jail}"), format!("f2b/a.{jail}")];
+        named.filter(|(name, _)| wanted.contains(name)).collect()
+    }
+
+    /// How many lines of fail2ban's own log hold `text`.
+    pub(crate) fn logged(&self, text: &str) -> usize {
+        let log = self.log_text();
+        log.lines().filter(|line| line.contains(text)).count()
+    }
+
+    /// Waits until `count` lines of fail2ban's own log hold `text`.
+    pub(crate) fn wait_logged(&self, text: &str, count: usize) {
+        wait_until(GUARD, || (self.logged(text) >= count).then_some(()))
+            .unwrap_or_else(|| panic!("{text:?} is not {count} times in\n{}", self.log_text()));
     }
 
     /// fail2ban's own log, for the message of a failed test.
@@ -328,53 +394,135 @@ fn kill_all_of(folder: &Path) {
 /// A running `jailwarden run` that watches one private fail2ban.
 pub(crate) struct Warden {
     child: Child,
-    heard: Arc<(Mutex<Heard>, Condvar)>,
-    listener: Option<JoinHandle<()>>,
+    said: Arc<Heard>,
+    told: Arc<Heard>,
+    listeners: Vec<JoinHandle<()>>,
+    notify: PathBuf,
 }
 
+/// Lines as they come in, and how many of them were waited for.
 #[derive(Default)]
 struct Heard {
-    lines: Vec<String>,
-    ended: bool,
+    lines: Mutex<Vec<String>>,
+    news: Condvar,
+    waited: Mutex<usize>,
+    ended: AtomicBool,
 }
+
+impl Heard {
+    fn add(&self, line: String) {
+        self.lines.lock().unwrap().push(line);
+        self.news.notify_all();
+    }
+
+    /// No more lines come.
+    fn end(&self) {
+        let _lines = self.lines.lock().unwrap();
+        self.ended.store(true, Ordering::Relaxed);
+        self.news.notify_all();
+    }
+
+    /// Waits for the next line, after those already waited for, that holds `text`.
+    fn wait_for(&self, text: &str) -> Option<String> {
+        let mut waited = self.waited.lock().unwrap();
+        let find = |lines: &[String]| {
+            let next = lines
+                .iter()
+                .skip(*waited)
+                .position(|line| line.contains(text));
+            next.map(|at| *waited + at)
+        };
+        let (lines, _) = self
+            .news
+            .wait_timeout_while(self.lines.lock().unwrap(), GUARD, |lines| {
+                find(lines).is_none() && !self.ended.load(Ordering::Relaxed)
+            })
+            .unwrap();
+        let at = find(&lines)?;
+        *waited = at + 1;
+        Some(lines[at].clone())
+    }
+
+    /// The lines after those waited for.
+    fn rest(&self) -> Vec<String> {
+        let waited = *self.waited.lock().unwrap();
+        self.lines.lock().unwrap()[waited..].to_vec()
+    }
+
+    fn all(&self) -> Vec<String> {
+        self.lines.lock().unwrap().clone()
+    }
+}
+
+/// The last message to a listener, so that it ends; systemd's are never empty.
+const ENOUGH: &[u8] = b"";
 
 impl Warden {
     /// Starts jailwarden on this fail2ban; `extra` is added to the settings.
     pub(crate) fn start(f2b: &Fail2ban, extra: &str) -> Self {
-        let settings = f2b.path("jailwarden.yaml");
-        fs::write(&settings, Self::settings(f2b, extra)).unwrap();
+        let mut start = f2b.client_words();
+        start.extend(["-x".into(), "start".into()]);
+        Self::start_with(f2b, &start, extra)
+    }
+
+    /// As [`Self::start`], with another `daemon.start_command`.
+    pub(crate) fn start_with(f2b: &Fail2ban, start_command: &[String], extra: &str) -> Self {
+        let settings = Self::settings_file(f2b);
+        fs::write(&settings, Self::settings(f2b, start_command, extra)).unwrap();
+        let notify = f2b.path("notify");
+        // A jailwarden that ran before this one may have left it.
+        let _ = fs::remove_file(&notify);
+        let systemd = UnixDatagram::bind(&notify).unwrap();
         let mut child = Command::new(env!("CARGO_BIN_EXE_jailwarden"))
             .args([
                 OsStr::new("run"),
                 OsStr::new("--config"),
                 settings.as_os_str(),
             ])
+            .env("NOTIFY_SOCKET", &notify)
+            .env_remove("INVOCATION_ID")
+            .env_remove("JOURNAL_STREAM")
             .stdin(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let heard = Arc::new((Mutex::new(Heard::default()), Condvar::new()));
+        let (said, told) = (Arc::new(Heard::default()), Arc::new(Heard::default()));
         let stderr = BufReader::new(child.stderr.take().unwrap());
-        let to = Arc::clone(&heard);
-        let listener = thread::spawn(move || {
+        let to = Arc::clone(&said);
+        let hear = thread::spawn(move || {
             for line in stderr.lines().map_while(Result::ok) {
-                to.0.lock().unwrap().lines.push(line);
-                to.1.notify_all();
+                to.add(line);
             }
-            to.0.lock().unwrap().ended = true;
-            to.1.notify_all();
+            to.end();
+        });
+        let to = Arc::clone(&told);
+        let serve = thread::spawn(move || {
+            let mut message = [0; 8192];
+            while let Ok(length) = systemd.recv(&mut message) {
+                if message[..length] == *ENOUGH {
+                    break;
+                }
+                let text = String::from_utf8_lossy(&message[..length]);
+                text.lines().for_each(|line| to.add(line.to_owned()));
+            }
+            to.end();
         });
         Self {
             child,
-            heard,
-            listener: Some(listener),
+            said,
+            told,
+            listeners: vec![hear, serve],
+            notify,
         }
     }
 
-    fn settings(f2b: &Fail2ban, extra: &str) -> String {
+    /// The settings file of the jailwarden that watches this fail2ban.
+    pub(crate) fn settings_file(f2b: &Fail2ban) -> PathBuf {
+        f2b.path("jailwarden.yaml")
+    }
+
+    fn settings(f2b: &Fail2ban, start_command: &[String], extra: &str) -> String {
         let words = |words: &[String]| format!("[\"{}\"]", words.join("\", \""));
-        let mut start = f2b.client_words();
-        start.extend(["-x".into(), "start".into()]);
         let mut yaml = String::new();
         for (key, value) in [
             ("config_dir", f2b.config().display().to_string()),
@@ -384,31 +532,58 @@ impl Warden {
             ("  socket", f2b.socket().display().to_string()),
             ("  pid_file", f2b.pid_file().display().to_string()),
             ("  client", words(&f2b.version.client())),
-            ("  start_command", words(&start)),
+            ("  start_command", words(start_command)),
         ] {
             writeln!(yaml, "{key}: {value}").unwrap();
         }
         yaml + extra
     }
 
-    /// Waits for a line on standard error that holds `text`, and returns it.
+    /// Waits for the next line on standard error, after those already waited for, that holds
+    /// `text`, and returns it.
     pub(crate) fn wait_for(&self, text: &str) -> String {
-        let (heard, news) = &*self.heard;
-        let is_there = |heard: &Heard| heard.lines.iter().any(|line| line.contains(text));
-        let (heard, _) = news
-            .wait_timeout_while(heard.lock().unwrap(), GUARD, |heard| {
-                !is_there(heard) && !heard.ended
-            })
-            .unwrap();
-        let found = heard.lines.iter().find(|line| line.contains(text));
-        found
-            .cloned()
-            .unwrap_or_else(|| panic!("no {text:?} in\n{}", heard.lines.join("\n")))
+        let line = self.said.wait_for(text);
+        line.unwrap_or_else(|| {
+            let (said, told) = (self.lines().join("\n"), self.told.all().join("\n"));
+            panic!("no further {text:?} in\n{said}\n\nsystemd was told\n{told}")
+        })
+    }
+
+    /// As [`Self::wait_for`], of the lines that systemd is told (`STATUS=…`, `READY=1`).
+    pub(crate) fn wait_told(&self, text: &str) -> String {
+        let line = self.told.wait_for(text);
+        line.unwrap_or_else(|| {
+            let (said, told) = (self.lines().join("\n"), self.told.all().join("\n"));
+            panic!("systemd was told no further {text:?}:\n{told}\n\nand people\n{said}")
+        })
+    }
+
+    /// Waits until systemd was last told that there is nothing to do; what it is told from here on
+    /// is news.
+    pub(crate) fn wait_calm(&self) {
+        let calm = wait_until(GUARD, || {
+            let told = self.told.all();
+            let calm = told.last().is_some_and(|last| {
+                last.starts_with("STATUS=healthy") || last.starts_with("STATUS=degraded")
+            });
+            calm.then(|| *self.told.waited.lock().unwrap() = told.len())
+        });
+        assert!(calm.is_some(), "no calm: {:#?}", self.told.all());
     }
 
     /// All that was said so far.
     pub(crate) fn lines(&self) -> Vec<String> {
-        self.heard.0.lock().unwrap().lines.clone()
+        self.said.all()
+    }
+
+    /// What was said after the lines that were waited for.
+    pub(crate) fn rest(&self) -> Vec<String> {
+        self.said.rest()
+    }
+
+    /// All that systemd was told so far.
+    pub(crate) fn told(&self) -> Vec<String> {
+        self.told.all()
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
@@ -422,28 +597,34 @@ impl Warden {
         }
         let status = wait_until(GUARD, || self.child.try_wait().unwrap());
         let status = status.expect("it ends on SIGTERM");
-        if let Some(listener) = self.listener.take() {
-            listener.join().unwrap();
-        }
+        self.stop_listening();
         status
             .code()
             .unwrap_or_else(|| -status.signal().unwrap_or_default())
+    }
+
+    /// Ends it as a crash does.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        self.stop_listening();
+    }
+
+    fn stop_listening(&mut self) {
+        let ear = UnixDatagram::unbound().unwrap();
+        // It fails if the listener has ended already.
+        let _ = ear.send_to(ENOUGH, &self.notify);
+        for listener in self.listeners.drain(..) {
+            listener.join().unwrap();
+        }
     }
 }
 
 impl Drop for Warden {
     fn drop(&mut self) {
-        if self.child.try_wait().is_ok_and(|status| status.is_some()) {
-            return;
-        }
-        let _ = kill_process(Pid::from_child(&self.child), Signal::TERM);
-        if wait_until(Duration::from_secs(10), || {
-            self.child.try_wait().ok().flatten()
-        })
-        .is_none()
-        {
-            let _ = self.child.kill();
-            let _ = self.child.wait();
-        }
+        // A test that ends well has no use for a gentle end, and one that fails has no time.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        self.stop_listening();
     }
 }

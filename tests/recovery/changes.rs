@@ -1,0 +1,256 @@
+//! Changes of the config: what is sound reaches the daemon, what is not never does.
+
+use crate::on_each_release;
+
+on_each_release! {
+    a_sound_change_touches_its_own_jail_alone
+    jails_come_and_go
+    what_does_not_differ_is_not_reloaded
+    a_filter_that_does_not_compile_is_taken_back
+    two_filters_that_do_not_compile_are_taken_back
+    a_fault_that_fail2ban_names_never_reaches_the_daemon
+    a_file_that_is_not_text_never_reaches_the_daemon
+}
+
+mod scenario {
+    use std::fs;
+    use std::process::Command;
+
+    use crate::support::daemon::{JailSpec, Version};
+    use crate::{LONG, supervised};
+
+    pub(super) fn a_sound_change_touches_its_own_jail_alone(version: Version) {
+        let Some((f2b, warden)) = supervised(version, &["mail", "web"], LONG) else {
+            return;
+        };
+        let (mail, web) = (f2b.threads("mail"), f2b.threads("web"));
+        assert_eq!((mail.len(), web.len()), (2, 2));
+        let half = f2b.fresh_ip();
+        f2b.log_lines("mail", &format!("fail from {half}"), 2);
+        f2b.wait_logged(&format!("[mail] Found {half}"), 2);
+
+        f2b.edit("jail.d/web.conf", "maxretry = 3", "maxretry = 1");
+        warden.wait_for("config change applied: loaded web");
+        let once = f2b.fresh_ip();
+        f2b.log_lines("web", &format!("fail from {once}"), 1);
+        assert!(f2b.is_banned_within(crate::support::GUARD, "web", &once));
+
+        f2b.write(
+            "filter.d/web.conf",
+            "[Definition]\nfailregex = denied to <HOST>\ndatepattern = {^LN-BEG}EPOCH\n",
+        );
+        warden.wait_for("config change applied: loaded web");
+        let other = f2b.fresh_ip();
+        f2b.log_lines("web", &format!("denied to {other}"), 1);
+        assert!(f2b.is_banned_within(crate::support::GUARD, "web", &other));
+
+        let third = f2b.fresh_ip();
+        f2b.edit(
+            "jail.d/web.conf",
+            "action = ",
+            "action = mark[name=\"two\", actname=\"two\"]\n ",
+        );
+        warden.wait_for("config change applied: restarted web");
+        f2b.log_lines("web", &format!("denied to {third}"), 1);
+        assert!(f2b.is_banned_within(crate::support::GUARD, "web", &third));
+        assert!(f2b.is_banned_within(crate::support::GUARD, "two", &third));
+
+        assert_eq!(f2b.threads("mail"), mail, "mail was touched");
+        f2b.log_lines("mail", &format!("fail from {half}"), 1);
+        assert!(
+            f2b.is_banned_within(crate::support::GUARD, "mail", &half),
+            "its third failure bans, so the two before it were kept"
+        );
+    }
+
+    pub(super) fn jails_come_and_go(version: Version) {
+        let Some((f2b, warden)) = supervised(version, &["mail", "web"], LONG) else {
+            return;
+        };
+        let mail = f2b.threads("mail");
+        f2b.jail("new", &JailSpec::default());
+        warden.wait_for("config change applied: loaded new; 3 jails protect");
+        f2b.wait_bans(&["new", "mail", "web"]);
+
+        fs::remove_file(f2b.config().join("jail.d/web.conf")).unwrap();
+        warden.wait_for("config change applied: stopped web; 2 jails protect");
+        assert!(f2b.threads("web").is_empty());
+        f2b.edit("jail.d/new.conf", "enabled = true", "enabled = false");
+        warden.wait_for("config change applied: stopped new; 1 jail protect");
+        assert!(f2b.threads("new").is_empty());
+        assert_eq!(f2b.threads("mail"), mail);
+        f2b.wait_ban("mail");
+    }
+
+    /// Editors save in place, over a new file, or beside the old one.
+    pub(super) fn what_does_not_differ_is_not_reloaded(version: Version) {
+        let Some((f2b, warden)) = supervised(version, &["web"], LONG) else {
+            return;
+        };
+        let file = f2b.config().join("jail.d/web.conf");
+        let sh = |script: &str| {
+            let done = Command::new("sh")
+                .args(["-ec", script, "sh"])
+                .arg(&file)
+                .status();
+            assert!(done.unwrap().success());
+        };
+        for (script, retries) in [
+            ("sed -i s/^maxretry.*/maxretry=1/ \"$1\"", 1),
+            (
+                "sed s/^maxretry.*/maxretry=3/ \"$1\" > \"$1.new\"; mv \"$1.new\" \"$1\"",
+                3,
+            ),
+            (
+                "mv \"$1\" \"$1~\"; sed s/^maxretry.*/maxretry=2/ \"$1~\" > \"$1\"; rm \"$1~\"",
+                2,
+            ),
+        ] {
+            sh(script);
+            warden.wait_for("config change applied: loaded web");
+            let ip = f2b.fresh_ip();
+            f2b.log_lines("web", &format!("fail from {ip}"), retries);
+            assert!(f2b.is_banned_within(crate::support::GUARD, "web", &ip));
+        }
+
+        let reloads = f2b.logged("Reload jail");
+        for in_vain in [
+            "touch \"$1\"",
+            "cp \"$1\" \"$1~\"; cat \"$1~\" > \"$1\"; rm \"$1~\"",
+            "cp \"$1\" \"$1.new\"; mv \"$1.new\" \"$1\"",
+            "sed -i s/nothing/of-it/ \"$1\"",
+        ] {
+            warden.wait_calm();
+            sh(in_vain);
+            warden.wait_told("STATUS=settling");
+            warden.wait_told("STATUS=healthy");
+        }
+        assert_eq!(f2b.logged("Reload jail"), reloads, "{}", f2b.log_text());
+        assert_eq!(warden.rest(), [""; 0]);
+    }
+
+    pub(super) fn a_filter_that_does_not_compile_is_taken_back(version: Version) {
+        let Some((f2b, warden)) = supervised(version, &["mail", "web"], LONG) else {
+            return;
+        };
+        let (pid, mail) = (f2b.pid(), f2b.threads("mail"));
+        f2b.edit("filter.d/web.conf", "fail from", "fail (from");
+        let said = warden.wait_for("is not applied");
+        assert!(said.contains("jail web: Unable to compile"), "{said}");
+        warden.wait_told("STATUS=degraded: 2 of 2 jails protect");
+        f2b.wait_bans(&["mail", "web"]);
+
+        f2b.edit("filter.d/web.conf", "fail (from", "failure from");
+        warden.wait_for("config change applied: loaded web");
+        warden.wait_told("STATUS=healthy: 2 of 2 jails protect");
+        let ip = f2b.fresh_ip();
+        f2b.log_lines("web", &format!("failure from {ip}"), 3);
+        assert!(f2b.is_banned_within(crate::support::GUARD, "web", &ip));
+        f2b.wait_ban("mail");
+        assert_eq!((f2b.pid(), f2b.threads("mail")), (pid, mail));
+    }
+
+    pub(super) fn two_filters_that_do_not_compile_are_taken_back(version: Version) {
+        let Some((f2b, warden)) = supervised(version, &["a", "mail", "web"], LONG) else {
+            return;
+        };
+        let (pid, mail) = (f2b.pid(), f2b.threads("mail"));
+        f2b.edit("filter.d/a.conf", "fail from", "fail (from");
+        f2b.edit("filter.d/web.conf", "fail from", "fail [from");
+        // Two writes are one burst or two.
+        warden
+            .wait_told("STATUS=degraded: 3 of 3 jails protect; a faulty change waits for: a, web");
+        f2b.wait_bans(&["a", "mail", "web"]);
+        assert_eq!((f2b.pid(), f2b.threads("mail")), (pid, mail));
+
+        f2b.edit("filter.d/a.conf", "fail (from", "fail from");
+        warden.wait_told("STATUS=degraded: 3 of 3 jails protect; a faulty change waits for: web");
+        f2b.edit("filter.d/web.conf", "fail [from", "fail from");
+        warden.wait_told("STATUS=healthy: 3 of 3 jails protect");
+        f2b.wait_bans(&["a", "mail", "web"]);
+    }
+
+    /// Each fault is put on disk, told, and mended, in one daemon's life.
+    pub(super) fn a_fault_that_fail2ban_names_never_reaches_the_daemon(version: Version) {
+        let Some((f2b, warden)) = supervised(version, &["mail", "web"], LONG) else {
+            return;
+        };
+        let (pid, mail, web) = (f2b.pid(), f2b.threads("mail"), f2b.threads("web"));
+        let file = "jail.d/web.conf";
+        let sound = fs::read_to_string(f2b.config().join(file)).unwrap();
+        let junk_line = 1 + sound.trim_end().lines().count();
+        for (faulty, expected) in [
+            (
+                sound.replace("filter = web", "filter = nowhere"),
+                "etc/filter.d/nowhere.conf: jail web: ".to_owned(),
+            ),
+            (
+                sound.replace("web.log", "nowhere.log"),
+                "jail web: Have not found any log file".to_owned(),
+            ),
+            (
+                format!("{}\nthis is junk\n", sound.trim_end()),
+                format!("{file}:{junk_line}: "),
+            ),
+        ] {
+            let reloads = f2b.logged("Reload jail");
+            f2b.write(file, &faulty);
+            let said = warden.wait_for("is not applied");
+            assert!(said.contains(&expected), "no {expected:?} in {said:?}");
+            warden.wait_told("STATUS=degraded: 2 of 2 jails protect");
+            assert_eq!(f2b.logged("Reload jail"), reloads, "{}", f2b.log_text());
+
+            f2b.write(file, &sound);
+            warden.wait_for("is mended or withdrawn");
+            warden.wait_told("STATUS=healthy: 2 of 2 jails protect");
+        }
+        f2b.write(
+            "jail.d/zz.conf",
+            "[new]\nenabled = true\nfilter = nowhere\n",
+        );
+        let said = warden.wait_for("is not applied");
+        assert!(
+            said.contains("etc/filter.d/nowhere.conf: jail new: "),
+            "{said}"
+        );
+        f2b.jail("new", &JailSpec::default());
+        fs::remove_file(f2b.config().join("jail.d/zz.conf")).unwrap();
+        warden.wait_for("config change applied: loaded new");
+        f2b.wait_bans(&["mail", "new", "web"]);
+        let now = (f2b.pid(), f2b.threads("mail"), f2b.threads("web"));
+        assert_eq!(now, (pid, mail, web), "the live daemon was touched");
+    }
+
+    /// 1.0.2 passes such a file over with exit status 0, so a reload would stop the jail in it.
+    pub(super) fn a_file_that_is_not_text_never_reaches_the_daemon(version: Version) {
+        let Some((f2b, warden)) = supervised(version, &["mail", "web"], LONG) else {
+            return;
+        };
+        let (pid, mail, web) = (f2b.pid(), f2b.threads("mail"), f2b.threads("web"));
+        let file = f2b.config().join("jail.d/web.conf");
+        let sound = fs::read(&file).unwrap();
+        fs::write(&file, [&sound[..], b"# caf\xe9\n"].concat()).unwrap();
+        let said = warden.wait_for("is not applied");
+        assert!(said.contains(&file.display().to_string()), "{said}");
+        warden.wait_told("STATUS=degraded: 2 of 2 jails protect");
+        f2b.wait_bans(&["mail", "web"]);
+
+        fs::write(&file, [&sound[..], b"maxretry = 1\n"].concat().as_slice()).unwrap();
+        let said = warden.wait_for("is not applied");
+        assert!(said.contains("maxretry"), "a doubled option: {said}");
+        fs::write(
+            &file,
+            String::from_utf8(sound)
+                .unwrap()
+                .replace("maxretry = 3", "maxretry = 1"),
+        )
+        .unwrap();
+        warden.wait_for("config change applied: loaded web");
+        let ip = f2b.fresh_ip();
+        f2b.log_lines("web", &format!("fail from {ip}"), 1);
+        assert!(f2b.is_banned_within(crate::support::GUARD, "web", &ip));
+        f2b.wait_ban("mail");
+        let now = (f2b.pid(), f2b.threads("mail"), f2b.threads("web"));
+        assert_eq!(now, (pid, mail, web), "the live daemon was touched");
+    }
+}

@@ -1,0 +1,154 @@
+//! Faults of the running daemon: it is brought back, and only where it has to be.
+
+use crate::on_each_release;
+
+on_each_release! {
+    a_killed_daemon_is_started_again
+    a_stopped_process_is_continued
+    a_hung_daemon_is_killed_and_started_again
+    a_daemon_without_its_socket_file_is_restarted
+    a_missing_pid_file_is_no_fault
+    a_jail_with_a_dead_thread_is_revived_alone
+}
+
+mod scenario {
+    use std::fs;
+
+    use crate::support::daemon::{Fail2ban, JailSpec, Version, Warden};
+    use crate::{LONG, SHORT, settings, supervised};
+
+    pub(super) fn a_killed_daemon_is_started_again(version: Version) {
+        let Some((f2b, warden)) = supervised(version, &["mail", "web"], LONG) else {
+            return;
+        };
+        let before = f2b.pid();
+        let banned = f2b.fresh_ip();
+        f2b.offend("web", &banned);
+        assert!(f2b.is_banned_within(crate::support::GUARD, "web", &banned));
+        f2b.kill();
+        warden.wait_for("fail2ban is down");
+        warden.wait_told("STATUS=restarting: 0 of 2 jails protect");
+        warden.wait_for("fail2ban protects again");
+        warden.wait_told("STATUS=healthy: 2 of 2 jails protect");
+        assert_ne!(f2b.pid(), before);
+        f2b.wait_bans(&["mail", "web"]);
+    }
+
+    pub(super) fn a_stopped_process_is_continued(version: Version) {
+        let Some((f2b, warden)) = supervised(version, &["web"], LONG) else {
+            return;
+        };
+        let before = f2b.pid();
+        f2b.pause();
+        warden.wait_for("was stopped by a signal (SIGSTOP)");
+        warden.wait_for("fail2ban protects again");
+        assert_eq!(f2b.pid(), before, "it was told to go on, and did");
+        f2b.wait_ban("web");
+    }
+
+    /// One log line on which Python's regular expressions take longer than anybody waits, with the
+    /// interpreter's lock held: neither the socket nor SIGTERM is served.
+    pub(super) fn a_hung_daemon_is_killed_and_started_again(version: Version) {
+        let Some(f2b) = Fail2ban::new(version) else {
+            return;
+        };
+        f2b.jail("mail", &JailSpec::default());
+        f2b.jail(
+            "web",
+            &JailSpec {
+                failregex: "(?:fail from <HOST>|(?:x+x+)+y)$",
+                ..JailSpec::default()
+            },
+        );
+        f2b.start();
+        let impatient = settings(LONG)
+            .replace("timeout: 2s", "timeout: 1s")
+            .replace("busy_limit: 5s", "busy_limit: 3s");
+        let warden = Warden::start(&f2b, &impatient);
+        warden.wait_for("supervision begins");
+        f2b.wait_bans(&["mail", "web"]);
+        let before = f2b.pid();
+
+        f2b.log_lines("web", &"x".repeat(60), 1);
+        let said = warden.wait_for("fail2ban hangs");
+        warden.wait_told("STATUS=restarting: 0 of 2 jails protect");
+        // It would hang on the same line again; as when an admin, or time, takes it away.
+        fs::write(f2b.jail_log("web"), "").unwrap();
+        assert!(said.contains("f2b/f.web"), "what it was doing: {said}");
+        assert!(said.contains(&before.to_string()), "{said}");
+        warden.wait_for("fail2ban protects again");
+        assert_ne!(f2b.pid(), before);
+        f2b.wait_bans(&["mail", "web"]);
+    }
+
+    pub(super) fn a_daemon_without_its_socket_file_is_restarted(version: Version) {
+        let Some((f2b, warden)) = supervised(version, &["mail", "web"], SHORT) else {
+            return;
+        };
+        let before = f2b.pid();
+        fs::remove_file(f2b.socket()).unwrap();
+        f2b.wait_ban("web");
+        warden.wait_for("fail2ban lives but cannot be asked or told anything");
+        warden.wait_for("fail2ban protects again");
+        assert_ne!(f2b.pid(), before);
+        assert!(f2b.socket().exists());
+        f2b.wait_bans(&["mail", "web"]);
+    }
+
+    pub(super) fn a_missing_pid_file_is_no_fault(version: Version) {
+        let Some((f2b, warden)) = supervised(version, &["web"], LONG) else {
+            return;
+        };
+        let (before, threads) = (f2b.pid(), f2b.threads("web"));
+        fs::remove_file(f2b.pid_file()).unwrap();
+        f2b.wait_ban("web");
+        f2b.edit("jail.d/web.conf", "maxretry = 3", "maxretry = 2");
+        warden.wait_for("config change applied");
+        warden.wait_calm();
+        f2b.wait_ban("web");
+        assert_eq!(warden.rest(), [""; 0]);
+        fs::write(f2b.pid_file(), before.to_string()).unwrap();
+        assert_eq!(
+            f2b.threads("web"),
+            threads,
+            "the same process, the same jail"
+        );
+    }
+
+    /// A Python action can end its jail's actions thread: fail2ban catches `Exception`, which
+    /// `SystemExit` is not (server/actions.py). A filter thread has no such hook.
+    pub(super) fn a_jail_with_a_dead_thread_is_revived_alone(version: Version) {
+        let Some(f2b) = Fail2ban::new(version) else {
+            return;
+        };
+        let fatal = f2b.path("fatal");
+        let action = "import os\n\
+            from fail2ban.server.action import ActionBase\n\
+            class Action(ActionBase):\n\
+            \x20   def __init__(self, jail, name, fatal):\n\
+            \x20       super(Action, self).__init__(jail, name)\n\
+            \x20       self.fatal = fatal\n\
+            \x20   def ban(self, aInfo):\n\
+            \x20       if os.path.exists(self.fatal):\n\
+            \x20           os.unlink(self.fatal)\n\
+            \x20           raise SystemExit\n";
+        f2b.write("action.d/fatal.py", action);
+        f2b.jail("mail", &JailSpec::default());
+        f2b.jail("web", &JailSpec::default());
+        let both = format!("action = fatal.py[fatal={}]\n ", fatal.display());
+        f2b.edit("jail.d/web.conf", "action = ", &both);
+        f2b.start();
+        let warden = Warden::start(&f2b, &settings(LONG));
+        warden.wait_for("supervision begins");
+        f2b.wait_bans(&["mail", "web"]);
+        let (before, mail) = (f2b.pid(), f2b.threads("mail"));
+
+        fs::write(&fatal, "").unwrap();
+        f2b.offend("web", &f2b.fresh_ip());
+        let said = warden.wait_for("should run and does not protect");
+        assert!(said.contains("web"), "{said}");
+        warden.wait_for("fail2ban protects again");
+        f2b.wait_bans(&["mail", "web"]);
+        assert_eq!((f2b.pid(), f2b.threads("mail")), (before, mail));
+    }
+}

@@ -1,0 +1,77 @@
+//! jailwarden on private, real fail2bans, each scenario on every release that it is held against.
+//!
+//! The truth of a scenario is whether failing log lines lead to the jails' action, never what
+//! fail2ban or jailwarden say of it.
+
+#[cfg(test)]
+#[expect(dead_code, reason = "each test uses its part of the shared support")]
+#[path = "../support/mod.rs"]
+mod support;
+
+#[cfg(test)]
+mod admin;
+#[cfg(test)]
+mod changes;
+#[cfg(test)]
+mod faults;
+#[cfg(test)]
+mod rollback;
+
+/// Makes one test of each scenario and release.
+#[cfg(test)]
+macro_rules! on_each_release {
+    ($($scenario:ident)*) => {
+        $(mod $scenario {
+            use crate::support::daemon::Version;
+
+            #[test]
+            fn v1_0_2() {
+                super::scenario::$scenario(Version::V102);
+            }
+
+            #[test]
+            fn v1_1_0() {
+                super::scenario::$scenario(Version::V110);
+            }
+
+            #[test]
+            fn v1_1_1() {
+                super::scenario::$scenario(Version::V111);
+            }
+        })*
+    };
+}
+#[cfg(test)]
+use on_each_release;
+
+/// Settings for tests. A daemon has `comeback` to be back: long where it does come back, since a
+/// loaded machine must not be taken for a fault, and short where that limit has to pass.
+#[cfg(test)]
+fn settings(comeback: &str) -> String {
+    format!(
+        "settle: 100ms\nprobe:\n  interval: 1s\n  timeout: 2s\n  busy_limit: 5s\n\
+         restart:\n  comeback: {comeback}\n  stop_timeout: 20s\n"
+    )
+}
+#[cfg(test)]
+const LONG: &str = "30s";
+#[cfg(test)]
+const SHORT: &str = "6s";
+
+/// A running fail2ban with these jails, and a jailwarden that has taken its first look at it.
+#[cfg(test)]
+fn supervised(
+    version: support::daemon::Version,
+    jails: &[&str],
+    comeback: &str,
+) -> Option<(support::daemon::Fail2ban, support::daemon::Warden)> {
+    use support::daemon::{Fail2ban, JailSpec, Warden};
+    let f2b = Fail2ban::new(version)?;
+    for jail in jails {
+        f2b.jail(jail, &JailSpec::default());
+    }
+    f2b.start();
+    let warden = Warden::start(&f2b, &settings(comeback));
+    warden.wait_for("supervision begins");
+    Some((f2b, warden))
+}

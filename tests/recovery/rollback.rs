@@ -1,0 +1,138 @@
+//! A config that the daemon cannot start with: the culprit is disabled, and the others ban.
+
+use crate::on_each_release;
+
+on_each_release! {
+    the_last_changed_jail_is_rolled_back
+    what_is_known_to_be_faulty_is_rolled_back_before_the_start
+    two_faulty_jails_are_both_rolled_back
+    a_daemon_that_was_down_from_the_beginning_is_brought_up
+    a_file_that_no_rollback_can_mend_disables_no_jail
+    a_rollback_that_did_not_help_does_not_stay
+}
+
+mod scenario {
+    use std::fs;
+
+    use crate::support::daemon::{Fail2ban, JailSpec, Version, Warden};
+    use crate::{LONG, SHORT, settings, supervised};
+
+    const BAD: &str = "fail [from";
+    const SOUND: &str = "fail from";
+
+    /// The change and the crash come at once, so the fault is not yet known when it is started.
+    pub(super) fn the_last_changed_jail_is_rolled_back(version: Version) {
+        let Some((f2b, warden)) = supervised(version, &["mail", "web"], SHORT) else {
+            return;
+        };
+        f2b.edit("filter.d/web.conf", SOUND, BAD);
+        f2b.kill();
+        let said = warden.wait_for("web disabled so that the others can run");
+        assert!(said.contains("jail.d/zzz-jailwarden-web.local"), "{said}");
+        warden.wait_for("fail2ban protects again");
+        warden.wait_told("STATUS=degraded: 1 of 1 jails protect; disabled by a rollback: web");
+        f2b.wait_ban("mail");
+        assert!(f2b.threads("web").is_empty());
+        let rollback = fs::read_to_string(f2b.rollback("web")).unwrap();
+        assert!(
+            rollback.contains("\n[web]\nenabled = false\n"),
+            "{rollback}"
+        );
+
+        f2b.edit("filter.d/web.conf", BAD, SOUND);
+        fs::remove_file(f2b.rollback("web")).unwrap();
+        warden.wait_for("the rollback of web was removed");
+        warden.wait_told("STATUS=healthy: 2 of 2 jails protect");
+        f2b.wait_bans(&["mail", "web"]);
+    }
+
+    pub(super) fn what_is_known_to_be_faulty_is_rolled_back_before_the_start(version: Version) {
+        let Some((f2b, warden)) = supervised(version, &["mail", "web"], LONG) else {
+            return;
+        };
+        fs::remove_file(f2b.jail_log("web")).unwrap();
+        f2b.edit("jail.d/web.conf", "maxretry = 3", "maxretry = 2");
+        warden.wait_for("is not applied");
+        let starts = f2b.logged("Starting Fail2ban");
+        f2b.kill();
+        warden.wait_for("web disabled so that the others can run");
+        warden.wait_for("fail2ban protects again");
+        f2b.wait_ban("mail");
+        assert_eq!(
+            f2b.logged("Starting Fail2ban"),
+            starts + 1,
+            "one start is enough"
+        );
+    }
+
+    pub(super) fn two_faulty_jails_are_both_rolled_back(version: Version) {
+        let Some((f2b, warden)) = supervised(version, &["a", "mail", "web"], SHORT) else {
+            return;
+        };
+        f2b.edit("filter.d/a.conf", SOUND, BAD);
+        f2b.edit("filter.d/web.conf", SOUND, BAD);
+        f2b.kill();
+        warden.wait_for("fail2ban protects again");
+        warden.wait_told("STATUS=degraded: 1 of 1 jails protect; disabled by a rollback: a, web");
+        f2b.wait_ban("mail");
+        assert!(f2b.rollback("a").exists() && f2b.rollback("web").exists());
+        assert!(!f2b.rollback("mail").exists());
+    }
+
+    pub(super) fn a_daemon_that_was_down_from_the_beginning_is_brought_up(version: Version) {
+        let Some(f2b) = Fail2ban::new(version) else {
+            return;
+        };
+        f2b.jail("mail", &JailSpec::default());
+        f2b.jail("web", &JailSpec::default());
+        f2b.start();
+        f2b.kill();
+        f2b.edit(
+            "jail.d/web.conf",
+            "maxretry = 3",
+            "maxretry = 3\nfailregex = fail [from <HOST>",
+        );
+        assert!(!f2b.try_start().status.success());
+        f2b.kill();
+
+        let warden = Warden::start(&f2b, &settings(SHORT));
+        warden.wait_for("web disabled so that the others can run");
+        warden.wait_for("fail2ban protects again");
+        f2b.wait_ban("mail");
+        assert!(f2b.rollback("web").exists() && !f2b.rollback("mail").exists());
+    }
+
+    pub(super) fn a_file_that_no_rollback_can_mend_disables_no_jail(version: Version) {
+        let Some((f2b, warden)) = supervised(version, &["mail", "web"], SHORT) else {
+            return;
+        };
+        f2b.edit("jail.d/web.conf", "[web]", "junk\n[web]");
+        let said = warden.wait_for("is not applied");
+        assert!(said.contains("jail.d/web.conf:1:"), "{said}");
+        f2b.kill();
+        warden.wait_for("fail2ban is down and does not come back");
+        assert!(!f2b.rollback("web").exists() && !f2b.rollback("mail").exists());
+        f2b.edit("jail.d/web.conf", "junk\n[web]", "[web]");
+        warden.wait_for("fail2ban protects again");
+        f2b.wait_bans(&["mail", "web"]);
+    }
+
+    /// Nothing is remembered, and the fault is not in the jail file that changed last.
+    pub(super) fn a_rollback_that_did_not_help_does_not_stay(version: Version) {
+        let Some(f2b) = Fail2ban::new(version) else {
+            return;
+        };
+        f2b.jail("mail", &JailSpec::default());
+        f2b.jail("web", &JailSpec::default());
+        f2b.start();
+        f2b.kill();
+        f2b.edit("filter.d/web.conf", SOUND, BAD);
+        f2b.edit("jail.d/mail.conf", "maxretry = 3", "maxretry = 2");
+        let warden = Warden::start(&f2b, &settings(SHORT));
+        warden.wait_for("fail2ban is down and does not come back");
+        f2b.edit("filter.d/web.conf", BAD, SOUND);
+        warden.wait_for("fail2ban protects again");
+        warden.wait_told("STATUS=healthy: 2 of 2 jails protect");
+        f2b.wait_bans(&["mail", "web"]);
+    }
+}
