@@ -18,10 +18,10 @@ mod scenario {
 
     use crate::support::daemon::{Fail2ban, JailSpec, Version, Warden};
     use crate::support::{GUARD, wait_until};
-    use crate::{QUICK, supervised};
+    use crate::{LONG, SHORT, settings, supervised};
 
     pub(super) fn a_daemon_stopped_by_hand_is_left_alone(version: Version) {
-        let Some((f2b, warden)) = supervised(version, &["mail", "web"]) else {
+        let Some((f2b, warden)) = supervised(version, &["mail", "web"], LONG) else {
             return;
         };
         let starts = f2b.logged("Starting Fail2ban");
@@ -44,7 +44,7 @@ mod scenario {
     }
 
     pub(super) fn a_jail_stopped_by_hand_is_left_alone(version: Version) {
-        let Some((f2b, warden)) = supervised(version, &["mail", "web"]) else {
+        let Some((f2b, warden)) = supervised(version, &["mail", "web"], LONG) else {
             return;
         };
         warden.wait_told("STATUS=healthy");
@@ -77,7 +77,7 @@ mod scenario {
         f2b.write("action.d/mark.conf", &(mark + &slow));
         f2b.start();
         let old = f2b.pid();
-        let mut warden = Warden::start(&f2b, QUICK);
+        let mut warden = Warden::start(&f2b, &settings(SHORT));
         warden.wait_for("supervision begins");
         fs::remove_file(f2b.socket()).unwrap();
         wait_until(GUARD, || asked.exists().then_some(())).expect("it is told to stop");
@@ -86,14 +86,14 @@ mod scenario {
         wait_until(GUARD, || test_kill_process(old).err()).expect("it ends");
         assert!(!f2b.pid_file().exists(), "as after a stop on purpose");
 
-        let warden = Warden::start(&f2b, QUICK);
+        let warden = Warden::start(&f2b, &settings(LONG));
         warden.wait_for("jailwarden was interrupted while restarting it");
         warden.wait_for("fail2ban protects again");
         f2b.wait_bans(&["mail", "web"]);
     }
 
     pub(super) fn the_supervisor_ends_and_leaves_the_daemon_alone(version: Version) {
-        let Some((f2b, mut warden)) = supervised(version, &["web"]) else {
+        let Some((f2b, mut warden)) = supervised(version, &["web"], LONG) else {
             return;
         };
         warden.wait_told("READY=1");
@@ -107,7 +107,7 @@ mod scenario {
         assert_eq!(f2b.pid(), before);
 
         // In the middle of work it ends as well, and a daemon that it started lives on.
-        let mut warden = Warden::start(&f2b, QUICK);
+        let mut warden = Warden::start(&f2b, &settings(LONG));
         warden.wait_for("supervision begins");
         f2b.kill();
         warden.wait_for("fail2ban protects again");
@@ -119,7 +119,7 @@ mod scenario {
     }
 
     pub(super) fn the_settings_are_read_again(version: Version) {
-        let Some((f2b, warden)) = supervised(version, &["web"]) else {
+        let Some((f2b, warden)) = supervised(version, &["web"], LONG) else {
             return;
         };
         let file = Warden::settings_file(&f2b);

@@ -16,11 +16,11 @@ mod scenario {
     use std::fs;
     use std::process::Command;
 
-    use crate::supervised;
     use crate::support::daemon::{JailSpec, Version};
+    use crate::{LONG, supervised};
 
     pub(super) fn a_sound_change_touches_its_own_jail_alone(version: Version) {
-        let Some((f2b, warden)) = supervised(version, &["mail", "web"]) else {
+        let Some((f2b, warden)) = supervised(version, &["mail", "web"], LONG) else {
             return;
         };
         let (mail, web) = (f2b.threads("mail"), f2b.threads("web"));
@@ -64,7 +64,7 @@ mod scenario {
     }
 
     pub(super) fn jails_come_and_go(version: Version) {
-        let Some((f2b, warden)) = supervised(version, &["mail", "web"]) else {
+        let Some((f2b, warden)) = supervised(version, &["mail", "web"], LONG) else {
             return;
         };
         let mail = f2b.threads("mail");
@@ -84,7 +84,7 @@ mod scenario {
 
     /// Editors save in place, over a new file, or beside the old one.
     pub(super) fn what_does_not_differ_is_not_reloaded(version: Version) {
-        let Some((f2b, warden)) = supervised(version, &["web"]) else {
+        let Some((f2b, warden)) = supervised(version, &["web"], LONG) else {
             return;
         };
         let file = f2b.config().join("jail.d/web.conf");
@@ -130,7 +130,7 @@ mod scenario {
     }
 
     pub(super) fn a_filter_that_does_not_compile_is_taken_back(version: Version) {
-        let Some((f2b, warden)) = supervised(version, &["mail", "web"]) else {
+        let Some((f2b, warden)) = supervised(version, &["mail", "web"], LONG) else {
             return;
         };
         let (pid, mail) = (f2b.pid(), f2b.threads("mail"));
@@ -151,7 +151,7 @@ mod scenario {
     }
 
     pub(super) fn two_filters_that_do_not_compile_are_taken_back(version: Version) {
-        let Some((f2b, warden)) = supervised(version, &["a", "mail", "web"]) else {
+        let Some((f2b, warden)) = supervised(version, &["a", "mail", "web"], LONG) else {
             return;
         };
         let (pid, mail) = (f2b.pid(), f2b.threads("mail"));
@@ -172,7 +172,7 @@ mod scenario {
 
     /// Each fault is put on disk, told, and mended, in one daemon's life.
     pub(super) fn a_fault_that_fail2ban_names_never_reaches_the_daemon(version: Version) {
-        let Some((f2b, warden)) = supervised(version, &["mail", "web"]) else {
+        let Some((f2b, warden)) = supervised(version, &["mail", "web"], LONG) else {
             return;
         };
         let (pid, mail, web) = (f2b.pid(), f2b.threads("mail"), f2b.threads("web"));
@@ -223,7 +223,7 @@ mod scenario {
 
     /// 1.0.2 passes such a file over with exit status 0, so a reload would stop the jail in it.
     pub(super) fn a_file_that_is_not_text_never_reaches_the_daemon(version: Version) {
-        let Some((f2b, warden)) = supervised(version, &["mail", "web"]) else {
+        let Some((f2b, warden)) = supervised(version, &["mail", "web"], LONG) else {
             return;
         };
         let (pid, mail, web) = (f2b.pid(), f2b.threads("mail"), f2b.threads("web"));

@@ -15,10 +15,10 @@ mod scenario {
     use std::fs;
 
     use crate::support::daemon::{Fail2ban, JailSpec, Version, Warden};
-    use crate::{QUICK, supervised};
+    use crate::{LONG, SHORT, settings, supervised};
 
     pub(super) fn a_killed_daemon_is_started_again(version: Version) {
-        let Some((f2b, warden)) = supervised(version, &["mail", "web"]) else {
+        let Some((f2b, warden)) = supervised(version, &["mail", "web"], LONG) else {
             return;
         };
         let before = f2b.pid();
@@ -35,7 +35,7 @@ mod scenario {
     }
 
     pub(super) fn a_stopped_process_is_continued(version: Version) {
-        let Some((f2b, warden)) = supervised(version, &["web"]) else {
+        let Some((f2b, warden)) = supervised(version, &["web"], LONG) else {
             return;
         };
         let before = f2b.pid();
@@ -61,7 +61,7 @@ mod scenario {
             },
         );
         f2b.start();
-        let impatient = QUICK
+        let impatient = settings(LONG)
             .replace("timeout: 2s", "timeout: 1s")
             .replace("busy_limit: 5s", "busy_limit: 3s");
         let warden = Warden::start(&f2b, &impatient);
@@ -82,7 +82,7 @@ mod scenario {
     }
 
     pub(super) fn a_daemon_without_its_socket_file_is_restarted(version: Version) {
-        let Some((f2b, warden)) = supervised(version, &["mail", "web"]) else {
+        let Some((f2b, warden)) = supervised(version, &["mail", "web"], SHORT) else {
             return;
         };
         let before = f2b.pid();
@@ -96,7 +96,7 @@ mod scenario {
     }
 
     pub(super) fn a_missing_pid_file_is_no_fault(version: Version) {
-        let Some((f2b, warden)) = supervised(version, &["web"]) else {
+        let Some((f2b, warden)) = supervised(version, &["web"], LONG) else {
             return;
         };
         let (before, threads) = (f2b.pid(), f2b.threads("web"));
@@ -138,7 +138,7 @@ mod scenario {
         let both = format!("action = fatal.py[fatal={}]\n ", fatal.display());
         f2b.edit("jail.d/web.conf", "action = ", &both);
         f2b.start();
-        let warden = Warden::start(&f2b, QUICK);
+        let warden = Warden::start(&f2b, &settings(LONG));
         warden.wait_for("supervision begins");
         f2b.wait_bans(&["mail", "web"]);
         let (before, mail) = (f2b.pid(), f2b.threads("mail"));

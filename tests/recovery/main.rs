@@ -44,18 +44,26 @@ macro_rules! on_each_release {
 #[cfg(test)]
 use on_each_release;
 
-/// Quick where a scenario waits for a limit to pass, and patient where a loaded machine must not
-/// be taken for a fault.
+/// Settings for tests. A daemon has `comeback` to be back: long where it does come back, since a
+/// loaded machine must not be taken for a fault, and short where that limit has to pass.
 #[cfg(test)]
-const QUICK: &str = "settle: 100ms\n\
-    probe:\n  interval: 1s\n  timeout: 2s\n  busy_limit: 5s\n\
-    restart:\n  comeback: 5s\n  stop_timeout: 20s\n";
+fn settings(comeback: &str) -> String {
+    format!(
+        "settle: 100ms\nprobe:\n  interval: 1s\n  timeout: 2s\n  busy_limit: 5s\n\
+         restart:\n  comeback: {comeback}\n  stop_timeout: 20s\n"
+    )
+}
+#[cfg(test)]
+const LONG: &str = "30s";
+#[cfg(test)]
+const SHORT: &str = "6s";
 
 /// A running fail2ban with these jails, and a jailwarden that has taken its first look at it.
 #[cfg(test)]
 fn supervised(
     version: support::daemon::Version,
     jails: &[&str],
+    comeback: &str,
 ) -> Option<(support::daemon::Fail2ban, support::daemon::Warden)> {
     use support::daemon::{Fail2ban, JailSpec, Warden};
     let f2b = Fail2ban::new(version)?;
@@ -63,7 +71,7 @@ fn supervised(
         f2b.jail(jail, &JailSpec::default());
     }
     f2b.start();
-    let warden = Warden::start(&f2b, QUICK);
+    let warden = Warden::start(&f2b, &settings(comeback));
     warden.wait_for("supervision begins");
     Some((f2b, warden))
 }

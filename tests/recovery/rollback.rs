@@ -15,14 +15,14 @@ mod scenario {
     use std::fs;
 
     use crate::support::daemon::{Fail2ban, JailSpec, Version, Warden};
-    use crate::{QUICK, supervised};
+    use crate::{LONG, SHORT, settings, supervised};
 
     const BAD: &str = "fail [from";
     const SOUND: &str = "fail from";
 
     /// The change and the crash come at once, so the fault is not yet known when it is started.
     pub(super) fn the_last_changed_jail_is_rolled_back(version: Version) {
-        let Some((f2b, warden)) = supervised(version, &["mail", "web"]) else {
+        let Some((f2b, warden)) = supervised(version, &["mail", "web"], SHORT) else {
             return;
         };
         f2b.edit("filter.d/web.conf", SOUND, BAD);
@@ -47,7 +47,7 @@ mod scenario {
     }
 
     pub(super) fn what_is_known_to_be_faulty_is_rolled_back_before_the_start(version: Version) {
-        let Some((f2b, warden)) = supervised(version, &["mail", "web"]) else {
+        let Some((f2b, warden)) = supervised(version, &["mail", "web"], LONG) else {
             return;
         };
         fs::remove_file(f2b.jail_log("web")).unwrap();
@@ -66,7 +66,7 @@ mod scenario {
     }
 
     pub(super) fn two_faulty_jails_are_both_rolled_back(version: Version) {
-        let Some((f2b, warden)) = supervised(version, &["a", "mail", "web"]) else {
+        let Some((f2b, warden)) = supervised(version, &["a", "mail", "web"], SHORT) else {
             return;
         };
         f2b.edit("filter.d/a.conf", SOUND, BAD);
@@ -95,7 +95,7 @@ mod scenario {
         assert!(!f2b.try_start().status.success());
         f2b.kill();
 
-        let warden = Warden::start(&f2b, QUICK);
+        let warden = Warden::start(&f2b, &settings(SHORT));
         warden.wait_for("web disabled so that the others can run");
         warden.wait_for("fail2ban protects again");
         f2b.wait_ban("mail");
@@ -103,7 +103,7 @@ mod scenario {
     }
 
     pub(super) fn a_file_that_no_rollback_can_mend_disables_no_jail(version: Version) {
-        let Some((f2b, warden)) = supervised(version, &["mail", "web"]) else {
+        let Some((f2b, warden)) = supervised(version, &["mail", "web"], SHORT) else {
             return;
         };
         f2b.edit("jail.d/web.conf", "[web]", "junk\n[web]");
@@ -128,7 +128,7 @@ mod scenario {
         f2b.kill();
         f2b.edit("filter.d/web.conf", SOUND, BAD);
         f2b.edit("jail.d/mail.conf", "maxretry = 3", "maxretry = 2");
-        let warden = Warden::start(&f2b, QUICK);
+        let warden = Warden::start(&f2b, &settings(SHORT));
         warden.wait_for("fail2ban is down and does not come back");
         f2b.edit("filter.d/web.conf", BAD, SOUND);
         warden.wait_for("fail2ban protects again");
