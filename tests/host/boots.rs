@@ -21,6 +21,7 @@ fn the_first_boot_of_a_stock_debian() {
     ));
     host.wait_protects("sshd");
     host.wait_status("healthy: 1 of 1 jails protect");
+    host.assert_explained();
 }
 
 #[test]

@@ -9,7 +9,7 @@ use crate::support::host::Host;
 use crate::support::{GUARD, wait_until};
 
 /// Looks so often that a wait of seconds covers many looks.
-const QUICK: &str = "probe:\n  interval: 1s\n  timeout: 1s\n";
+const QUICK: &str = "probe:\n  interval: 1s\n  timeout: 2s\n";
 
 /// A host, and the place in its journal from which on a test reads.
 pub(crate) struct Guarded {
@@ -106,6 +106,18 @@ impl Guarded {
             status(),
             self.said()
         );
+    }
+
+    /// Each of jailwarden's records has an explanation for `journalctl -x`, in which no field is
+    /// missing: journalctl would show its bare name.
+    pub(crate) fn assert_explained(&self) {
+        let shown = self.sh("journalctl --no-pager --catalog --identifier jailwarden");
+        assert!(shown.contains("Defined-By: jailwarden"), "{shown}");
+        let mut bare = shown
+            .lines()
+            .filter(|line| line.starts_with('░') && line.contains("JAILWARDEN_"))
+            .filter(|line| !line.contains("JAILWARDEN_INCIDENT="));
+        assert_eq!(bare.next(), None, "{shown}");
     }
 
     /// Both jails ban.

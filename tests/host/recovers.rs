@@ -81,6 +81,7 @@ fn a_hang() {
     host.wait_said("fail2ban protects again");
     host.wait_all_protect();
     assert_ne!(host.main_pid("fail2ban"), before);
+    host.assert_explained();
 }
 
 #[test]
@@ -117,6 +118,7 @@ fn a_jail_that_breaks_the_start() {
     host.wait_said("web disabled so that the others can run");
     host.wait_said("fail2ban protects again");
     host.wait_protects("sshd");
+    host.assert_explained();
 }
 
 #[test]
@@ -140,4 +142,5 @@ fn what_goes_missing() {
     // The folder is still heard.
     host.sh("sed -i 's/maxretry = 5/maxretry = 4/' /etc/fail2ban/jail.d/web.conf");
     host.wait_said("config change applied: loaded web");
+    host.assert_explained();
 }

@@ -9,6 +9,7 @@ fn a_stop_through_systemd() {
     host.wait_said("fail2ban is stopped on purpose");
     host.assert_stays_down();
     host.wait_status("standby");
+    host.assert_explained();
     host.assert_no_alarm();
 
     host.mark();

@@ -226,7 +226,14 @@ impl Host {
     /// The service is neither enabled nor started.
     pub(crate) fn install_jailwarden(&self) {
         let done = Command::new("make")
-            .args(["--directory", env!("CARGO_MANIFEST_DIR"), "install"])
+            .args([
+                "--directory",
+                env!("CARGO_MANIFEST_DIR"),
+                "install",
+                "PREFIX=/usr",
+            ])
+            // What a `make test` above this was told is not meant for it.
+            .env_remove("MAKEFLAGS")
             .arg(format!("DESTDIR=/proc/{}/root", self.leader))
             .arg(concat!("BINARY=", env!("CARGO_BIN_EXE_jailwarden")))
             .output()
