@@ -1,5 +1,13 @@
 //! The dry run against real fail2bans: it finds what they refuse, and nothing else comes of it.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a helper of a test fails as the test does"
+)]
+
+#[expect(dead_code, reason = "each test uses its part of the shared support")]
 mod support;
 
 use std::collections::BTreeMap;
@@ -86,7 +94,12 @@ const FAULTS: [Row; 23] = [
         "backend",
         "unexpected keyword argument",
     ),
-    row("number", "maxretry = abc", "maxretry", "int()"),
+    row(
+        "number",
+        "maxretry = abc\nmaxmatches = 5",
+        "maxretry",
+        "int()",
+    ),
     row(
         "ban",
         "bantime = 10 parsecs",
