@@ -12,6 +12,7 @@ mod support;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -357,7 +358,11 @@ async fn the_stock_jails_are_sound(version: Version) {
     for name in names {
         let log = log.display();
         let backend = if name == "sshd" { "systemd" } else { "polling" };
-        local += &format!("[{name}]\nenabled = true\nbackend = {backend}\nlogpath = {log}\n");
+        writeln!(
+            local,
+            "[{name}]\nenabled = true\nbackend = {backend}\nlogpath = {log}"
+        )
+        .unwrap();
     }
     f2b.write("jail.local", &local);
     let stream = stream(&f2b).await;
@@ -524,7 +529,7 @@ fn the_rehearsal_dies_with_jailwarden(version: Version) {
 }
 
 #[tokio::test]
-async fn a_stage_that_is_not_used_leaves_no_process() {
+async fn no_jails_have_no_faults() {
     let Some(f2b) = Fail2ban::new(Version::V102) else {
         return;
     };
