@@ -14,7 +14,8 @@
 //! puts off to the first line of a log, the compilation of a `datepattern`, is done at once.
 //!
 //! The process dies with its parent (`PR_SET_PDEATHSIG`), has limits on memory, CPU time and files,
-//! a lower priority for CPU and IO, and no network where it may give that up.
+//! a lower priority for CPU and IO, and no network where it may give that up. All that it writes is its
+//! own `oom_score_adj`, so that it goes first where memory is short.
 
 use std::io;
 use std::process::Stdio;
