@@ -1,9 +1,18 @@
 //! The dry run against real fail2bans: it finds what they refuse, and nothing else comes of it.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a helper of a test fails as the test does"
+)]
+
+#[expect(dead_code, reason = "each test uses its part of the shared support")]
 mod support;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -86,7 +95,12 @@ const FAULTS: [Row; 23] = [
         "backend",
         "unexpected keyword argument",
     ),
-    row("number", "maxretry = abc", "maxretry", "int()"),
+    row(
+        "number",
+        "maxretry = abc\nmaxmatches = 5",
+        "maxretry",
+        "int()",
+    ),
     row(
         "ban",
         "bantime = 10 parsecs",
@@ -344,7 +358,11 @@ async fn the_stock_jails_are_sound(version: Version) {
     for name in names {
         let log = log.display();
         let backend = if name == "sshd" { "systemd" } else { "polling" };
-        local += &format!("[{name}]\nenabled = true\nbackend = {backend}\nlogpath = {log}\n");
+        writeln!(
+            local,
+            "[{name}]\nenabled = true\nbackend = {backend}\nlogpath = {log}"
+        )
+        .unwrap();
     }
     f2b.write("jail.local", &local);
     let stream = stream(&f2b).await;
@@ -511,7 +529,7 @@ fn the_rehearsal_dies_with_jailwarden(version: Version) {
 }
 
 #[tokio::test]
-async fn a_stage_that_is_not_used_leaves_no_process() {
+async fn no_jails_have_no_faults() {
     let Some(f2b) = Fail2ban::new(Version::V102) else {
         return;
     };

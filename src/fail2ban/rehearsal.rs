@@ -14,7 +14,8 @@
 //! puts off to the first line of a log, the compilation of a `datepattern`, is done at once.
 //!
 //! The process dies with its parent (`PR_SET_PDEATHSIG`), has limits on memory, CPU time and files,
-//! a lower priority for CPU and IO, and no network where it may give that up.
+//! a lower priority for CPU and IO, and no network where it may give that up. All that it writes is its
+//! own `oom_score_adj`, so that it goes first where memory is short.
 
 use std::io;
 use std::process::Stdio;
@@ -38,8 +39,9 @@ pub use interpreter::NoInterpreter;
 
 const SCRIPT: &str = include_str!("rehearsal/rehearse.py");
 
-/// The address space that a rehearsal may use, in bytes; 500 jails need less than 128 MiB.
-pub const MEMORY: u64 = 1 << 30;
+/// The address space that a rehearsal may use, in bytes. 500 jails do with 64 MiB; glibc may map 200 MiB
+/// of locales.
+const MEMORY: u64 = 512 << 20;
 
 /// The CPU time that a rehearsal may use, in seconds, whatever limit its caller sets.
 const CPU_SECONDS: u64 = 60;
@@ -56,7 +58,8 @@ pub struct Fault {
     pub command: String,
     /// The option that made it: `failregex`, `backend`, `action`, `action NAME OPTION`.
     pub option: Option<String>,
-    /// The option's value as fail2ban reads it, without expanded tags such as `<HOST>`.
+    /// The option's value as fail2ban reads it, without expanded tags such as `<HOST>`; none if it is
+    /// no number where there must be one.
     pub value: Option<String>,
     /// The option and fail2ban's words, on one line.
     pub words: String,
@@ -136,10 +139,6 @@ impl Stage {
     /// # Errors
     /// [`Unproven`] if it cannot be started.
     pub fn set(instance: &Instance) -> Result<Self, Unproven> {
-        Self::with_memory(instance, MEMORY)
-    }
-
-    fn with_memory(instance: &Instance, memory: u64) -> Result<Self, Unproven> {
         let (python, script) = interpreter::of_client(&instance.client).map_err(unproven)?;
         let mut words = python.into_iter();
         let program = words.next().unwrap_or_default();
@@ -148,7 +147,7 @@ impl Stage {
             .args(words)
             .args(["-B", "-c", SCRIPT])
             .arg(script)
-            .args([std::process::id().into(), memory, CPU_SECONDS].map(|n: u64| n.to_string()))
+            .args([std::process::id().into(), MEMORY, CPU_SECONDS].map(|n: u64| n.to_string()))
             .current_dir("/")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -308,7 +307,7 @@ enum Answer {
 struct Refusal {
     command: String,
     option: String,
-    value: String,
+    value: Option<String>,
     words: String,
 }
 
@@ -345,7 +344,7 @@ impl Refusal {
             jail: jail.name.clone(),
             command: self.command,
             option: Some(self.option),
-            value: Some(self.value),
+            value: self.value,
             words: self.words,
         }
     }

@@ -4,6 +4,7 @@ Arguments: the client's script, the parent's process id, the address space in by
 seconds. Standard input holds a line for each jail, the list of its commands; standard output gets a
 line for each, `{"faults": […]}`, or `{"cannot": words}` as the last.
 """
+import contextlib
 import gc
 import json
 import os
@@ -23,6 +24,8 @@ def cage(parent, memory, seconds):
     libc.prctl(15, b"jail-rehearsal", 0, 0, 0)  # PR_SET_NAME
     libc.unshare(0x40000000)  # CLONE_NEWNET; whoever may not goes without
     os.nice(10)  # the IO priority follows it (ioprio_set(2))
+    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as mine:
+        mine.write("1000")  # where memory is short, this goes first
     for kind, most in (
         (resource.RLIMIT_AS, memory),
         (resource.RLIMIT_CPU, seconds),
@@ -152,11 +155,12 @@ class Step:
                 self.option, rest = f"action {rest[0]} {rest[1]}", rest[2:]
             else:
                 rest = rest[:1]
-        self.value = " ".join(str(word) for word in rest if word is not None)
+        # What fail2ban's reader takes for no number, it prints as None.
+        self.value = None if rest == [None] else " ".join(map(str, rest))
 
     def fault(self, error):
-        told, value = explain(error, self.value)
-        has_value = value == "" or value in told or "'" in value and repr(value) in told
+        told, value = explain(error, self.value or "")
+        has_value = value in told or repr(value) in told
         setting = self.option if has_value else f"{self.option} = {value}"
         return {
             "command": self.name,
@@ -294,6 +298,8 @@ def main():
     gc.disable()  # it ends before it could gather much: 500 jails need 30 MB
     # fail2ban's server does without, and comes up faster: a database, and OpenSSL for its hashes.
     sys.modules["sqlite3"] = sys.modules["_hashlib"] = None
+    if not hasattr(sys, "addaudithook"):
+        return tell({"cannot": "it needs Python 3.8 or later"})
     try:
         rehearsal = Rehearsal()
         import logging
