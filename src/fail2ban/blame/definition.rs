@@ -111,8 +111,12 @@ impl Definition {
         variants.into_iter().collect()
     }
 
-    /// The references in each option that fail2ban cannot follow, by section and option.
-    pub(super) fn broken(&self, vars: &Vars) -> Vec<(&'static str, String, Broken)> {
+    /// The references that fail2ban cannot follow, by section and option: those in `only`, or all.
+    pub(super) fn broken(
+        &self,
+        only: Option<&str>,
+        vars: &Vars,
+    ) -> Vec<(&'static str, String, Broken)> {
         let vars = self.with_arguments(vars);
         let mut broken = Vec::new();
         for (section, vars) in [("Definition", &vars), ("Init", &Vars::new())] {
@@ -122,7 +126,8 @@ impl Definition {
             let defaults = self.cfg.defaults.keys();
             let defaults = defaults.filter(|_| section == "Definition");
             let options: BTreeSet<&String> = part.options.keys().chain(defaults).collect();
-            for option in options {
+            let wanted = |option: &&String| only.is_none_or(|only| only == option.as_str());
+            for option in options.into_iter().filter(wanted) {
                 let mut reading = Expansion::new(&self.cfg, section, vars, &nothing_known);
                 reading.value(option);
                 let found = reading.broken.into_iter();
@@ -130,6 +135,22 @@ impl Definition {
             }
         }
         broken
+    }
+
+    /// Whether its files, or what the jail gives to it, hold this text.
+    pub(super) fn says(&self, text: &str, vars: &Vars) -> bool {
+        let sections = self.cfg.sections.values();
+        let of_sections =
+            sections.flat_map(|part| part.options.values().chain(part.known.values()));
+        let mut defs = of_sections.chain(self.cfg.defaults.values());
+        let arguments = self.reference.arguments.iter().map(|(_, value)| value);
+        let mut given = arguments.chain(vars.values());
+        defs.any(|def| {
+            def.setting
+                .value
+                .iter()
+                .any(|(_, line)| line.contains(text))
+        }) || given.any(|value| value.text().contains(text))
     }
 
     fn with_arguments(&self, vars: &Vars) -> Vars {

@@ -1,6 +1,7 @@
 //! The files of a config folder, read when they are needed, and what they say together.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -299,11 +300,12 @@ fn listed(folder: &Path, end: &str) -> Vec<PathBuf> {
 /// Each path with the `.local` of the same name behind it, if that is there and not among them
 /// (client/configparserinc.py `_expandConfFilesWithLocal`).
 fn with_locals(paths: &[PathBuf]) -> Vec<PathBuf> {
+    let named: HashSet<&OsStr> = paths.iter().map(|path| path.as_os_str()).collect();
     let mut expanded = Vec::new();
     for path in paths {
         expanded.push(path.clone());
         let local = path.with_extension("local");
-        if !paths.contains(&local) && local.is_file() {
+        if !named.contains(local.as_os_str()) && local.is_file() {
             expanded.push(local);
         }
     }

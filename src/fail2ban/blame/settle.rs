@@ -219,11 +219,13 @@ impl Blame {
             return Some(broken.origin);
         }
         let actions = jail.actions(&mut self.files);
-        let of_filter = jail.filter.iter().map(|part| part.broken(jail.first()));
-        let of_actions = actions.iter().map(|part| part.broken(jail.vars()));
+        let of_filter = jail.filter.iter().map(|part| (part, jail.first()));
+        let of_actions = actions.iter().map(|part| (part, jail.vars()));
+        let only = complaint.option.as_ref().map(|(_, option)| option.as_str());
         of_filter
             .chain(of_actions)
-            .flatten()
+            .filter(|(part, vars)| complaint.can_be_in(part, vars))
+            .flat_map(|(part, vars)| part.broken(only, vars))
             .find(|(section, option, broken)| complaint.fits(section, option, broken))
             .map(|(.., broken)| broken.origin)
     }
@@ -275,6 +277,17 @@ impl Complaint {
         let (section, _) = self.option.as_ref()?;
         let is_jail = section != "Definition" && section != "Init";
         is_jail.then_some(section)
+    }
+
+    /// Whether it may be of this filter or action; spares reading all of each of hundreds.
+    fn can_be_in(&self, part: &Definition, vars: &Vars) -> bool {
+        match &self.why {
+            Why::Syntax(text) => {
+                let word = text.split_whitespace().next();
+                part.says(word.unwrap_or_default(), vars)
+            }
+            Why::Missing(_) | Why::TooDeep => self.jail().is_none(),
+        }
     }
 
     /// Whether it is of this option of a filter, an action or the server.

@@ -1,5 +1,6 @@
 //! Held against fail2ban itself: the values followed here must be those that it sends.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -105,7 +106,7 @@ fn sent(commands: &[Literal]) -> Vec<(String, Vec<String>)> {
             [_, _, option, Literal::List(values)] => {
                 sent.push((option.as_str().unwrap().to_owned(), texts(values)));
             }
-            [set, _, option, values @ ..] if set.as_str() == Some("set") => {
+            [verb, _, option, values @ ..] if verb.as_str() == Some("set") => {
                 sent.push((option.as_str().unwrap().to_owned(), texts(values)));
             }
             _ => {}
@@ -174,6 +175,11 @@ fn every_value_of_the_stock_jails_is_followed_as_fail2ban_does() {
     }
 }
 
+type Lines = &'static [(u32, &'static str)];
+type Options = &'static [(&'static str, Lines)];
+type Arguments = &'static [(&'static str, &'static str)];
+type References = &'static [(&'static str, Arguments)];
+
 /// The options of a text as `SECTION.OPTION@LINE`, and the value's lines.
 fn parsed(text: &str) -> Vec<(String, Vec<(u32, String)>)> {
     let mut found = Vec::new();
@@ -188,8 +194,7 @@ fn parsed(text: &str) -> Vec<(String, Vec<(u32, String)>)> {
 
 #[test]
 fn files_are_read_as_configparser_reads_them() {
-    type Line = (u32, &'static str);
-    let cases: &[(&str, &[(&str, &[Line])])] = &[
+    let cases: &[(&str, Options)] = &[
         ("[a]\nX = 1\n", &[("a.x@2", &[(2, "1")])]),
         ("\u{feff}[a]\nx: 1=2\n", &[("a.x@2", &[(2, "1=2")])]),
         (
@@ -240,7 +245,7 @@ fn references_are_taken_apart_as_fail2ban_does() {
     let mut files = Files::new(Path::new("/nonexistent"));
     assert!(files.open(Path::new("/nonexistent")).is_none());
     let file = files.open(Path::new("/etc/fail2ban/jail.conf")).unwrap();
-    let cases: &[(&str, &[(&str, &[(&str, &str)])])] = &[
+    let cases: &[(&str, References)] = &[
         ("", &[]),
         ("a", &[("a", &[])]),
         (
@@ -284,7 +289,7 @@ fn what_grows_without_end_is_cut_short() {
         let next = level + 1;
         let twice =
             format!("%(v{next})s%(v{next})s%(v{next})s%(v{next})s <t{next}><t{next}><t{next}>");
-        bomb += &format!("v{level} = {twice}\nt{level} = {twice}\n");
+        writeln!(bomb, "v{level} = {twice}\nt{level} = {twice}").unwrap();
     }
     let includes = "[INCLUDES]\nbefore = b.conf\n  b.conf\n  c.conf\nafter = b.conf\n  c.conf\n";
     scratch.write("filter.d/b.conf", includes);
