@@ -77,6 +77,8 @@ async fn ask(handle: &Handle, mut connection: Connection, expect: &BTreeSet<Stri
     let listed = match answer {
         Ok(listed) => listed,
         Err(_) if process.as_deref().is_some_and(Process::is_alive) => {
+            // An answer that is of no use may have come before the process was sampled.
+            let before = before.or_else(|| process.as_deref().and_then(sample));
             return silent(handle, process, before).await;
         }
         Err(error) => return absent(handle, error.to_string()).await,

@@ -9,6 +9,7 @@ fn check(unit: Option<&Unit>, traces: bool, expected: &str) {
         Absence::AtWork => "at work",
         Absence::Deliberate(_) => "deliberate",
         Absence::Failed(_) => "failed",
+        Absence::Broken(_) => "broken",
     };
     assert_eq!(got, expected, "{unit:?}, traces: {traces}");
 }
@@ -29,6 +30,10 @@ fn absence_is_read_from_the_unit() {
         // a config that does not start
         (Failed, "exit-code", Exited, 255, "failed"),
         (Failed, "exit-code", Exited, 1, "failed"),
+        // 203/EXEC: the program is not there
+        (Failed, "exit-code", Exited, 203, "broken"),
+        // told to end before it listened to signals, and ExecStop= failed
+        (Failed, "exit-code", Killed, 15, "deliberate"),
         // SIGKILL, with systemd's own restart under way, or with Restart=no
         (Activating, "signal", Killed, 9, "at work"),
         (Failed, "signal", Killed, 9, "failed"),

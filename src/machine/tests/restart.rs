@@ -283,9 +283,37 @@ fn the_rungs_in_order_the_blamed_the_last_changed_all_changed() {
         rig.does_not_start().does(&format!("rollback({next})"));
     }
     rig.ok()
-        .reads(disk.rolled_back(&["a", "b", "c"]))
+        .reads(disk.clone().rolled_back(&["a", "b", "c"]))
         .does_not_start();
-    rig.does("RolledBack read-afresh start GaveUp");
+    // What was only guessed and did not help is taken back; what was found faulty stays.
+    rig.does("RolledBack read-afresh start GaveUp undo(b c)");
+    rig.ok()
+        .reads(disk.rolled_back(&["a"]))
+        .does("RollbackUndone read-afresh")
+        .is("gave-up");
+    // The next try does not guess the same again.
+    rig.sees(absent(unit_failed(255))).does("Restarting start");
+    rig.does_not_start().reads(v(2, 2, 2).rolled_back(&["a"]));
+    rig.does("read-afresh GaveUp");
+}
+
+#[test]
+fn a_file_that_does_not_parse_disables_no_jail_that_only_changed() {
+    let mut rig = down_after_change();
+    let mut unreadable = config(&[]).fault("m", true);
+    unreadable.plan = None;
+    unreadable.findings[0].jail = None;
+    rig.does_not_start().reads(unreadable);
+    rig.does("read-afresh ChangeRefused GaveUp");
+}
+
+#[test]
+fn a_program_that_is_not_there_is_no_fault_of_the_config() {
+    let mut rig = down_after_change();
+    rig.ok()
+        .sees(absent(unit_failed(203)))
+        .does("GaveUp")
+        .is("gave-up");
 }
 
 #[test]
