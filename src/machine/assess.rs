@@ -68,7 +68,7 @@ impl Machine {
                     }
                     Absence::Deliberate(why) => self.stand_by(why),
                     Absence::Failed(why) | Absence::Broken(why) => {
-                        self.restart(Cause::Down(why), None)
+                        self.restart(Cause::Down(why), None);
                     }
                 }
             }

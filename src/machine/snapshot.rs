@@ -79,7 +79,7 @@ impl Machine {
             }
             State::GaveUp { attempt, .. } => {
                 format!(
-                    "gave up: fail2ban is down after {} tries; trying again later",
+                    "gave up: fail2ban is DOWN (tried {} times); it is tried again by itself",
                     attempt + 1
                 )
             }

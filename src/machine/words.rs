@@ -48,7 +48,7 @@ impl Machine {
                 let expected = self.expected();
                 let alive = expected.len() - self.not_alive().len();
                 format!(
-                    "fail2ban runs (process {pid}); {alive} of {} protect",
+                    "fail2ban runs (process {pid}), and protects with {alive} of {}",
                     jails(expected.len())
                 )
             }
@@ -263,7 +263,7 @@ impl Machine {
         let mut report = self.report(
             Kind::ChangeApplied,
             format!(
-                "config change applied: {}; {alive} protect",
+                "config change applied: {}; running: {alive}",
                 parts.join(", ")
             ),
         );
