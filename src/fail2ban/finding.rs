@@ -34,6 +34,8 @@ pub enum FindingKind {
     BadNumber,
     /// The jail bears the name of a server setting or of a keyword: it changes that instead.
     ReservedName,
+    /// fail2ban's server refuses a command that `-d` prints, or fails at the first line of a log.
+    Refused,
     /// Another error of fail2ban; what follows is not known. Jails start all the same, but one whose
     /// filter has no `[Definition]` sees nothing.
     Other,
@@ -44,7 +46,11 @@ impl FindingKind {
     #[must_use]
     pub fn stops_start(self) -> bool {
         match self {
-            Self::Unreadable | Self::NoLogFile | Self::BadNumber | Self::ReservedName => true,
+            Self::Unreadable
+            | Self::NoLogFile
+            | Self::BadNumber
+            | Self::ReservedName
+            | Self::Refused => true,
             Self::JailSkipped | Self::FileIgnored | Self::Other => false,
         }
     }

@@ -13,6 +13,7 @@ pub mod literal;
 pub mod pickle;
 mod proc;
 pub mod process;
+pub mod rehearsal;
 pub mod stream;
 pub mod threads;
 pub mod vitals;

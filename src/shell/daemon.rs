@@ -48,6 +48,10 @@ pub(super) struct Kept {
     pub(super) folder: Option<Arc<Snapshot>>,
     /// Commands as `fail2ban-client -d` printed them, by digest: the machine names only digests.
     pub(super) commands: HashMap<u128, Arc<str>>,
+    /// The digests of the jails that passed a rehearsal.
+    pub(super) rehearsed: HashSet<u128>,
+    /// Why the last rehearsal had no result, if it had none.
+    pub(super) unproven: Option<String>,
     /// fail2ban's own log, where it is a file.
     pub(super) log: Option<PathBuf>,
 }
@@ -101,9 +105,9 @@ impl Handle {
 
     /// Forgets the commands that the machine can no longer ask for.
     pub(super) fn keep_only(&self, digests: &HashSet<u128>) {
-        self.kept()
-            .commands
-            .retain(|digest, _| digests.contains(digest));
+        let mut kept = self.kept();
+        kept.commands.retain(|digest, _| digests.contains(digest));
+        kept.rehearsed.retain(|digest| digests.contains(digest));
     }
 
     /// systemd's view of the unit, if a unit runs fail2ban here.

@@ -13,6 +13,7 @@ use crate::fail2ban::folder::{Limits, Snapshot};
 use crate::fail2ban::jailfile;
 use crate::fail2ban::literal;
 use crate::fail2ban::pickle::Value;
+use crate::fail2ban::rehearsal::{Fault, Stage, Unproven};
 use crate::fail2ban::stream::{JailStream, Stream};
 use crate::machine::{ConfigRead, Finding, JailPlan, Plan, Reading};
 use crate::rollback;
@@ -21,6 +22,8 @@ use super::daemon::{Handle, Message};
 
 /// How long `fail2ban-client -d` may take; measured: 0.75 s for 500 jails.
 const DUMP_LIMIT: Duration = Duration::from_secs(60);
+/// How long a rehearsal may take; measured: 0.4 s for 500 jails.
+const REHEARSAL_LIMIT: Duration = Duration::from_secs(15);
 /// How often a config that changes while it is read is read again.
 const TRIES: u32 = 5;
 
@@ -34,6 +37,7 @@ pub(super) async fn read(handle: &Handle, known: Option<u128>) -> ConfigRead {
         return ConfigRead::Unchanged;
     }
     for _ in 0..TRIES {
+        let stage = Stage::set(handle.instance());
         let dumped = dump::dump(handle.instance(), DUMP_LIMIT).await;
         let after = match snapshot(handle).await {
             Ok(after) => after,
@@ -42,7 +46,7 @@ pub(super) async fn read(handle: &Handle, known: Option<u128>) -> ConfigRead {
         let steady = after.fingerprint() == folder.fingerprint();
         folder = after;
         if steady {
-            return finish(handle, folder, dumped);
+            return finish(handle, folder, dumped, stage).await;
         }
     }
     ConfigRead::Failed(
@@ -58,9 +62,20 @@ async fn snapshot(handle: &Handle) -> Result<Snapshot, String> {
     Ok(folder)
 }
 
-fn finish(handle: &Handle, folder: Snapshot, dumped: Result<Dump, DumpError>) -> ConfigRead {
+async fn finish(
+    handle: &Handle,
+    folder: Snapshot,
+    dumped: Result<Dump, DumpError>,
+    stage: Result<Stage, Unproven>,
+) -> ConfigRead {
     let (plan, findings) = match dumped {
-        Ok(Dump { stream, findings }) => (Some(keep(handle, &stream)), findings),
+        Ok(Dump {
+            stream,
+            mut findings,
+        }) => {
+            rehearse(handle, &stream, stage, &mut findings).await;
+            (Some(keep(handle, &stream)), findings)
+        }
         Err(DumpError::Unreadable { findings }) => (None, findings),
         Err(error) => return ConfigRead::Failed(error.to_string()),
     };
@@ -96,6 +111,52 @@ fn in_machine_words(finding: finding::Finding) -> Finding {
         line: finding.line,
         words: finding.words,
     }
+}
+
+/// Adds what fail2ban's own code refuses of the jails that have not passed it before.
+async fn rehearse(
+    handle: &Handle,
+    stream: &Stream,
+    stage: Result<Stage, Unproven>,
+    findings: &mut Vec<finding::Finding>,
+) {
+    let jails: Vec<_> = {
+        let rehearsed = &handle.kept().rehearsed;
+        let to_run = stream.jails.iter().filter(|jail| jail.starts);
+        to_run
+            .filter(|jail| !rehearsed.contains(&jail.digest))
+            .collect()
+    };
+    if jails.is_empty() {
+        return;
+    }
+    let result = match stage {
+        Ok(stage) => stage.rehearse(&jails, REHEARSAL_LIMIT).await,
+        Err(unproven) => Err(unproven),
+    };
+    let mut kept = handle.kept();
+    let (faults, unproven) = match result {
+        Ok(faults) => {
+            let sound = |jail: &JailStream| faults.iter().all(|fault| fault.jail != jail.name);
+            let sound = jails.iter().filter(|jail| sound(jail));
+            kept.rehearsed.extend(sound.map(|jail| jail.digest));
+            (faults, None)
+        }
+        Err(unproven) => {
+            let words = unproven.to_string();
+            (unproven.faults, Some(words))
+        }
+    };
+    if let Some(words) = unproven.as_ref().filter(|_| kept.unproven != unproven) {
+        tracing::warn!("{words}; changes are judged by `fail2ban-client -d` alone");
+    }
+    kept.unproven = unproven;
+    let news: Vec<_> = faults
+        .iter()
+        .filter(|fault| !findings.iter().any(|known| fault.is_told_by(known)))
+        .map(Fault::finding)
+        .collect();
+    findings.extend(news);
 }
 
 /// Keeps the commands for later use and gives their digests.
