@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+pub mod blame;
 pub mod client;
 pub mod diagnose;
 pub mod dump;
