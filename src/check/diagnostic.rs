@@ -135,12 +135,12 @@ impl Kind {
     pub fn advice(self) -> &'static str {
         match self {
             Self::Unreadable => {
-                "mend this line; fail2ban stops at the first such fault, so check again after it"
+                "mend it; fail2ban stops at the first such fault, so check again after it"
             }
             Self::JailSkipped => "mend the name or the file, or set `enabled = false`",
             Self::FileIgnored => "make it a file that fail2ban can read: regular, and UTF-8",
             Self::NoLogFile => {
-                "mend `logpath`, make the file, or set `enabled = false`; with --allow-missing-logs \
+                "mend `logpath`, make the file where it is missing (a plain user may not see it), or set `enabled = false`; with --allow-missing-logs \
                  this is no fault"
             }
             Self::LogAwaited => "nothing, if the log is yet to come",
@@ -187,9 +187,22 @@ impl Diagnostic {
         self.kind.level()
     }
 
+    /// What follows from it.
+    #[must_use]
+    pub fn meaning(&self) -> &'static str {
+        if self.kind == Kind::Refused && self.option.as_deref() == Some("datepattern") {
+            // server/datedetector.py compiles it when the first line comes.
+            return "the jail starts and then sees nothing, since fail2ban meets this at the log's first line";
+        }
+        self.kind.meaning()
+    }
+
     /// What to do about it.
     #[must_use]
     pub fn help(&self) -> &'static str {
+        if self.is_no_utf8() {
+            return "save the file as UTF-8";
+        }
         let option = self
             .option
             .as_deref()
@@ -206,6 +219,11 @@ impl Diagnostic {
             Some("usedns") => "fail2ban knows yes, warn, no and raw",
             _ => self.kind.advice(),
         }
+    }
+
+    /// Whether Python could not decode the file.
+    pub(super) fn is_no_utf8(&self) -> bool {
+        self.words.starts_with("Error decoding config file ")
     }
 
     /// Whom it concerns and what it is, in one line: `jail web: No such filter`.

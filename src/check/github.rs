@@ -42,7 +42,7 @@ fn annotation(diagnostic: &Diagnostic, cwd: &Path) -> String {
     let text = format!(
         "{}\n{}\n{}",
         safe(&diagnostic.headline()),
-        diagnostic.kind.meaning(),
+        diagnostic.meaning(),
         diagnostic.help()
     );
     format!(

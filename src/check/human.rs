@@ -123,7 +123,7 @@ fn notes<'a>(diagnostic: &Diagnostic) -> Vec<Message<'a>> {
         }
         notes.push(Label::NOTE.message(all));
     }
-    notes.push(Label::NOTE.message(diagnostic.kind.meaning()));
+    notes.push(Label::NOTE.message(diagnostic.meaning()));
     notes.push(Label::HELP.message(diagnostic.help()));
     notes
 }

@@ -45,7 +45,7 @@ fn finding(diagnostic: &Diagnostic) -> Value {
         "option": diagnostic.option,
         "value": diagnostic.value,
         "words": diagnostic.words,
-        "meaning": diagnostic.kind.meaning(),
+        "meaning": diagnostic.meaning(),
         "help": diagnostic.help(),
     })
 }

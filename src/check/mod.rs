@@ -179,20 +179,15 @@ pub async fn gather(request: &Request) -> Result<Report, CheckError> {
         config_dir,
     };
     report.narrow(request);
-    let named = report.diagnostics.iter().flat_map(|d| d.jails.clone());
-    let named: Vec<_> = named.collect();
-    report.jails.extend(named);
     if report
         .diagnostics
         .iter()
         .all(|d| d.kind != Kind::Unreadable)
     {
-        let lacking: Vec<_> = request.jails.difference(&report.jails).cloned().collect();
-        let lacking = lacking
-            .iter()
-            .map(|jail| place::not_enabled(&mut blame, jail));
-        report.diagnostics.extend(lacking);
+        report.add_missing(&mut blame, &request.jails);
     }
+    let named = report.diagnostics.iter().flat_map(|d| d.jails.clone());
+    report.jails.extend(named.collect::<Vec<_>>());
     Ok(report)
 }
 
@@ -234,6 +229,15 @@ impl Report {
             diagnostic.jails.retain(|jail| request.jails.contains(jail));
             is_general || !diagnostic.jails.is_empty()
         });
+    }
+
+    /// Says which of the jails that were asked for are not even read.
+    fn add_missing(&mut self, blame: &mut Blame, wanted: &BTreeSet<String>) {
+        for jail in wanted.difference(&self.jails) {
+            if !self.diagnostics.iter().any(|d| d.jails.contains(jail)) {
+                self.diagnostics.push(place::not_enabled(blame, jail));
+            }
+        }
     }
 }
 

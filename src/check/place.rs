@@ -110,6 +110,13 @@ fn of_finding(blame: &mut Blame, finding: Finding) -> Diagnostic {
     };
     diagnostic.file = finding.file;
     diagnostic.line = finding.line;
+    if let Some(file) = diagnostic
+        .file
+        .as_deref()
+        .filter(|_| diagnostic.is_no_utf8())
+    {
+        diagnostic.line = first_line_not_utf8(file);
+    }
     match (&diagnostic.file, diagnostic.line) {
         (Some(file), Some(line)) => diagnostic.source = line_of(file, line),
         // A file that is at fault as a whole, rather than one that a jail wants in vain.
@@ -134,6 +141,13 @@ fn at_of_finding(finding: &Finding) -> At {
     };
     if finding.kind == FindingKind::NoLogFile || words == "missing log files." {
         return option("logpath", None);
+    }
+    // configparser's `Bad value substitution`, `Recursion limit exceeded` and their like.
+    let (_, substituted) = words.split_once(" option '").unwrap_or_default();
+    if finding.kind == FindingKind::Unreadable
+        && let Some((name, _)) = substituted.split_once('\'')
+    {
+        return option(name, None);
     }
     if finding.kind == FindingKind::BadNumber {
         return named("").map_or(At::Jail, |name| option(&name, None));
@@ -198,13 +212,20 @@ fn put(diagnostic: &mut Diagnostic, blame: &mut Blame, at: Option<&At>) {
 
 /// A line of a regular file, without the blanks around it.
 fn line_of(file: &Path, line: u32) -> Option<String> {
+    let mut lines = lines(file)?;
+    let bytes = lines.nth(usize::try_from(line.checked_sub(1)?).ok()?)?;
+    Some(String::from_utf8_lossy(&bytes).trim().to_owned())
+}
+
+fn first_line_not_utf8(file: &Path) -> Option<u32> {
+    let at = lines(file)?.position(|line| std::str::from_utf8(&line).is_err())?;
+    u32::try_from(at + 1).ok()
+}
+
+fn lines(file: &Path) -> Option<impl Iterator<Item = Vec<u8>>> {
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
     let file = File::from(rustix::fs::open(file, flags, Mode::empty()).ok()?);
-    if !file.metadata().ok()?.is_file() {
-        return None;
-    }
-    let mut lines = BufReader::new(file.take(MOST_BYTES)).split(b'\n');
-    let before = usize::try_from(line.checked_sub(1)?).ok()?;
-    let bytes = lines.nth(before)?.ok()?;
-    Some(String::from_utf8_lossy(&bytes).trim().to_owned())
+    let is_file = file.metadata().ok()?.is_file();
+    let lines = BufReader::new(file.take(MOST_BYTES)).split(b'\n');
+    is_file.then(|| lines.map_while(Result::ok))
 }
