@@ -9,7 +9,8 @@ use super::super::stream::JailStream;
 pub(super) fn line(jail: &JailStream) -> String {
     // A stream's lines are parsed when it is made, so none fails here.
     let commands = jail.commands().unwrap_or_default();
-    let mut line = Json::from_iter(commands.iter().map(of)).to_string();
+    let commands: Json = commands.iter().map(of).collect();
+    let mut line = commands.to_string();
     line.push('\n');
     line
 }
