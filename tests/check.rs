@@ -369,7 +369,7 @@ fn nothing_that_steers_a_terminal_gets_out() {
     let Some(scene) = Scene::new(Version::V102, &[]) else {
         return;
     };
-    let hostile = "\x1b]0;x\x07\u{9b}31m\u{202e}::error::%0A\"<b>";
+    let hostile = "\x1b]0;x\x07\u{9b}31m\u{202e}::error::%%0A\"<b>";
     let jail = format!(
         "[web{hostile}]\nenabled = true\nbackend = polling\nfilter = sshd\nlogpath = {}\n\
          findtime = 1 {hostile}\n[lost{hostile}]\nenabled = true\nfilter = {hostile}\n",

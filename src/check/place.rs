@@ -22,8 +22,8 @@ pub(super) fn diagnostics(
     faults: Vec<Fault>,
 ) -> Vec<Diagnostic> {
     let mut all: Vec<Diagnostic> = Vec::new();
-    for finding in findings {
-        add(&mut all, of_finding(blame, finding));
+    for finding in blame.settle(findings) {
+        add(&mut all, of_finding(finding));
     }
     for fault in faults {
         let diagnostic = of_fault(blame, fault);
@@ -52,7 +52,7 @@ pub(super) fn not_enabled(blame: &mut Blame, jail: &str) -> Diagnostic {
         None => "no file has a section for it",
     };
     let mut diagnostic = bare(Kind::NotEnabled, Some(jail.to_owned()), words.to_owned());
-    put(&mut diagnostic, blame, Some(&At::Jail));
+    put(&mut diagnostic, blame, &At::Jail);
     diagnostic
 }
 
@@ -94,75 +94,51 @@ fn bare(kind: Kind, jail: Option<String>, words: String) -> Diagnostic {
     }
 }
 
-fn of_finding(blame: &mut Blame, finding: Finding) -> Diagnostic {
+fn of_finding(finding: Finding) -> Diagnostic {
     let awaited = finding.kind == FindingKind::JailSkipped && finding.words == "missing log files.";
     let kind = if awaited {
         Kind::LogAwaited
     } else {
         finding.kind.into()
     };
-    let at = at_of_finding(&finding);
-    let mut diagnostic = bare(kind, finding.jail, finding.words);
-    (diagnostic.option, diagnostic.value) = match &at {
-        At::Jail => (None, None),
-        At::Option { name, value } => (Some(name.clone()), value.clone()),
-        At::Action { action, .. } => (Some("action".to_owned()), Some(action.clone())),
-    };
-    diagnostic.file = finding.file;
-    diagnostic.line = finding.line;
-    if let Some(file) = diagnostic
-        .file
-        .as_deref()
-        .filter(|_| diagnostic.is_no_utf8())
-    {
-        diagnostic.line = first_line_not_utf8(file);
+    let (option, value) = setting(&finding).unzip();
+    let place = finding.file.as_deref().zip(finding.line);
+    Diagnostic {
+        source: place.and_then(|(file, line)| line_of(file, line)),
+        file: finding.file,
+        line: finding.line,
+        option,
+        value: value.flatten(),
+        ..bare(kind, finding.jail, finding.words)
     }
-    match (&diagnostic.file, diagnostic.line) {
-        (Some(file), Some(line)) => diagnostic.source = line_of(file, line),
-        // A file that is at fault as a whole, rather than one that a jail wants in vain.
-        (Some(file), None) if file.exists() && diagnostic.jails.is_empty() => {}
-        _ => put(&mut diagnostic, blame, Some(&at)),
-    }
-    diagnostic
 }
 
-/// What a finding of `-d` is about; the words are those of client/jailreader.py.
-fn at_of_finding(finding: &Finding) -> At {
+/// The option that a finding of `-d` is about, and its value; the words are those of
+/// client/jailreader.py, and of configparser where it cannot substitute.
+fn setting(finding: &Finding) -> Option<(String, Option<String>)> {
     let words = finding.words.as_str();
     let named = |prefix: &str| literal::leading_string(words.strip_prefix(prefix)?).ok();
-    let option = |name: &str, value| At::Option {
-        name: name.to_owned(),
-        value,
-    };
-    let action = |action| At::Action {
-        action,
-        option: None,
-        value: None,
-    };
-    if finding.kind == FindingKind::NoLogFile || words == "missing log files." {
-        return option("logpath", None);
+    let first = |prefixes: &[&str]| prefixes.iter().copied().find_map(named);
+    match finding.kind {
+        FindingKind::NoLogFile => Some(("logpath".to_owned(), None)),
+        FindingKind::BadNumber => named("").map(|option| (option, None)),
+        FindingKind::Unreadable => {
+            let (_, rest) = words.split_once(": option '")?;
+            let (option, _) = rest.split_once('\'')?;
+            Some((option.to_owned(), None))
+        }
+        FindingKind::JailSkipped => {
+            let filter = ["Unable to read the filter ", "Invalid filter definition "];
+            let action = [
+                "Unable to read action ",
+                "Invalid action definition ",
+                "Error in action definition ",
+            ];
+            let of_filter = first(&filter).map(|value| ("filter".to_owned(), Some(value)));
+            of_filter.or_else(|| first(&action).map(|value| ("action".to_owned(), Some(value))))
+        }
+        _ => None,
     }
-    // configparser's `Bad value substitution`, `Recursion limit exceeded` and their like.
-    let (_, substituted) = words.split_once(" option '").unwrap_or_default();
-    if finding.kind == FindingKind::Unreadable
-        && let Some((name, _)) = substituted.split_once('\'')
-    {
-        return option(name, None);
-    }
-    if finding.kind == FindingKind::BadNumber {
-        return named("").map_or(At::Jail, |name| option(&name, None));
-    }
-    if let Some(filter) =
-        named("Unable to read the filter ").or_else(|| named("Invalid filter definition "))
-    {
-        return option("filter", Some(filter));
-    }
-    let actions = [
-        "Unable to read action ",
-        "Invalid action definition ",
-        "Error in action definition ",
-    ];
-    actions.into_iter().find_map(named).map_or(At::Jail, action)
 }
 
 fn of_fault(blame: &mut Blame, fault: Fault) -> Diagnostic {
@@ -170,7 +146,7 @@ fn of_fault(blame: &mut Blame, fault: Fault) -> Diagnostic {
     let mut diagnostic = bare(Kind::Refused, Some(fault.jail), fault.words);
     diagnostic.option = fault.option;
     diagnostic.value = fault.value;
-    put(&mut diagnostic, blame, Some(&at));
+    put(&mut diagnostic, blame, &at);
     diagnostic
 }
 
@@ -200,9 +176,9 @@ fn at_of_fault(fault: &Fault) -> At {
 }
 
 /// Gives the diagnostic the line that the files blame.
-fn put(diagnostic: &mut Diagnostic, blame: &mut Blame, at: Option<&At>) {
+fn put(diagnostic: &mut Diagnostic, blame: &mut Blame, at: &At) {
     let jail = diagnostic.jails.first();
-    let place = jail.zip(at).and_then(|(jail, at)| blame.place(jail, at));
+    let place = jail.and_then(|jail| blame.place(jail, at));
     if let Some(place) = place {
         diagnostic.file = Some(place.file);
         diagnostic.line = Some(place.line);
@@ -212,20 +188,13 @@ fn put(diagnostic: &mut Diagnostic, blame: &mut Blame, at: Option<&At>) {
 
 /// A line of a regular file, without the blanks around it.
 fn line_of(file: &Path, line: u32) -> Option<String> {
-    let mut lines = lines(file)?;
-    let bytes = lines.nth(usize::try_from(line.checked_sub(1)?).ok()?)?;
-    Some(String::from_utf8_lossy(&bytes).trim().to_owned())
-}
-
-fn first_line_not_utf8(file: &Path) -> Option<u32> {
-    let at = lines(file)?.position(|line| std::str::from_utf8(&line).is_err())?;
-    u32::try_from(at + 1).ok()
-}
-
-fn lines(file: &Path) -> Option<impl Iterator<Item = Vec<u8>>> {
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
     let file = File::from(rustix::fs::open(file, flags, Mode::empty()).ok()?);
-    let is_file = file.metadata().ok()?.is_file();
-    let lines = BufReader::new(file.take(MOST_BYTES)).split(b'\n');
-    is_file.then(|| lines.map_while(Result::ok))
+    if !file.metadata().ok()?.is_file() {
+        return None;
+    }
+    let mut lines = BufReader::new(file.take(MOST_BYTES)).split(b'\n');
+    let before = usize::try_from(line.checked_sub(1)?).ok()?;
+    let bytes = lines.nth(before)?.ok()?;
+    Some(String::from_utf8_lossy(&bytes).trim().to_owned())
 }

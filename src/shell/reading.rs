@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use siphasher::sip128::{Hasher128 as _, SipHasher13};
 
+use crate::fail2ban::blame::Blame;
 use crate::fail2ban::dump::{self, Dump, DumpError};
 use crate::fail2ban::finding;
 use crate::fail2ban::folder::{Limits, Snapshot};
@@ -46,7 +47,7 @@ pub(super) async fn read(handle: &Handle, known: Option<u128>) -> ConfigRead {
         let steady = after.fingerprint() == folder.fingerprint();
         folder = after;
         if steady {
-            return finish(handle, folder, dumped, stage).await;
+            return finish(handle, folder, blamed(handle, dumped).await, stage).await;
         }
     }
     ConfigRead::Failed(
@@ -60,6 +61,34 @@ async fn snapshot(handle: &Handle) -> Result<Snapshot, String> {
     let folder = taken.map_err(|error| error.to_string())?;
     handle.tell(Message::Places(folder.places().clone()));
     Ok(folder)
+}
+
+/// Adds the file and line at fault to what was found.
+async fn blamed(handle: &Handle, dumped: Result<Dump, DumpError>) -> Result<Dump, DumpError> {
+    match dumped {
+        Ok(Dump { stream, findings }) => {
+            let findings = placed(handle, findings).await;
+            Ok(Dump { stream, findings })
+        }
+        Err(DumpError::Unreadable { findings }) => {
+            let findings = placed(handle, findings).await;
+            Err(DumpError::Unreadable { findings })
+        }
+        other => other,
+    }
+}
+
+async fn placed(handle: &Handle, findings: Vec<finding::Finding>) -> Vec<finding::Finding> {
+    if findings.is_empty() {
+        return findings;
+    }
+    let root = handle.instance().config_dir.clone();
+    let as_found = findings.clone();
+    let settled = tokio::task::spawn_blocking(move || Blame::open(&root).settle(findings)).await;
+    settled.unwrap_or_else(|error| {
+        tracing::warn!("the lines at fault cannot be told: {error}");
+        as_found
+    })
 }
 
 async fn finish(

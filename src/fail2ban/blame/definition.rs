@@ -17,14 +17,33 @@ const MOST_REPEATS: u32 = 25;
 /// How often one value is searched for tags that others left.
 const MOST_PASSES: u32 = 25;
 
+/// The options of an action whose tags fail2ban's client replaces; those in the others are left to
+/// the daemon (client/actionreader.py `_configOpts` and `convert`).
+const OF_ACTIONS: [&str; 13] = [
+    "actionstart",
+    "actionstart_on_demand",
+    "actionstop",
+    "actionflush",
+    "actionreload",
+    "actioncheck",
+    "actionrepair",
+    "actionrepair_on_unban",
+    "actionban",
+    "actionprolong",
+    "actionreban",
+    "actionunban",
+    "norestored",
+];
+
 /// A filter or an action of a jail.
 #[derive(Debug)]
 pub(super) struct Definition {
     /// How the jail names it, and what it gives to it.
     pub(super) reference: Reference,
     pub(super) cfg: Rc<Merged>,
-    /// Tags that are left for later.
-    later: &'static [&'static str],
+    is_action: bool,
+    /// Options that are left to the daemon, as tags and as such.
+    later: BTreeSet<String>,
     /// What fail2ban itself gives to it.
     extra: Vec<(String, Traced)>,
 }
@@ -40,9 +59,10 @@ impl Definition {
             extra.extend(reference.said("logtype", logtype));
         }
         Self {
+            is_action: false,
+            later: conditional(&cfg).collect(),
             reference,
             cfg,
-            later: &[],
             extra,
         }
     }
@@ -55,17 +75,14 @@ impl Definition {
         }
         let name = reference.action_name(jail);
         extra.extend(reference.said("actname", &name));
+        let at_ban = ["bantime", "timeout"].map(str::to_owned);
         Self {
+            is_action: true,
+            later: conditional(&cfg).chain(at_ban).collect(),
             reference,
             cfg,
-            later: &["bantime", "timeout"],
             extra,
         }
-    }
-
-    /// Whether fail2ban finds any file of it.
-    pub(super) fn is_there(&self) -> bool {
-        !self.cfg.files.is_empty()
     }
 
     /// An option whole, as the daemon is told it, with the jail's own values at hand; and whether it
@@ -73,7 +90,9 @@ impl Definition {
     pub(super) fn combined(&self, option: &str, vars: &Vars) -> Option<(Value, bool)> {
         let vars = self.with_arguments(vars);
         let mut value = self.option(option, &vars)?;
-        let looped = self.replace_tags(option, &mut value.text, &vars);
+        let is_raw = self.is_action && !OF_ACTIONS.contains(&option);
+        let is_whole = is_raw || self.later.contains(option);
+        let looped = !is_whole && self.replace_tags(option, &mut value.text, &vars);
         Some((value, looped))
     }
 
@@ -191,7 +210,7 @@ impl Definition {
             while let Some((start, end)) = next_tag(text.text(), from) {
                 let name = text.text().get(start + 1..end - 1).unwrap_or_default();
                 let name = name.to_owned();
-                let later = self.later.contains(&name.as_str());
+                let later = self.later.contains(&name);
                 let found = (!later).then(|| self.tag(&name, vars)).flatten();
                 let Some(found) = found else {
                     from = end;
@@ -212,6 +231,13 @@ impl Definition {
         }
         false
     }
+}
+
+/// The options that differ by a condition such as the address family; `getCombined` leaves them.
+fn conditional(cfg: &Merged) -> impl Iterator<Item = String> {
+    let part = cfg.sections.get("Init");
+    let names = part.into_iter().flat_map(|part| part.options.keys());
+    names.filter_map(|name| Some(name.split_once('?')?.0.to_owned()))
 }
 
 /// The next `<tag>`, without blanks in it, from a byte on.

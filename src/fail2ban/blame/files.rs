@@ -148,7 +148,7 @@ impl Files {
         }
         paths.retain(|path| path.exists());
         let mut order = Vec::new();
-        self.include(paths, &mut Vec::new(), &mut order);
+        self.include(&paths, &mut Vec::new(), &mut order);
         let mut merged = Merged::default();
         for file in order {
             let ini = self.read.get(file.0).map(|read| Rc::clone(&read.ini));
@@ -161,7 +161,7 @@ impl Files {
 
     /// Adds `paths` to `order`, each between its `before` and its `after`, and each with the `.local`
     /// beside it (client/configparserinc.py `_getIncludes`); `seen` are the files that include them.
-    fn include(&mut self, paths: Vec<PathBuf>, seen: &mut Vec<PathBuf>, order: &mut Vec<FileId>) {
+    fn include(&mut self, paths: &[PathBuf], seen: &mut Vec<PathBuf>, order: &mut Vec<FileId>) {
         for path in with_locals(paths) {
             if order.len() >= MOST_FILES || seen.len() > MOST_INCLUDES {
                 return;
@@ -182,7 +182,7 @@ impl Files {
                 for included in includes(option) {
                     if !seen.contains(&included) {
                         seen.push(path.clone());
-                        self.include(vec![included], seen, order);
+                        self.include(&[included], seen, order);
                         seen.pop();
                     }
                 }
@@ -298,9 +298,9 @@ fn listed(folder: &Path, end: &str) -> Vec<PathBuf> {
 
 /// Each path with the `.local` of the same name behind it, if that is there and not among them
 /// (client/configparserinc.py `_expandConfFilesWithLocal`).
-fn with_locals(paths: Vec<PathBuf>) -> Vec<PathBuf> {
+fn with_locals(paths: &[PathBuf]) -> Vec<PathBuf> {
     let mut expanded = Vec::new();
-    for path in &paths {
+    for path in paths {
         expanded.push(path.clone());
         let local = path.with_extension("local");
         if !paths.contains(&local) && local.is_file() {

@@ -5,14 +5,16 @@ use std::ops::Range;
 use super::expand::Value;
 use super::traced::{Origin, Traced};
 
+/// Finds the bytes of a text that say something.
+type Search = fn(&Traced, &str) -> Option<Range<usize>>;
+
 /// The line of the first value that says `wanted`; else the line that names the first option.
 ///
 /// fail2ban sends a list line by line, so that a line that is equal is found before a word, a word
 /// before a part, and a part before a line that is merely alike.
 pub(super) fn line_of(values: &[Value], wanted: Option<&str>) -> Option<Origin> {
     let wanted = wanted.map(str::trim).filter(|wanted| !wanted.is_empty());
-    let searches: [fn(&Traced, &str) -> Option<Range<usize>>; 4] =
-        [equal_line, equal_word, part, alike];
+    let searches: [Search; 4] = [equal_line, equal_word, part, alike];
     let found = wanted.and_then(|wanted| {
         searches.iter().find_map(|search| {
             values.iter().find_map(|value| {

@@ -95,15 +95,13 @@ fn argument(text: &str, at: usize) -> Option<(String, Range<usize>, usize)> {
         return None;
     }
     let start = text.len() - value.len();
-    let (inside, end) = match value.chars().next().filter(|c| ['"', '\''].contains(c)) {
-        Some(quote) => {
-            let length = value.get(1..)?.find(quote)?;
-            (start + 1..start + 1 + length, start + length + 2)
-        }
-        None => {
-            let length = value.find([',', ']']).unwrap_or(value.len());
-            (start..start + length, start + length)
-        }
+    let quote = value.chars().next().filter(|c| ['"', '\''].contains(c));
+    let (inside, end) = if let Some(quote) = quote {
+        let length = value.get(1..)?.find(quote)?;
+        (start + 1..start + 1 + length, start + length + 2)
+    } else {
+        let length = value.find([',', ']']).unwrap_or(value.len());
+        (start..start + length, start + length)
     };
     Some((name.to_owned(), inside, after_argument(text, end)))
 }

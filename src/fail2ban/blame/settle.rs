@@ -185,20 +185,27 @@ impl Blame {
         blamed
     }
 
-    /// Every reference that fits the complaint, once for each jail.
+    /// Every reference that fits the complaint, once for each jail: in the jail that fail2ban names,
+    /// and in those that share the line with it.
     fn broken_reference(&mut self, complaint: &Complaint) -> Vec<Blamed> {
-        let mut blamed = Vec::new();
+        let mut broken: Vec<(Option<String>, Origin)> = Vec::new();
         for name in self.jail_names() {
             let origin = self.broken_in_jail(&name, complaint);
-            let place = origin.and_then(|origin| self.shown(origin));
-            blamed.extend(place.map(|place| (place, Some(name))));
+            broken.extend(origin.map(|origin| (Some(name), origin)));
         }
-        if blamed.is_empty() {
+        if broken.is_empty() {
             let origin = self.broken_in_server(complaint);
-            let place = origin.and_then(|origin| self.shown(origin));
-            blamed.extend(place.map(|place| (place, None)));
+            broken.extend(origin.map(|origin| (None, origin)));
         }
-        blamed
+        if let Some(named) = complaint.jail() {
+            let of_named = |(jail, _): &&(Option<String>, Origin)| jail.as_deref() == Some(named);
+            let line = broken.iter().find(of_named).map(|(_, origin)| *origin);
+            broken.retain(|(_, origin)| Some(*origin) == line);
+        }
+        let placed = broken
+            .into_iter()
+            .filter_map(|(jail, origin)| Some((self.shown(origin)?, jail)));
+        placed.collect()
     }
 
     fn broken_in_jail(&mut self, name: &str, complaint: &Complaint) -> Option<Origin> {
@@ -207,7 +214,7 @@ impl Blame {
             jail.complete(&mut self.files);
         }
         let mut own = jail.broken.iter();
-        let fits = |(option, broken): &&(&str, Broken)| complaint.fits(name, option, broken);
+        let fits = |(option, broken): &&(&str, Broken)| complaint.fits_jail(option, broken);
         if let Some((_, broken)) = own.find(fits) {
             return Some(broken.origin);
         }
@@ -263,16 +270,32 @@ impl Complaint {
         })
     }
 
+    /// The jail that it names.
+    fn jail(&self) -> Option<&str> {
+        let (section, _) = self.option.as_ref()?;
+        let is_jail = section != "Definition" && section != "Init";
+        is_jail.then_some(section)
+    }
+
+    /// Whether it is of this option of a filter, an action or the server.
     fn fits(&self, section: &str, option: &str, broken: &Broken) -> bool {
-        let same_option = self
-            .option
-            .as_ref()
-            .is_none_or(|(known, name)| known == section && name == option);
-        let same_fault = match (&self.why, &broken.why) {
+        let known = self.option.as_ref();
+        known.is_none_or(|(known, name)| known == section && name == option)
+            && self.same_fault(broken)
+    }
+
+    /// Whether it is of this option of some jail.
+    fn fits_jail(&self, option: &str, broken: &Broken) -> bool {
+        let known = self.option.as_ref();
+        known.is_none_or(|(_, name)| self.jail().is_some() && name == option)
+            && self.same_fault(broken)
+    }
+
+    fn same_fault(&self, broken: &Broken) -> bool {
+        match (&self.why, &broken.why) {
             // A finding's words have lost their doubled blanks.
             (Why::Syntax(a), Why::Syntax(b)) => a.split_whitespace().eq(b.split_whitespace()),
             (a, b) => a == b,
-        };
-        same_option && same_fault
+        }
     }
 }
