@@ -1,6 +1,12 @@
-//! `jailwarden check` on real configs, with the real fail2ban and no daemon.
+//! `jailwarden check` and `diff` on real configs, with the real fail2ban.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that cannot set itself up fails"
+)]
 
 // Each test file compiles the shared support for itself, and none uses all of it.
+#[cfg(test)]
 #[expect(dead_code, reason = "the support is shared")]
 mod support;
 
@@ -11,7 +17,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
-use support::daemon::{Fail2ban, JailSpec, Version};
+use support::daemon::{Fail2ban, JailSpec, Version, Warden};
+use support::{GUARD, wait_until};
 
 const NOBODY: u32 = 65534;
 
@@ -526,4 +533,69 @@ fn wrong_words_are_wrong_usage() {
     ] {
         assert_eq!(scene.check(words).code, 2, "{words:?}");
     }
+}
+
+#[test]
+fn a_diff_names_the_jails_that_a_reload_would_change() {
+    let jails = ["kept", "moved", "gone"].map(|name| (name, JailSpec::default()));
+    let Some(scene) = Scene::new(Version::V102, &jails) else {
+        return;
+    };
+    let f2b = &scene.f2b;
+    let settings = f2b.path("jailwarden.yaml").display().to_string();
+    let diff = |words: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_jailwarden"));
+        command.args(["diff", "--config", &settings]).args(words);
+        Said::of(command.output().unwrap())
+    };
+    f2b.start();
+    let mut warden = Warden::start(f2b, "");
+    let state = f2b.path("state/state.json");
+    let is_taken = || fs::read_to_string(&state).is_ok_and(|text| text.contains("\"accepted\":{"));
+    wait_until(GUARD, || is_taken().then_some(())).expect("the state of a healthy daemon");
+    warden.end();
+
+    let said = diff(&[]);
+    assert_eq!(
+        (said.code, said.stdout.as_str()),
+        (0, "3 jails untouched\n"),
+        "{said:#?}"
+    );
+    f2b.jail("new", &JailSpec::default());
+    f2b.write(
+        "filter.d/moved.conf",
+        "[Definition]\nfailregex = other <HOST>\n",
+    );
+    fs::remove_file(f2b.config().join("jail.d/gone.conf")).unwrap();
+    let said = diff(&[]);
+    assert_eq!(said.code, 1, "{said:#?}");
+    said.has(&["+ new is added\n- gone is removed\n~ moved is changed\n1 jail untouched\n"]);
+    let report: Value = serde_json::from_str(&diff(&["--json"]).stdout).unwrap();
+    let expected = serde_json::json!({
+        "version": 1, "server": false, "findings": 0, "added": ["new"], "removed": ["gone"],
+        "changed": ["moved"], "untouched": ["kept"],
+    });
+    assert_eq!(report, expected);
+
+    f2b.write("jail.local", "junk\n");
+    let said = diff(&[]);
+    assert_eq!((said.code, said.stdout.as_str()), (6, ""), "{said:#?}");
+    fs::write(&state, "{}").unwrap();
+    assert_eq!(diff(&[]).code, 6);
+    fs::remove_file(&state).unwrap();
+    let said = diff(&[]);
+    assert_eq!(said.code, 3, "{said:#?}");
+    assert!(said.stderr.contains("nothing to compare with"), "{said:#?}");
+}
+
+#[test]
+fn a_lone_percent_sign_is_found() {
+    let Some(scene) = Scene::new(Version::V102, &[("web", JailSpec::default())]) else {
+        return;
+    };
+    scene
+        .f2b
+        .write("jail.local", "[web]\nignoreip = 10.0.0.1 100%\n");
+    let expected = [found("config-unreadable", "web", "jail.local", 2)];
+    assert_eq!(findings(&scene.json(&[])), expected);
 }

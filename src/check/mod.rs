@@ -24,11 +24,14 @@ use crate::fail2ban::rehearsal::{Fault, Stage, Unproven, Why};
 use crate::fail2ban::stream::{JailStream, Stream};
 
 mod diagnostic;
+pub mod diff;
 pub mod github;
 pub mod human;
 pub mod json;
 mod place;
 pub mod sarif;
+#[cfg(test)]
+mod tests;
 mod text;
 
 pub use diagnostic::{Diagnostic, Kind, Level};
@@ -146,13 +149,7 @@ impl Report {
 /// [`CheckError`] if there is no telling. A rehearsal that fails is none: see [`Report::unproven`].
 pub async fn gather(request: &Request) -> Result<Report, CheckError> {
     let config_dir = readable_folder(&request.config_dir)?;
-    let instance = Instance {
-        client: request.client.clone(),
-        config_dir: config_dir.clone(),
-        // Neither is made nor opened: `-d` only reads.
-        socket: "/run/fail2ban/fail2ban.sock".into(),
-        pid_file: "/run/fail2ban/fail2ban.pid".into(),
-    };
+    let instance = instance(&request.client, config_dir.clone());
     let stage = Stage::set(&instance);
     let (stream, findings) = match dump::dump(&instance, LIMIT).await {
         Ok(Dump { stream, findings }) => (stream, findings),
@@ -189,6 +186,16 @@ pub async fn gather(request: &Request) -> Result<Report, CheckError> {
     let named = report.diagnostics.iter().flat_map(|d| d.jails.clone());
     report.jails.extend(named.collect::<Vec<_>>());
     Ok(report)
+}
+
+fn instance(client: &[OsString], config_dir: PathBuf) -> Instance {
+    Instance {
+        client: client.to_vec(),
+        config_dir,
+        // Neither is made nor opened: `-d` only reads.
+        socket: "/run/fail2ban/fail2ban.sock".into(),
+        pid_file: "/run/fail2ban/fail2ban.pid".into(),
+    }
 }
 
 async fn rehearse(

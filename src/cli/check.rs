@@ -1,4 +1,4 @@
-//! `jailwarden check`.
+//! `jailwarden check` and `jailwarden diff`.
 
 use std::collections::BTreeSet;
 use std::env;
@@ -12,9 +12,11 @@ use clap::{Args, ValueEnum};
 
 use super::output;
 use super::run::FAULTY_SETTINGS;
+use crate::check::diff::{self, Comparison, DiffError};
 use crate::check::{self, CheckError, Report, Request, human};
 use crate::settings::{Settings, SettingsError};
 
+const NOT_SUPERVISED: u8 = 3;
 const NOT_PERMITTED: u8 = 4;
 const NOT_ASKED: u8 = 6;
 const NOT_IN_TIME: u8 = 7;
@@ -34,6 +36,15 @@ Examples:
   jailwarden check
   jailwarden check --jail sshd --json
   jailwarden check --config-dir ./fail2ban --allow-missing-logs --format github";
+
+const AFTER_DIFF: &str = "\
+It names the jails that differ, not the lines: jailwarden keeps a digest of each jail. Whether fail2ban \
+would take the change is for `jailwarden check` to say.
+
+Exit codes: 0 nothing would change, 1 something would, 2 wrong usage, 3 nothing to compare with, \
+4 not permitted, 6 fail2ban cannot be run or refuses the config, 7 not done in time, 78 faulty settings.
+
+Example: jailwarden diff --json";
 
 /// The words of `jailwarden check`.
 #[derive(Debug, Args)]
@@ -92,7 +103,7 @@ pub(super) fn check(words: Words) -> ExitCode {
         jails: BTreeSet::from_iter(words.jails),
         allow_missing_logs: words.allow_missing_logs,
     };
-    match gather(&request) {
+    match run(check::gather(&request)) {
         Ok(report) => {
             output::print(&rendered(&report, format));
             ExitCode::from(verdict(&report))
@@ -100,6 +111,55 @@ pub(super) fn check(words: Words) -> ExitCode {
         Err(error) => {
             output::complain(format_args!("could not check: {error}"));
             ExitCode::from(code_of(&error))
+        }
+    }
+}
+
+/// The words of `jailwarden diff`.
+#[derive(Debug, Args)]
+#[command(after_help = AFTER_DIFF)]
+pub(super) struct DiffWords {
+    /// fail2ban's config folder [default: that of the settings, usually /etc/fail2ban]
+    #[arg(long, value_name = "DIR")]
+    config_dir: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    /// The settings file [default: /etc/jailwarden/jailwarden.yaml if it can be read]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+/// Prints what a reload would change.
+pub(super) fn diff(words: DiffWords) -> ExitCode {
+    let settings = match settings(words.config.as_deref()) {
+        Ok(settings) => settings,
+        Err(error) => {
+            output::complain(error);
+            return ExitCode::from(FAULTY_SETTINGS);
+        }
+    };
+    let comparison = Comparison {
+        client: settings.daemon.client,
+        config_dir: words.config_dir.unwrap_or(settings.config_dir),
+        state_dir: settings.state_dir,
+    };
+    match run(diff::compare(&comparison)) {
+        Ok(changes) => {
+            output::print(&if words.json {
+                changes.json()
+            } else {
+                changes.human()
+            });
+            ExitCode::from(u8::from(!changes.is_empty()))
+        }
+        Err(error) => {
+            output::complain(format_args!("could not compare: {error}"));
+            ExitCode::from(match &error {
+                DiffError::NothingKept { .. } => NOT_SUPERVISED,
+                DiffError::State { .. } => NOT_ASKED,
+                DiffError::Config(error) => code_of(error),
+            })
         }
     }
 }
@@ -116,12 +176,12 @@ fn settings(file: Option<&Path>) -> Result<Settings, SettingsError> {
     }
 }
 
-fn gather(request: &Request) -> Result<Report, CheckError> {
+fn run<T, E: From<CheckError>>(work: impl Future<Output = Result<T, E>>) -> Result<T, E> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
     let runtime = runtime.map_err(CheckError::Runtime)?;
-    runtime.block_on(with_progress(check::gather(request)))
+    runtime.block_on(with_progress(work))
 }
 
 /// Shows on a terminal that it is still at work, once that takes longer than a second.

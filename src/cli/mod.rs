@@ -19,7 +19,7 @@ use crate::settings::SettingsError;
     version,
     arg_required_else_help = true,
     disable_help_subcommand = true,
-    after_help = "Exit codes: 0 done, 1 failed or mistakes found, 2 wrong usage, 4 not permitted, \
+    after_help = "Exit codes: 0 done, 1 failed or mistakes found, 2 wrong usage, 3 nothing to compare with (diff), 4 not permitted, \
                   6 fail2ban cannot be asked, 7 not done in time, 78 faulty settings (run, check).\n\n\
                   Example: jailwarden config check && systemctl reload jailwarden"
 )]
@@ -39,6 +39,8 @@ enum Command {
     },
     /// Say what fail2ban would refuse of its config, with file and line; nothing is touched
     Check(check::Words),
+    /// Say which jails a reload would change, against what jailwarden last gave the daemon
+    Diff(check::DiffWords),
     /// Work with the settings file
     #[command(
         arg_required_else_help = true,
@@ -68,6 +70,7 @@ pub fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Run { config } => run::run(config.as_deref()),
         Command::Check(words) => check::check(words),
+        Command::Diff(words) => check::diff(words),
         Command::Config { command } => match command {
             ConfigCommand::Check { file } => config_check::check(file.as_deref()),
         },
