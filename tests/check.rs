@@ -599,3 +599,43 @@ fn a_lone_percent_sign_is_found() {
     let expected = [found("config-unreadable", "web", "jail.local", 2)];
     assert_eq!(findings(&scene.json(&[])), expected);
 }
+
+#[test]
+fn a_file_is_checked_before_it_is_in_place() {
+    let Some(scene) = Scene::new(Version::V102, &[("web", JailSpec::default())]) else {
+        return;
+    };
+    let new = scene.f2b.path("new");
+    fs::write(&new, "[web]\nmaxretry = 3\n\nfindtime = 10 parsecs\n").unwrap();
+    let stand_in = |place: &str| format!("{place}={}", new.display());
+    let words = ["--with", &stand_in("jail.d/zz.local")];
+    let report = scene.json(&words);
+    assert_eq!(
+        findings(&report),
+        [found("setting-refused", "web", "zz.local", 4)]
+    );
+    let place = scene.f2b.config().join("jail.d/zz.local");
+    assert_eq!(report["findings"][0]["file"], place.display().to_string());
+    assert_eq!(
+        report["config_dir"],
+        scene.f2b.config().display().to_string()
+    );
+    assert!(!place.exists());
+    assert_eq!(scene.check(&[]).code, 0);
+
+    fs::write(&new, "junk\n").unwrap();
+    let said = scene.check(&words);
+    assert_eq!(said.code, 1);
+    said.has(&[&format!("file: '{}'", place.display())]);
+    assert!(!said.stdout.contains("jailwarden-check-"), "{said:#?}");
+
+    for place in ["../jail.conf", "/etc/fail2ban/jail.conf", "", "jail.d/.."] {
+        assert_eq!(
+            scene.check(&["--with", &stand_in(place)]).code,
+            6,
+            "{place}"
+        );
+    }
+    assert_eq!(scene.check(&["--with", "jail.local=/nonexistent"]).code, 6);
+    assert_eq!(scene.check(&["--with", "jail.local"]).code, 2);
+}

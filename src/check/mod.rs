@@ -30,11 +30,14 @@ pub mod human;
 pub mod json;
 mod place;
 pub mod sarif;
+mod scratch;
 #[cfg(test)]
 mod tests;
 mod text;
 
 pub use diagnostic::{Diagnostic, Kind, Level};
+use scratch::Scratch;
+pub use scratch::StandIn;
 
 /// How long each of the two runs of fail2ban's code may take; 500 jails take under a second each.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -54,6 +57,8 @@ pub struct Request {
     /// Whether a log file that is not there is none of our business: on a machine other than the
     /// one that the config is for.
     pub allow_missing_logs: bool,
+    /// Files that are to be read in place of, or beside, those of the config folder.
+    pub stand_ins: Vec<StandIn>,
 }
 
 /// What was found.
@@ -106,6 +111,14 @@ pub enum CheckError {
         /// Its last words.
         words: String,
     },
+    /// The config cannot be copied, or a file cannot stand in for one of its own.
+    #[error("{path}: {error}")]
+    Copy {
+        /// The file or folder.
+        path: String,
+        /// Why not.
+        error: io::Error,
+    },
     /// The system gives us no event loop.
     #[error("nothing can be run here: {0}")]
     Runtime(io::Error),
@@ -149,6 +162,15 @@ impl Report {
 /// [`CheckError`] if there is no telling. A rehearsal that fails is none: see [`Report::unproven`].
 pub async fn gather(request: &Request) -> Result<Report, CheckError> {
     let config_dir = readable_folder(&request.config_dir)?;
+    if request.stand_ins.is_empty() {
+        return look(request, config_dir).await;
+    }
+    let scratch = Scratch::of(&config_dir, &request.stand_ins)?;
+    let report = look(request, scratch.path().to_owned()).await?;
+    Ok(scratch.told(report))
+}
+
+async fn look(request: &Request, config_dir: PathBuf) -> Result<Report, CheckError> {
     let instance = instance(&request.client, config_dir.clone());
     let stage = Stage::set(&instance);
     let (stream, findings) = match dump::dump(&instance, LIMIT).await {

@@ -13,7 +13,7 @@ use clap::{Args, ValueEnum};
 use super::output;
 use super::run::FAULTY_SETTINGS;
 use crate::check::diff::{self, Comparison, DiffError};
-use crate::check::{self, CheckError, Report, Request, human};
+use crate::check::{self, CheckError, Report, Request, StandIn, human};
 use crate::settings::{Settings, SettingsError};
 
 const NOT_SUPERVISED: u8 = 3;
@@ -35,6 +35,7 @@ or the trial failed, 7 not done in time, 78 faulty settings.
 Examples:
   jailwarden check
   jailwarden check --jail sshd --json
+  jailwarden check --with jail.d/web.conf=./web.conf.new
   jailwarden check --config-dir ./fail2ban --allow-missing-logs --format github";
 
 const AFTER_DIFF: &str = "\
@@ -59,6 +60,10 @@ pub(super) struct Words {
     /// Log files that do not exist are no fault: for a config of another machine
     #[arg(long)]
     allow_missing_logs: bool,
+    /// Check as if NEW stood at FILE in the config folder, such as jail.d/web.conf=/tmp/new; may be
+    /// given several times
+    #[arg(long = "with", value_name = "FILE=NEW", value_parser = stand_in)]
+    stand_ins: Vec<StandIn>,
     /// How to print the findings
     #[arg(long, value_enum, default_value_t = Format::Human)]
     format: Format,
@@ -69,6 +74,14 @@ pub(super) struct Words {
     /// /etc/jailwarden/jailwarden.yaml if it can be read]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+}
+
+fn stand_in(word: &str) -> Result<StandIn, String> {
+    let (place, content) = word.split_once('=').ok_or("FILE=NEW is wanted")?;
+    Ok(StandIn {
+        place: place.into(),
+        content: content.into(),
+    })
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -102,6 +115,7 @@ pub(super) fn check(words: Words) -> ExitCode {
         config_dir: words.config_dir.unwrap_or(settings.config_dir),
         jails: BTreeSet::from_iter(words.jails),
         allow_missing_logs: words.allow_missing_logs,
+        stand_ins: words.stand_ins,
     };
     match run(check::gather(&request)) {
         Ok(report) => {
