@@ -1,6 +1,5 @@
 //! For people: each fault with its line, as compilers show theirs.
 
-use std::fmt::Write as _;
 use std::path::Path;
 
 use annotate_snippets::{
@@ -10,6 +9,9 @@ use annotate_snippets::{
 use super::diagnostic::{Diagnostic, Level, at_fault};
 use super::text::{near, safe};
 use super::{Report, Unjudged};
+
+/// How many jails of one fault are named; the other formats name them all.
+const MOST_JAILS: usize = 20;
 
 /// How to print.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,11 +118,13 @@ fn shown<'a>(diagnostic: &Diagnostic, cwd: &Path) -> Shown<'a> {
 fn notes<'a>(diagnostic: &Diagnostic) -> Vec<Message<'a>> {
     let mut notes = Vec::new();
     if diagnostic.jails.len() > 2 {
-        let mut all = String::from("it is in the jails");
-        for (at, jail) in diagnostic.jails.iter().enumerate() {
-            let comma = if at == 0 { "" } else { "," };
-            let _ = write!(all, "{comma} {}", safe(jail));
-        }
+        let shown = diagnostic.jails.iter().take(MOST_JAILS);
+        let names: Vec<_> = shown.map(|jail| safe(jail)).collect();
+        let more = match diagnostic.jails.len().saturating_sub(MOST_JAILS) {
+            0 => String::new(),
+            rest => format!(" and {rest} more"),
+        };
+        let all = format!("it is in the jails {}{more}", names.join(", "));
         notes.push(Label::NOTE.message(all));
     }
     notes.push(Label::NOTE.message(diagnostic.meaning()));
