@@ -3,6 +3,7 @@
 //! The decisions live in [`machine`], which knows neither files nor sockets nor time; [`shell`]
 //! turns the world into its events and its actions into effects. ARCHITECTURE.md has the map.
 
+pub mod check;
 pub mod cli;
 pub mod fail2ban;
 pub mod machine;

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A part of the crate, and the path segments that may not stand in its code.
-const RULES: [(&str, &[&str]); 6] = [
+const RULES: [(&str, &[&str]); 7] = [
     (
         "src/machine",
         &[
@@ -42,7 +42,16 @@ const RULES: [(&str, &[&str]); 6] = [
         "src/settings",
         &["crate::machine", "crate::shell", "crate::fail2ban", "tokio"],
     ),
-    ("src/shell", &["crate::cli"]),
+    (
+        "src/check",
+        &[
+            "crate::machine",
+            "crate::shell",
+            "crate::settings",
+            "crate::cli",
+        ],
+    ),
+    ("src/shell", &["crate::cli", "crate::check"]),
     ("src/cli", &["crate::machine", "crate::fail2ban"]),
 ];
 

@@ -1,26 +1,265 @@
-//! `jailwarden config check`.
+//! `jailwarden check` and `jailwarden diff`.
 
-use std::path::Path;
+use std::collections::BTreeSet;
+use std::env;
+use std::future::Future;
+use std::io::{self, IsTerminal as _, Write as _};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
-use super::{output, refuse};
-use crate::settings::{DEFAULT_FILE, Settings};
+use clap::{Args, ValueEnum};
 
-/// Says whether the settings are sound, as `run` would find them.
-pub(super) fn check(file: Option<&Path>) -> ExitCode {
-    match Settings::load(file) {
-        Ok(_) => {
-            output::say(verdict(file));
-            ExitCode::SUCCESS
+use super::output;
+use super::run::FAULTY_SETTINGS;
+use crate::check::diff::{self, Comparison, DiffError};
+use crate::check::{self, CheckError, Report, Request, StandIn, human};
+use crate::settings::{Settings, SettingsError};
+
+const NOT_SUPERVISED: u8 = 3;
+const NOT_PERMITTED: u8 = 4;
+const NOT_ASKED: u8 = 6;
+const NOT_IN_TIME: u8 = 7;
+
+/// The width of the text where there is no terminal that has one.
+const WIDTH: usize = 140;
+
+const AFTER_HELP: &str = "\
+The config is read as fail2ban reads it, and each jail is tried on fail2ban's own code in a process \
+that is thrown away: no daemon is needed, none is touched, and neither is a log or a database. It \
+works without root where the files can be read.
+
+Exit codes: 0 sound, 1 findings, 2 wrong usage, 4 not permitted to read it, 6 fail2ban cannot be run \
+or the trial failed, 7 not done in time, 78 faulty settings.
+
+Examples:
+  jailwarden check
+  jailwarden check --jail sshd --json
+  jailwarden check --with jail.d/web.conf=./web.conf.new
+  jailwarden check --config-dir ./fail2ban --allow-missing-logs --format github";
+
+const AFTER_DIFF: &str = "\
+It names the jails that differ, not the lines: jailwarden keeps a digest of each jail. Whether fail2ban \
+would take the change is for `jailwarden check` to say.
+
+Exit codes: 0 nothing would change, 1 something would, 2 wrong usage, 3 nothing to compare with, \
+4 not permitted, 6 fail2ban cannot be run or refuses the config, 7 not done in time, 78 faulty settings.
+
+Example: jailwarden diff --json";
+
+/// The words of `jailwarden check`.
+#[derive(Debug, Args)]
+#[command(after_help = AFTER_HELP)]
+pub(super) struct Words {
+    /// fail2ban's config folder [default: that of the settings, usually /etc/fail2ban]
+    #[arg(long, value_name = "DIR")]
+    config_dir: Option<PathBuf>,
+    /// Look at this jail alone; may be given several times
+    #[arg(long = "jail", value_name = "NAME")]
+    jails: Vec<String>,
+    /// Log files that do not exist are no fault: for a config of another machine
+    #[arg(long)]
+    allow_missing_logs: bool,
+    /// Check as if NEW stood at FILE in the config folder, such as jail.d/web.conf=/tmp/new; may be
+    /// given several times
+    #[arg(long = "with", value_name = "FILE=NEW", value_parser = stand_in)]
+    stand_ins: Vec<StandIn>,
+    /// How to print the findings
+    #[arg(long, value_enum, default_value_t = Format::Human)]
+    format: Format,
+    /// The same as --format json
+    #[arg(long, conflicts_with = "format")]
+    json: bool,
+    /// The settings file, which says how fail2ban is run [default:
+    /// /etc/jailwarden/jailwarden.yaml if it can be read]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+fn stand_in(word: &str) -> Result<StandIn, String> {
+    let (place, content) = word.split_once('=').ok_or("FILE=NEW is wanted")?;
+    Ok(StandIn {
+        place: place.into(),
+        content: content.into(),
+    })
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people, with the line at fault
+    Human,
+    /// For programs
+    Json,
+    /// For code scanners: SARIF 2.1.0
+    Sarif,
+    /// For GitHub Actions: annotations
+    Github,
+}
+
+/// Checks the config and prints what is wrong with it.
+pub(super) fn check(words: Words) -> ExitCode {
+    let settings = match settings(words.config.as_deref()) {
+        Ok(settings) => settings,
+        Err(error) => {
+            output::complain(error);
+            return ExitCode::from(FAULTY_SETTINGS);
         }
-        Err(error) => refuse(&error),
+    };
+    let format = if words.json {
+        Format::Json
+    } else {
+        words.format
+    };
+    let request = Request {
+        client: settings.daemon.client,
+        config_dir: words.config_dir.unwrap_or(settings.config_dir),
+        jails: BTreeSet::from_iter(words.jails),
+        allow_missing_logs: words.allow_missing_logs,
+        stand_ins: words.stand_ins,
+    };
+    match run(check::gather(&request)) {
+        Ok(report) => {
+            output::print(&rendered(&report, format));
+            ExitCode::from(verdict(&report))
+        }
+        Err(error) => {
+            output::complain(format_args!("could not check: {error}"));
+            ExitCode::from(code_of(&error))
+        }
     }
 }
 
-fn verdict(file: Option<&Path>) -> String {
-    let default = Path::new(DEFAULT_FILE);
-    if file.is_none() && !default.exists() {
-        return format!("{DEFAULT_FILE}: does not exist, so the defaults hold: ok");
+/// The words of `jailwarden diff`.
+#[derive(Debug, Args)]
+#[command(after_help = AFTER_DIFF)]
+pub(super) struct DiffWords {
+    /// fail2ban's config folder [default: that of the settings, usually /etc/fail2ban]
+    #[arg(long, value_name = "DIR")]
+    config_dir: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    /// The settings file [default: /etc/jailwarden/jailwarden.yaml if it can be read]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+/// Prints what a reload would change.
+pub(super) fn diff(words: DiffWords) -> ExitCode {
+    let settings = match settings(words.config.as_deref()) {
+        Ok(settings) => settings,
+        Err(error) => {
+            output::complain(error);
+            return ExitCode::from(FAULTY_SETTINGS);
+        }
+    };
+    let comparison = Comparison {
+        client: settings.daemon.client,
+        config_dir: words.config_dir.unwrap_or(settings.config_dir),
+        state_dir: settings.state_dir,
+    };
+    match run(diff::compare(&comparison)) {
+        Ok(changes) => {
+            output::print(&if words.json {
+                changes.json()
+            } else {
+                changes.human()
+            });
+            ExitCode::from(u8::from(!changes.is_empty()))
+        }
+        Err(error) => {
+            output::complain(format_args!("could not compare: {error}"));
+            ExitCode::from(match &error {
+                DiffError::NothingKept { .. } => NOT_SUPERVISED,
+                DiffError::State { .. } => NOT_ASKED,
+                DiffError::Config(error) => code_of(error),
+            })
+        }
     }
-    format!("{}: ok", file.unwrap_or(default).display())
+}
+
+/// A default settings file that only others may read is none of a plain user's business.
+fn settings(file: Option<&Path>) -> Result<Settings, SettingsError> {
+    match Settings::load(file) {
+        Err(SettingsError::Unreadable { cause, .. })
+            if file.is_none() && cause.kind() == io::ErrorKind::PermissionDenied =>
+        {
+            Ok(Settings::default())
+        }
+        loaded => loaded,
+    }
+}
+
+fn run<T, E: From<CheckError>>(work: impl Future<Output = Result<T, E>>) -> Result<T, E> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let runtime = runtime.map_err(CheckError::Runtime)?;
+    runtime.block_on(with_progress(work))
+}
+
+/// Shows on a terminal that it is still at work, once that takes longer than a second.
+async fn with_progress<T>(work: impl Future<Output = T>) -> T {
+    let mut work = std::pin::pin!(work);
+    if !io::stderr().is_terminal() {
+        return work.await;
+    }
+    let mut seconds = 0;
+    loop {
+        tokio::select! {
+            done = &mut work => {
+                if seconds > 0 {
+                    progress("\r\x1b[K");
+                }
+                return done;
+            }
+            () = tokio::time::sleep(Duration::from_secs(1)) => {
+                seconds += 1;
+                progress(&format!("\r\x1b[Kasking fail2ban … {seconds} s"));
+            }
+        }
+    }
+}
+
+fn progress(text: &str) {
+    let mut stderr = io::stderr();
+    drop(write!(stderr, "{text}").and_then(|()| stderr.flush()));
+}
+
+fn rendered(report: &Report, format: Format) -> String {
+    let cwd = env::current_dir().unwrap_or_default();
+    match format {
+        Format::Human => human::render(report, &cwd, style()),
+        Format::Json => check::json::render(report),
+        Format::Sarif => check::sarif::render(report, &cwd),
+        Format::Github => check::github::render(report, &cwd),
+    }
+}
+
+/// Colour for a terminal that knows it, unless <https://no-color.org> is asked for.
+fn style() -> human::Style {
+    let is_set = |name| env::var_os(name).is_some_and(|value| !value.is_empty());
+    let is_dumb = env::var_os("TERM").is_none_or(|term| term == "dumb");
+    let width = terminal_size::terminal_size_of(io::stdout()).map(|(width, _)| width.0.into());
+    human::Style {
+        colour: io::stdout().is_terminal() && !is_set("NO_COLOR") && !is_dumb,
+        width: width.filter(|width| *width > 0).unwrap_or(WIDTH),
+    }
+}
+
+fn verdict(report: &Report) -> u8 {
+    match &report.unproven {
+        _ if !report.is_sound() => 1,
+        None => 0,
+        Some(unproven) if unproven.timed_out => NOT_IN_TIME,
+        Some(_) => NOT_ASKED,
+    }
+}
+
+fn code_of(error: &CheckError) -> u8 {
+    match error {
+        CheckError::Denied { .. } => NOT_PERMITTED,
+        error if error.is_timeout() => NOT_IN_TIME,
+        _ => NOT_ASKED,
+    }
 }

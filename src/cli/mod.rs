@@ -1,6 +1,7 @@
 //! The command line: words in, exit codes out.
 
 mod check;
+mod config_check;
 mod output;
 pub mod run;
 
@@ -18,7 +19,8 @@ use crate::settings::SettingsError;
     version,
     arg_required_else_help = true,
     disable_help_subcommand = true,
-    after_help = "Exit codes: 0 done, 1 failed or mistakes found, 2 wrong usage, 4 not permitted.\n\n\
+    after_help = "Exit codes: 0 done, 1 failed or mistakes found, 2 wrong usage, 3 nothing to compare with (diff), 4 not permitted, \
+                  6 fail2ban cannot be asked, 7 not done in time, 78 faulty settings (run, check).\n\n\
                   Example: jailwarden config check && systemctl reload jailwarden"
 )]
 struct Cli {
@@ -35,6 +37,10 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         config: Option<PathBuf>,
     },
+    /// Say what fail2ban would refuse of its config, with file and line; nothing is touched
+    Check(check::Words),
+    /// Say which jails a reload would change, against what jailwarden last gave the daemon
+    Diff(check::DiffWords),
     /// Work with the settings file
     #[command(
         arg_required_else_help = true,
@@ -63,8 +69,10 @@ enum ConfigCommand {
 pub fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Run { config } => run::run(config.as_deref()),
+        Command::Check(words) => check::check(words),
+        Command::Diff(words) => check::diff(words),
         Command::Config { command } => match command {
-            ConfigCommand::Check { file } => check::check(file.as_deref()),
+            ConfigCommand::Check { file } => config_check::check(file.as_deref()),
         },
     }
 }

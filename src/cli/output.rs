@@ -12,3 +12,13 @@ pub(super) fn say(line: impl Display) {
 pub(super) fn complain(line: impl Display) {
     drop(writeln!(io::stderr(), "{line}"));
 }
+
+/// A whole answer, on stdout.
+pub(super) fn print(text: &str) {
+    let mut stdout = io::stdout();
+    drop(
+        stdout
+            .write_all(text.as_bytes())
+            .and_then(|()| stdout.flush()),
+    );
+}

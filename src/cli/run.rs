@@ -9,7 +9,7 @@ use crate::shell;
 
 /// `EX_CONFIG` of sysexits(3), which systemd shows as `CONFIG`: the unit's
 /// `RestartPreventExitStatus=` names it, since trying again does not mend a settings file.
-const FAULTY_SETTINGS: u8 = 78;
+pub(super) const FAULTY_SETTINGS: u8 = 78;
 
 /// Supervises with the settings in `config`, or in the default file where none is named.
 #[must_use]

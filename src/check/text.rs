@@ -1,0 +1,48 @@
+//! Words of others, made safe to print.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+/// Characters that no terminal should get from a stranger: controls, and those that reorder or hide
+/// text (Unicode 15, `Bidi_Control`, and the zero-width and invisible ones).
+fn is_unsafe(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}')
+}
+
+/// One line of text, with what is unsafe as Rust would write it (`\u{1b}`); a tab becomes a blank.
+pub(super) fn safe(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\t' => out.push(' '),
+            c if is_unsafe(c) => out.extend(c.escape_default()),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+/// JSON in which what is unsafe is escaped, also where JSON itself does not ask for it.
+pub(super) fn safe_json(value: &serde_json::Value) -> String {
+    let json = format!("{value:#}\n");
+    let mut out = String::with_capacity(json.len());
+    for c in json.chars() {
+        if c == '\n' || !is_unsafe(c) {
+            out.push(c);
+        } else {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                let _ = write!(out, "\\u{unit:04x}");
+            }
+        }
+    }
+    out
+}
+
+/// The path as seen from `cwd` where it lies below, as it is otherwise.
+pub(super) fn near<'a>(path: &'a Path, cwd: &Path) -> &'a Path {
+    if cwd.parent().is_none() {
+        return path;
+    }
+    path.strip_prefix(cwd).unwrap_or(path)
+}
