@@ -174,7 +174,9 @@ async fn look(request: &Request, config_dir: PathBuf) -> Result<Report, CheckErr
     let instance = instance(&request.client, config_dir.clone());
     let stage = Stage::set(&instance);
     let (stream, findings) = match dump::dump(&instance, LIMIT).await {
-        Ok(Dump { stream, findings }) => (stream, findings),
+        Ok(Dump {
+            stream, findings, ..
+        }) => (stream, findings),
         Err(DumpError::Unreadable { findings }) => {
             client_must_work(&instance.client).await?;
             (Stream::default(), findings)
