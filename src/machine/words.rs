@@ -48,8 +48,8 @@ impl Machine {
                 let expected = self.expected();
                 let alive = expected.len() - self.not_alive().len();
                 format!(
-                    "fail2ban runs (process {pid}), and protects with {alive} of {}",
-                    jails(expected.len())
+                    "fail2ban runs (process {pid}); {alive} of {}",
+                    protecting(expected.len())
                 )
             }
             Daemon::Silent { .. } => "fail2ban does not answer".to_owned(),
@@ -259,13 +259,10 @@ impl Machine {
         if server {
             parts.push("server settings set".to_owned());
         }
-        let alive = jails(self.expected().len());
+        let alive = protecting(self.expected().len());
         let mut report = self.report(
             Kind::ChangeApplied,
-            format!(
-                "config change applied: {}; running: {alive}",
-                parts.join(", ")
-            ),
+            format!("config change applied: {}; {alive}", parts.join(", ")),
         );
         report.jails = changes.keys().cloned().collect();
         self.say(report);
@@ -499,6 +496,14 @@ pub(super) fn names(set: &BTreeSet<String>) -> String {
 
 fn jails(count: usize) -> String {
     format!("{count} jail{}", if count == 1 { "" } else { "s" })
+}
+
+fn protecting(count: usize) -> String {
+    format!(
+        "{} protect{}",
+        jails(count),
+        if count == 1 { "s" } else { "" }
+    )
 }
 
 fn seconds(duration: Duration) -> String {

@@ -76,10 +76,14 @@ async fn ask(handle: &Handle, mut connection: Connection, expect: &BTreeSet<Stri
     let ping = asked.elapsed();
     let listed = match answer {
         Ok(listed) => listed,
-        Err(_) if process.as_deref().is_some_and(Process::is_alive) => {
-            // An answer that is of no use may have come before the process was sampled.
+        Err(error) if process.as_deref().is_some_and(Process::is_alive) => {
             let before = before.or_else(|| process.as_deref().and_then(sample));
-            return silent(handle, process, before).await;
+            let sight = silent(handle, process, before).await;
+            return if is_silence(&error) {
+                sight
+            } else {
+                not_frozen(sight)
+            };
         }
         Err(error) => return absent(handle, error.to_string()).await,
     };
@@ -113,6 +117,23 @@ async fn ask(handle: &Handle, mut connection: Connection, expect: &BTreeSet<Stri
         dead,
     };
     Sight { daemon, unit: None }
+}
+
+fn is_silence(error: &CallError) -> bool {
+    let CallError::Unreachable { why, .. } = error else {
+        return false;
+    };
+    matches!(why, Unreachable::TimedOut { .. } | Unreachable::Busy { .. })
+}
+
+/// Whoever sends an answer, if only one of no use, is not frozen, whatever its CPU time says.
+fn not_frozen(mut sight: Sight) -> Sight {
+    if let Daemon::Silent { motion, .. } = &mut sight.daemon
+        && *motion == Motion::Frozen
+    {
+        *motion = Motion::Busy;
+    }
+    sight
 }
 
 async fn answer(connection: &mut Connection, limit: Duration) -> Result<JailList, CallError> {

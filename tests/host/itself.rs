@@ -32,7 +32,7 @@ fn jailwarden_is_killed() {
     host.sh("systemctl daemon-reload");
     let before = host.main_pid("jailwarden");
     host.sh("rm /run/fail2ban/fail2ban.sock");
-    host.wait_said("it is restarted");
+    host.wait_said("jailwarden restarts it");
     host.kill("jailwarden", "KILL");
     host.wait_new_process("jailwarden", &before);
     host.wait_all_protect();

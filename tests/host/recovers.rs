@@ -21,7 +21,7 @@ fn a_crash() {
     host.sh("systemctl daemon-reload");
     host.mark();
     host.kill("fail2ban", "KILL");
-    host.wait_said("it is started again");
+    host.wait_said("jailwarden starts it");
     host.wait_said("fail2ban protects again");
     host.wait_all_protect();
 

@@ -6,8 +6,8 @@ on_each_release! {
     a_sound_change_touches_its_own_jail_alone
     jails_come_and_go
     what_does_not_differ_is_not_reloaded
-    a_filter_that_does_not_compile_is_taken_back
-    two_filters_that_do_not_compile_are_taken_back
+    a_filter_that_does_not_compile_never_reaches_the_daemon
+    two_filters_that_do_not_compile_never_reach_the_daemon
     a_fault_that_fail2ban_names_never_reaches_the_daemon
     a_file_that_is_not_text_never_reaches_the_daemon
 }
@@ -129,16 +129,20 @@ mod scenario {
         assert_eq!(warden.rest(), [""; 0]);
     }
 
-    pub(super) fn a_filter_that_does_not_compile_is_taken_back(version: Version) {
+    pub(super) fn a_filter_that_does_not_compile_never_reaches_the_daemon(version: Version) {
         let Some((f2b, warden)) = supervised(version, &["mail", "web"], LONG) else {
             return;
         };
-        let (pid, mail) = (f2b.pid(), f2b.threads("mail"));
+        let (pid, mail, web) = (f2b.pid(), f2b.threads("mail"), f2b.threads("web"));
         f2b.edit("filter.d/web.conf", "fail from", "fail (from");
         let said = warden.wait_for("is not applied");
-        assert!(said.contains("jail web: Unable to compile"), "{said}");
+        assert!(
+            said.contains("filter.d/web.conf:2: jail web: failregex: Unable to compile"),
+            "{said}"
+        );
         warden.wait_told("STATUS=degraded: 2 of 2 jails protect");
         f2b.wait_bans(&["mail", "web"]);
+        assert_eq!(f2b.threads("web"), web);
 
         f2b.edit("filter.d/web.conf", "fail (from", "failure from");
         warden.wait_for("config change applied: loaded web");
@@ -150,7 +154,7 @@ mod scenario {
         assert_eq!((f2b.pid(), f2b.threads("mail")), (pid, mail));
     }
 
-    pub(super) fn two_filters_that_do_not_compile_are_taken_back(version: Version) {
+    pub(super) fn two_filters_that_do_not_compile_never_reach_the_daemon(version: Version) {
         let Some((f2b, warden)) = supervised(version, &["a", "mail", "web"], LONG) else {
             return;
         };
@@ -170,6 +174,12 @@ mod scenario {
         f2b.wait_bans(&["a", "mail", "web"]);
     }
 
+    fn line_of(text: &str, option: &str) -> usize {
+        text.lines()
+            .position(|line| line.starts_with(option))
+            .unwrap()
+    }
+
     /// Each fault is put on disk, told, and mended, in one daemon's life.
     pub(super) fn a_fault_that_fail2ban_names_never_reaches_the_daemon(version: Version) {
         let Some((f2b, warden)) = supervised(version, &["mail", "web"], LONG) else {
@@ -182,7 +192,7 @@ mod scenario {
         for (faulty, expected) in [
             (
                 sound.replace("filter = web", "filter = nowhere"),
-                "etc/filter.d/nowhere.conf: jail web: ".to_owned(),
+                format!("{file}:{}: jail web: ", 1 + line_of(&sound, "filter")),
             ),
             (
                 sound.replace("web.log", "nowhere.log"),
@@ -209,10 +219,7 @@ mod scenario {
             "[new]\nenabled = true\nfilter = nowhere\n",
         );
         let said = warden.wait_for("is not applied");
-        assert!(
-            said.contains("etc/filter.d/nowhere.conf: jail new: "),
-            "{said}"
-        );
+        assert!(said.contains("jail.d/zz.conf:3: jail new: "), "{said}");
         f2b.jail("new", &JailSpec::default());
         fs::remove_file(f2b.config().join("jail.d/zz.conf")).unwrap();
         warden.wait_for("config change applied: loaded new");

@@ -8,6 +8,7 @@ on_each_release! {
     two_faulty_jails_are_both_rolled_back
     a_daemon_that_was_down_from_the_beginning_is_brought_up
     a_file_that_no_rollback_can_mend_disables_no_jail
+    an_innocent_jail_is_not_rolled_back
     a_rollback_that_did_not_help_does_not_stay
 }
 
@@ -118,7 +119,7 @@ mod scenario {
     }
 
     /// Nothing is remembered, and the fault is not in the jail file that changed last.
-    pub(super) fn a_rollback_that_did_not_help_does_not_stay(version: Version) {
+    pub(super) fn an_innocent_jail_is_not_rolled_back(version: Version) {
         let Some(f2b) = Fail2ban::new(version) else {
             return;
         };
@@ -129,9 +130,26 @@ mod scenario {
         f2b.edit("filter.d/web.conf", SOUND, BAD);
         f2b.edit("jail.d/mail.conf", "maxretry = 3", "maxretry = 2");
         let warden = Warden::start(&f2b, &settings(SHORT));
-        warden.wait_for("fail2ban is down and does not come back");
-        f2b.edit("filter.d/web.conf", BAD, SOUND);
+        warden.wait_for("web disabled so that the others can run");
         warden.wait_for("fail2ban protects again");
+        warden.wait_told("STATUS=degraded: 1 of 1 jails protect; disabled by a rollback: web");
+        f2b.wait_ban("mail");
+        assert!(!f2b.rollback("mail").exists());
+    }
+
+    /// What keeps it down is nothing that a check of the config can find, and no jail.
+    pub(super) fn a_rollback_that_did_not_help_does_not_stay(version: Version) {
+        let Some(f2b) = Fail2ban::new(version) else {
+            return;
+        };
+        f2b.jail("mail", &JailSpec::default());
+        f2b.jail("web", &JailSpec::default());
+        let warden = Warden::start_with(&f2b, &["false".to_owned()], &settings("1s"));
+        warden.wait_for("disabled so that the others can run");
+        warden.wait_for("fail2ban is down and does not come back");
+        warden.wait_for("did not help, so it is taken back");
+        assert!(!f2b.rollback("mail").exists() && !f2b.rollback("web").exists());
+        f2b.start();
         warden.wait_told("STATUS=healthy: 2 of 2 jails protect");
         f2b.wait_bans(&["mail", "web"]);
     }
