@@ -100,19 +100,26 @@ impl Machine {
         }
     }
 
+    /// A config that somebody changed is tried at once; our own taking back is no reason to.
     pub(super) fn gave_up_read(&mut self, config: ConfigRead) {
-        let before = self.disk.reading.as_ref().map(|r| r.fingerprint);
-        let differs = matches!(&config, ConfigRead::Read(r) if Some(r.fingerprint) != before);
+        let State::GaveUp { read, .. } = &mut self.state else {
+            return;
+        };
+        let known = match read.take() {
+            Some((_, By::Us)) => self.incident.as_mut().and_then(|i| i.before_guess.take()),
+            _ => self.disk.reading.as_ref().map(|r| r.fingerprint),
+        };
+        let differs = matches!(&config, ConfigRead::Read(r) if Some(r.fingerprint) != known);
         self.take_reading(config);
-        if let State::GaveUp { read, retry_at, .. } = &mut self.state {
-            let by = read.take().map(|(_, by)| by);
-            if differs && by == Some(By::Others) {
-                if let Some(incident) = &mut self.incident {
-                    incident.in_vain.clear();
-                }
-                *retry_at = self.now;
-                self.next_look = self.now;
-            }
+        if !differs {
+            return;
+        }
+        if let Some(incident) = &mut self.incident {
+            incident.in_vain.clear();
+        }
+        if let State::GaveUp { retry_at, .. } = &mut self.state {
+            *retry_at = self.now;
+            self.next_look = self.now;
         }
     }
 

@@ -18,6 +18,8 @@ pub(super) struct Incident {
     pub(super) rolled_back: BTreeSet<String>,
     /// Of these, the jails in which nothing was found at fault.
     pub(super) guessed: BTreeSet<String>,
+    /// Fingerprint of the config before the first of these was disabled.
+    pub(super) before_guess: Option<u128>,
     /// The jails whose disabling did not help and was taken back.
     pub(super) in_vain: BTreeSet<String>,
     /// How often every way back had failed.
@@ -46,6 +48,7 @@ impl Machine {
             restarted: false,
             rolled_back: BTreeSet::new(),
             guessed: BTreeSet::new(),
+            before_guess: None,
             in_vain: BTreeSet::new(),
             given_up: 0,
         });

@@ -298,6 +298,8 @@ impl Machine {
         if let Some(incident) = &mut self.incident {
             incident.rolled_back.extend(jails.iter().cloned());
             if guess {
+                let before = self.disk.reading.as_ref().map(|r| r.fingerprint);
+                incident.before_guess = incident.before_guess.or(before);
                 incident.guessed.extend(jails.iter().cloned());
             }
         }
