@@ -13,7 +13,6 @@ use crate::fail2ban::process::{Pid, Process};
 use crate::machine::{Event, Observed};
 use crate::settings::Settings;
 
-use super::look::number;
 use super::unit::{self, Shown};
 
 /// What the tasks tell the loop.
@@ -195,4 +194,9 @@ pub(super) fn instance(settings: &Settings) -> Instance {
         socket: settings.daemon.socket.clone(),
         pid_file: settings.daemon.pid_file.clone(),
     }
+}
+
+/// A process id as the machine has it.
+pub(super) fn number(pid: Pid) -> u32 {
+    pid.as_raw_pid().unsigned_abs()
 }

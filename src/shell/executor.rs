@@ -10,9 +10,8 @@ use crate::fail2ban::vitals::vitals;
 use crate::machine::{ActionId, Effect, Event, Motion, Outcome, Signal};
 use crate::rollback::{self, JailName, Why};
 
-use super::daemon::{Handle, Message};
-use super::look::{self, number};
-use super::{apply, memory_file, reading, start};
+use super::daemon::{Handle, Message, number};
+use super::{apply, look, memory_file, reading, start};
 
 /// An effect that has not ended by itself after this long is given up. Far above every limit
 /// within, so that nothing is ever waited for without end.

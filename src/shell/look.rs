@@ -6,12 +6,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::fail2ban::client::{CallError, Connection, JailList, Unreachable};
-use crate::fail2ban::process::{Pid, Process};
+use crate::fail2ban::process::Process;
 use crate::fail2ban::threads;
 use crate::fail2ban::vitals::{Activity, Vitals, vitals};
 use crate::machine::{ActiveState, Daemon, Motion, Sight};
 
-use super::daemon::Handle;
+use super::daemon::{Handle, number};
 
 /// How long an answer may be on its way before the process is watched for signs of life.
 const PROMPT: Duration = Duration::from_secs(1);
@@ -202,8 +202,4 @@ pub(super) fn motion(before: &Vitals, after: &Vitals) -> Motion {
         Activity::Busy => Motion::Busy,
         Activity::Progressing => Motion::Progressing,
     }
-}
-
-pub(super) fn number(pid: Pid) -> u32 {
-    pid.as_raw_pid().unsigned_abs()
 }

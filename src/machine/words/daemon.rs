@@ -1,0 +1,252 @@
+//! The words on the daemon and its jails.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use super::super::Machine;
+use super::super::event::{Daemon, Sight};
+use super::super::incident::Incident;
+use super::super::report::Kind;
+use super::super::restart::Cause;
+use super::{fault, jails, names, protecting, seconds};
+
+impl Machine {
+    pub(in super::super) fn say_supervising(&mut self, sight: &Sight) {
+        let found = match &sight.daemon {
+            Daemon::Answers { pid, .. } => {
+                let expected = self.expected();
+                let alive = expected.len() - self.not_alive().len();
+                format!(
+                    "fail2ban runs (process {pid}); {alive} of {}",
+                    protecting(expected.len())
+                )
+            }
+            Daemon::Silent { .. } => "fail2ban does not answer".to_owned(),
+            Daemon::Absent {
+                process: Some(pid), ..
+            } => format!("fail2ban lives (process {pid}) but has no socket yet, or no longer"),
+            Daemon::Absent { .. } => "fail2ban is not running".to_owned(),
+        };
+        let mut message = format!("supervision begins: {found}");
+        if !self.rollbacks.is_empty() {
+            let _ = write!(
+                message,
+                "; disabled by a rollback: {}",
+                names(&self.rollbacks)
+            );
+        }
+        if self.refusal.is_some() {
+            message.push_str("; a faulty change waits on disk");
+        }
+        let report = self.report(Kind::Supervising, message);
+        self.say(report);
+    }
+
+    pub(in super::super) fn say_ending(&mut self) {
+        let report = self.report(Kind::Ending, "supervision ends; fail2ban is left as it is");
+        self.say(report);
+    }
+
+    pub(in super::super) fn say_trouble(&mut self, cause: &Cause) {
+        let (kind, reason, message) = match cause {
+            Cause::Down(why) => (
+                Kind::DaemonDown,
+                Some(why.clone()),
+                format!("fail2ban is down: {why}{}; jailwarden starts it", self.known_fault()),
+            ),
+            // Told once it is known what it was doing.
+            Cause::Hung { stopped: false } => return,
+            Cause::Hung { stopped: true } => (
+                Kind::DaemonHung,
+                None,
+                "fail2ban was stopped by a signal (SIGSTOP) and protects nothing; jailwarden tells it to continue (SIGCONT)".to_owned(),
+            ),
+            Cause::Unaskable(why) => (
+                Kind::DaemonHung,
+                Some(why.clone()),
+                format!("fail2ban lives but cannot be asked or told anything: {why}; jailwarden restarts it"),
+            ),
+            Cause::DeadJails(dead) => (
+                Kind::Restarting,
+                None,
+                format!("{} could not be revived alone; jailwarden restarts fail2ban", names(dead)),
+            ),
+            Cause::Interrupted => (
+                Kind::DaemonDown,
+                None,
+                "fail2ban is down since jailwarden was interrupted while restarting it; jailwarden starts it".to_owned(),
+            ),
+            Cause::NotRunning => (
+                Kind::DaemonDown,
+                None,
+                "fail2ban is not running, and no unit runs it; jailwarden starts it".to_owned(),
+            ),
+            Cause::Retry => (Kind::Restarting, None, "jailwarden tries to start fail2ban once more".to_owned()),
+        };
+        let mut report = self.report(kind, message);
+        report.reason = reason;
+        if let Cause::DeadJails(dead) = cause {
+            report.jails = dead.iter().cloned().collect();
+        }
+        self.say(report);
+    }
+
+    pub(in super::super) fn say_crashed(&mut self, why: &str) {
+        let mut report = self.report(
+            Kind::DaemonDown,
+            format!("fail2ban is down: {why}; systemd starts it again"),
+        );
+        report.reason = Some(why.to_owned());
+        self.say(report);
+    }
+
+    pub(in super::super) fn say_hung(&mut self, diagnosis: &str) {
+        let mut report = self.report(
+            Kind::DaemonHung,
+            "fail2ban hangs: it does not answer its socket; jailwarden ends it and starts it again. \
+             What it was doing: journalctl -t jailwarden -o verbose, field JAILWARDEN_REASON",
+        );
+        report.reason = Some(diagnosis.to_owned());
+        self.say(report);
+    }
+
+    pub(in super::super) fn say_unaskable_waits(&mut self, why: &str) {
+        let mut report = self.report(
+            Kind::DaemonHung,
+            format!(
+                "fail2ban protects but cannot be asked or told anything: {why}; it is not restarted \
+                 while a faulty change waits on disk: mend that change, and it is"
+            ),
+        );
+        report.reason = Some(why.to_owned());
+        self.say(report);
+    }
+
+    pub(in super::super) fn say_jails_dead(&mut self, dead: &BTreeSet<String>, then: &str) {
+        let mut report = self.report(
+            Kind::JailDead,
+            format!(
+                "{} should run and does not protect: missing, or without its threads; {then}",
+                names(dead)
+            ),
+        );
+        report.jails = dead.iter().cloned().collect();
+        self.say(report);
+    }
+
+    pub(in super::super) fn say_held(&mut self, held: &BTreeSet<String>) {
+        let first = held.iter().next().cloned().unwrap_or_default();
+        let mut report = self.report(
+            Kind::JailHeld,
+            format!(
+                "{} was stopped by hand and is left alone; to run it again: fail2ban-client start {first}, \
+                 or change its config, or restart fail2ban",
+                names(held)
+            ),
+        );
+        report.jails = held.iter().cloned().collect();
+        self.say(report);
+    }
+
+    pub(in super::super) fn say_all_clear(&mut self, incident: &Incident) {
+        let expected = self.expected();
+        let took = seconds(self.now.since(incident.since));
+        let (kind, mut message) = match expected.len() {
+            0 => (
+                Kind::JailDead,
+                "fail2ban runs again, but no jail is left: this host is NOT protected".to_owned(),
+            ),
+            count => (
+                Kind::AllClear,
+                format!(
+                    "fail2ban protects again after {took}: {} ({})",
+                    jails(count),
+                    names(&expected)
+                ),
+            ),
+        };
+        if !incident.rolled_back.is_empty() {
+            let _ = write!(
+                message,
+                "; disabled for it: {}. To undo: {}",
+                names(&incident.rolled_back),
+                self.undo_rollbacks(&incident.rolled_back),
+            );
+        }
+        if !self.lost.is_empty() {
+            let _ = write!(message, "; still without protection: {}", names(&self.lost));
+        }
+        let mut report = self.report(kind, message);
+        report.jails = incident.rolled_back.iter().cloned().collect();
+        self.say(report);
+    }
+
+    /// The fault that is known to keep the daemon from starting.
+    fn known_fault(&self) -> String {
+        let mut faults = self.refusal.iter().flat_map(|r| &r.findings);
+        match faults.find(|f| f.fatal) {
+            Some(finding) => format!(", as its config is faulty ({})", fault(finding)),
+            None => String::new(),
+        }
+    }
+
+    pub(in super::super) fn say_stop_refused(&mut self, words: &str) {
+        let mut report = self.report(
+            Kind::Restarting,
+            format!("fail2ban refused to stop ({words}); it is sent SIGTERM"),
+        );
+        report.reason = Some(words.to_owned());
+        self.say(report);
+    }
+
+    pub(in super::super) fn say_gave_up(&mut self, why: &str, wait: Duration) {
+        let faults = self.refusal.iter().flat_map(|r| &r.findings);
+        let look = match faults.clone().find(|f| f.fatal).or(faults.clone().next()) {
+            Some(finding) => format!("The config is faulty: {}.", fault(finding)),
+            None => "Look at: journalctl -u fail2ban -n 50.".to_owned(),
+        };
+        let mut report = self.report(
+            Kind::GaveUp,
+            format!(
+                "fail2ban is down and does not come back: {why}. Nothing protects this host. {look} \
+                 It is tried again in {}, and at once when the config changes",
+                seconds(wait),
+            ),
+        );
+        report.reason = Some(why.to_owned());
+        self.say(report);
+    }
+
+    pub(in super::super) fn say_standby(&mut self, why: &str) {
+        let start = match &self.names.unit {
+            Some(unit) if why.contains("masked") => {
+                format!("systemctl unmask {unit} && systemctl start {unit}")
+            }
+            Some(unit) => format!("systemctl start {unit}"),
+            None => "fail2ban-client start".to_owned(),
+        };
+        let mut report = self.report(
+            Kind::Standby,
+            format!(
+                "fail2ban is stopped on purpose ({why}) and is left alone; this host is not \
+                 protected. To start it: {start}"
+            ),
+        );
+        report.reason = Some(why.to_owned());
+        self.say(report);
+    }
+
+    pub(in super::super) fn say_back_by_hand(&mut self) {
+        let pid = self
+            .daemon
+            .pid
+            .map(|p| format!(" (process {p})"))
+            .unwrap_or_default();
+        let report = self.report(
+            Kind::BackByHand,
+            format!("fail2ban runs again{pid}, started by systemd or by hand"),
+        );
+        self.say(report);
+    }
+}
