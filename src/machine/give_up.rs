@@ -105,13 +105,21 @@ impl Machine {
         let State::GaveUp { read, .. } = &mut self.state else {
             return;
         };
-        let known = match read.take() {
-            Some((_, By::Us)) => self.incident.as_mut().and_then(|i| i.before_guess.take()),
-            _ => self.disk.reading.as_ref().map(|r| r.fingerprint),
+        let by_us = matches!(read.take(), Some((_, By::Us)));
+        let known = if by_us {
+            self.incident.as_mut().and_then(|i| i.before_guess.take())
+        } else {
+            self.disk.reading.as_ref().map(|r| r.fingerprint)
         };
-        let differs = matches!(&config, ConfigRead::Read(r) if Some(r.fingerprint) != known);
+        let differs = match &config {
+            ConfigRead::Read(reading) => known.map_or(!by_us, |known| reading.fingerprint != known),
+            ConfigRead::Unchanged | ConfigRead::Failed(_) => false,
+        };
         self.take_reading(config);
-        if !differs {
+        // Whoever, or whatever, changes it again and again waits as long as any other.
+        self.forget_old_starts();
+        let too_often = self.starts.len() >= 2 * Policy::RESTART_BUDGET;
+        if !differs || too_often {
             return;
         }
         if let Some(incident) = &mut self.incident {

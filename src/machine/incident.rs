@@ -18,7 +18,9 @@ pub(super) struct Incident {
     pub(super) rolled_back: BTreeSet<String>,
     /// Of these, the jails in which nothing was found at fault.
     pub(super) guessed: BTreeSet<String>,
-    /// Fingerprint of the config before the first of these was disabled.
+    /// Fingerprint of the config before the first jail was disabled.
+    pub(super) before: Option<u128>,
+    /// The same, before the first of those that were only guessed.
     pub(super) before_guess: Option<u128>,
     /// The jails whose disabling did not help and was taken back.
     pub(super) in_vain: BTreeSet<String>,
@@ -48,6 +50,7 @@ impl Machine {
             restarted: false,
             rolled_back: BTreeSet::new(),
             guessed: BTreeSet::new(),
+            before: None,
             before_guess: None,
             in_vain: BTreeSet::new(),
             given_up: 0,

@@ -261,12 +261,13 @@ impl Machine {
             .as_ref()
             .map(Refusal::fatal_jails)
             .unwrap_or_default();
-        let jails: Vec<_> = fatal.difference(&self.rollbacks).cloned().collect();
-        let tried = self
-            .incident
-            .as_ref()
-            .is_some_and(|i| jails.iter().any(|j| i.rolled_back.contains(j)));
-        if jails.is_empty() || tried {
+        let in_vain = |jail: &&String| {
+            let incident = self.incident.as_ref();
+            incident.is_some_and(|i| i.rolled_back.contains(*jail) || i.in_vain.contains(*jail))
+        };
+        let jails = fatal.difference(&self.rollbacks);
+        let jails: Vec<_> = jails.filter(|jail| !in_vain(jail)).cloned().collect();
+        if jails.is_empty() {
             self.proceed();
         } else {
             self.write_rollback(Rung {
@@ -296,9 +297,10 @@ impl Machine {
             return self.next_rung();
         }
         if let Some(incident) = &mut self.incident {
+            let before = self.disk.reading.as_ref().map(|r| r.fingerprint);
+            incident.before = incident.before.or(before);
             incident.rolled_back.extend(jails.iter().cloned());
             if guess {
-                let before = self.disk.reading.as_ref().map(|r| r.fingerprint);
                 incident.before_guess = incident.before_guess.or(before);
                 incident.guessed.extend(jails.iter().cloned());
             }
@@ -323,6 +325,7 @@ impl Machine {
         let Some(plan) = plan else {
             if let Some(incident) = &mut self.incident {
                 incident.guessed.clone_from(&incident.rolled_back);
+                incident.before_guess = incident.before;
             }
             return;
         };

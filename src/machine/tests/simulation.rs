@@ -154,7 +154,7 @@ fn run(steps: &[Step], has_unit: bool) {
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: 150,
+        cases: std::env::var("PROPTEST_CASES").map_or(150, |n| n.parse().unwrap()),
         failure_persistence: None,
         ..ProptestConfig::default()
     })]

@@ -269,7 +269,7 @@ impl World {
             } => {
                 assert!(
                     !self.all_protect()
-                        || matches!(&self.machine.state, State::Restarting(r) if matches!(r.cause, Cause::Hung { .. }))
+                        || self.was_hung()
                         || self.process.as_ref().is_some_and(|p| p.stopping),
                     "stopped though every jail protects: {:?}",
                     self.machine.state
@@ -277,7 +277,7 @@ impl World {
             }
             Effect::WriteRollback { jails, .. } => {
                 assert!(
-                    !self.all_protect(),
+                    !self.all_protect() || self.was_hung(),
                     "rolled {jails:?} back though every jail protects"
                 );
                 for jail in jails {
@@ -518,6 +518,11 @@ impl World {
         self.machine = machine;
         self.take(actions);
         self.tell(Event::Timeout);
+    }
+
+    /// A daemon that was found hung may come round in the very next moment.
+    fn was_hung(&self) -> bool {
+        matches!(&self.machine.state, State::Restarting(r) if matches!(r.cause, Cause::Hung { .. }))
     }
 
     // ---- effects
