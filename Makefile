@@ -28,7 +28,7 @@ test:
 
 build: $(built)
 
-$(built): $(shell find src -name '*.rs') Cargo.toml Cargo.lock
+$(built): $(shell find src -type f) Cargo.toml Cargo.lock
 	$(CARGO) build --release --locked --target-dir target
 	touch $@
 

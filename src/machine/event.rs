@@ -90,7 +90,7 @@ pub enum Daemon {
         ping: Duration,
         /// The jails that its `status` lists.
         listed: BTreeSet<String>,
-        /// Of the jails listed or asked for, those without both their threads.
+        /// Of the jails listed, those without both their threads.
         dead: BTreeSet<String>,
     },
     /// It listens but did not answer within `probe.timeout`.

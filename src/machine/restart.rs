@@ -64,7 +64,7 @@ pub(super) enum Step {
     /// The config is read to see that the rollback took hold.
     Verifying(ActionId),
     /// The start command is being given.
-    Starting { start: ActionId, spawned: MonoTime },
+    Starting(ActionId),
     /// It was started and is probed until it is back.
     ComingBack { until: MonoTime },
 }
@@ -79,7 +79,7 @@ impl Restart {
             | Step::Judging(i)
             | Step::RollingBack { write: i, .. }
             | Step::Verifying(i)
-            | Step::Starting { start: i, .. } => *i == id,
+            | Step::Starting(i) => *i == id,
             Step::Stopping(stop) => stop.awaits(id),
             Step::ComingBack { .. } => false,
         }
@@ -189,11 +189,11 @@ impl Machine {
             Step::Judging(_) => self.judge(config_of(outcome)),
             Step::RollingBack { rung, .. } => self.rolled_back(rung, outcome),
             Step::Verifying(_) => self.verified(config_of(outcome)),
-            Step::Starting { spawned, .. } => self.started(spawned, outcome),
+            Step::Starting(_) => self.started(outcome),
         }
     }
 
-    fn started(&mut self, spawned: MonoTime, outcome: Outcome) {
+    fn started(&mut self, outcome: Outcome) {
         match outcome {
             // The command itself cannot be given: no config is to blame for that.
             Outcome::Effect(Err(why)) => return self.give_up(&why),
@@ -202,7 +202,7 @@ impl Machine {
         }
         // From here on a stop is somebody else's.
         self.stopping = false;
-        let until = spawned + self.policy.comeback;
+        let until = self.now + self.policy.comeback;
         self.step(Step::ComingBack { until });
         self.next_look = self.now;
     }
@@ -294,7 +294,15 @@ impl Machine {
         };
         if let Some(why) = why {
             self.say_rollback_failed(&jails, &why);
-            return self.next_rung();
+            let State::Restarting(restart) = &mut self.state else {
+                return;
+            };
+            restart.failure = why;
+            // A finding may be wrong, and the start succeed all the same.
+            return match restart.rungs {
+                None => self.proceed(),
+                Some(_) => self.next_rung(),
+            };
         }
         if let Some(incident) = &mut self.incident {
             let before = self.disk.reading.as_ref().map(|r| r.fingerprint);
@@ -345,10 +353,7 @@ impl Machine {
         self.forget_daemon();
         self.starts.push_back(self.now);
         let start = self.run(Effect::Start);
-        self.step(Step::Starting {
-            start,
-            spawned: self.now,
-        });
+        self.step(Step::Starting(start));
     }
 
     /// The process of the daemon has ended while a restart was under way.

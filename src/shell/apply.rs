@@ -128,7 +128,7 @@ async fn open(handle: &Handle, limit: Duration) -> Result<Connection, String> {
 
 /// Asks the daemon to stop. It may be gone before its answer is.
 pub(super) async fn ask_stop(handle: &Handle) -> StopAnswer {
-    let limit = handle.settings().restart.stop_timeout;
+    let limit = handle.policy().stop_timeout;
     let mut connection = match open(handle, limit).await {
         Ok(connection) => connection,
         Err(why) => return StopAnswer::Unreachable(why),

@@ -10,9 +10,10 @@ use crate::fail2ban::Instance;
 use crate::fail2ban::client::Connection;
 use crate::fail2ban::folder::{Places, Snapshot};
 use crate::fail2ban::process::{Pid, Process};
-use crate::machine::{Event, Observed};
+use crate::machine::{Event, Observed, Policy};
 use crate::settings::Settings;
 
+use super::policy;
 use super::unit::{self, Shown};
 
 /// What the tasks tell the loop.
@@ -32,10 +33,9 @@ pub(super) struct Handle(Arc<Inner>);
 struct Inner {
     settings: Settings,
     instance: Instance,
-    /// Other units start fail2ban's by themselves, such as a socket.
-    triggered: bool,
     to_loop: UnboundedSender<Message>,
     kept: Mutex<Kept>,
+    policy: Mutex<Policy>,
 }
 
 /// What is kept between actions.
@@ -57,21 +57,14 @@ pub(super) struct Kept {
 }
 
 impl Handle {
-    pub(super) async fn new(settings: Settings, to_loop: UnboundedSender<Message>) -> Self {
-        let triggered = match &settings.daemon.unit {
-            Some(name) => unit::show(name)
-                .await
-                .ok()
-                .flatten()
-                .is_some_and(|s| s.triggered),
-            None => false,
-        };
+    pub(super) fn new(settings: Settings, to_loop: UnboundedSender<Message>) -> Self {
         let instance = instance(&settings);
+        let policy = Mutex::new(policy(&settings));
         Self(Arc::new(Inner {
             settings,
             instance,
-            triggered,
             to_loop,
+            policy,
             kept: Mutex::default(),
         }))
     }
@@ -80,12 +73,17 @@ impl Handle {
         &self.0.settings
     }
 
-    pub(super) fn instance(&self) -> &Instance {
-        &self.0.instance
+    /// The timing in force.
+    pub(super) fn policy(&self) -> Policy {
+        *self.0.policy.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn is_triggered(&self) -> bool {
-        self.0.triggered
+    pub(super) fn set_policy(&self, policy: Policy) {
+        *self.0.policy.lock().unwrap_or_else(PoisonError::into_inner) = policy;
+    }
+
+    pub(super) fn instance(&self) -> &Instance {
+        &self.0.instance
     }
 
     /// Tells the loop; one that is gone needs to know nothing.
@@ -98,14 +96,17 @@ impl Handle {
     }
 
     /// Tells the loop if a log file has come that the last reading missed.
-    pub(super) fn look_for_logs(&self) {
+    pub(super) async fn look_for_logs(&self) {
+        let awaited = self.kept().awaited.clone();
+        if awaited.is_empty() {
+            return;
+        }
         let exists =
             |pattern: &String| glob::glob(pattern).is_ok_and(|mut found| found.next().is_some());
-        let awaited = std::mem::take(&mut self.kept().awaited);
-        if awaited.iter().any(exists) {
+        let come = tokio::task::spawn_blocking(move || awaited.iter().any(exists)).await;
+        if come.unwrap_or_default() {
+            self.kept().awaited.clear();
             self.tell(Message::Event(Event::Observed(Observed::ConfigStale)));
-        } else {
-            self.kept().awaited = awaited;
         }
     }
 
@@ -147,7 +148,13 @@ impl Handle {
             return Some(process);
         }
         let process = if let Some(shown) = self.show().await {
-            Process::open(Pid::from_raw(shown.main_pid)?).ok()?
+            let process = Process::open(Pid::from_raw(shown.main_pid)?).ok()?;
+            // The number may have been given away between systemd's word and the pidfd.
+            let still = self.show().await.map(|again| again.main_pid);
+            if still != Some(shown.main_pid) {
+                return None;
+            }
+            process
         } else {
             let Instance {
                 pid_file,

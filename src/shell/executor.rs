@@ -65,7 +65,7 @@ impl Executor {
 async fn perform(handle: &Handle, effect: Effect) -> Outcome {
     match effect {
         Effect::Look { expect } => {
-            handle.look_for_logs();
+            handle.look_for_logs().await;
             Outcome::Seen(look::look(handle, &expect).await)
         }
         Effect::ReadConfig { known } => Outcome::Config(reading::read(handle, known).await),
@@ -152,17 +152,27 @@ fn remove_rollbacks(handle: &Handle, jails: &[String]) -> Result<(), String> {
 
 fn write_rollbacks(handle: &Handle, jails: &[String], reason: &str) -> Result<(), String> {
     let when = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
+    // One that cannot be written does not keep the others from it.
+    let mut failed = Vec::new();
     for jail in jails {
-        let name = JailName::new(jail).map_err(|error| error.to_string())?;
         let why = Why {
             when: when.clone(),
             reason: reason.to_owned(),
             incident: None,
         };
-        rollback::write(&handle.instance().config_dir, &name, &why)
-            .map_err(|error| error.to_string())?;
+        let written = match JailName::new(jail) {
+            Ok(name) => rollback::write(&handle.instance().config_dir, &name, &why)
+                .map(drop)
+                .map_err(|error| error.to_string()),
+            Err(error) => Err(error.to_string()),
+        };
+        failed.extend(written.err());
     }
-    Ok(())
+    if failed.is_empty() {
+        Ok(())
+    } else {
+        Err(failed.join("; "))
+    }
 }
 
 #[cfg(test)]
@@ -180,7 +190,7 @@ mod tests {
         settings.daemon.unit = None;
         settings.state_dir = dir.path().to_owned();
         let (to_loop, mut inbox) = unbounded_channel();
-        let mut executor = Executor::new(Handle::new(settings, to_loop).await);
+        let mut executor = Executor::new(Handle::new(settings, to_loop));
         let memory = |count: u64| Memory {
             recent: vec![count.to_string()],
             ..Memory::default()

@@ -24,7 +24,7 @@ pub(super) async fn look(handle: &Handle, expect: &BTreeSet<String>) -> Sight {
     if let Some(why) = must_not_connect(handle).await {
         return absent(handle, why).await;
     }
-    let timeout = handle.settings().probe.timeout;
+    let timeout = handle.policy().timeout;
     match Connection::open(&handle.instance().socket, timeout).await {
         Ok(connection) => ask(handle, connection, expect).await,
         Err(CallError::Unreachable { why, .. }) if is_absence(&why) => {
@@ -41,7 +41,7 @@ pub(super) async fn look(handle: &Handle, expect: &BTreeSet<String>) -> Sight {
 
 /// With socket activation (fail2ban 1.1.1) a connect would start a daemon that is stopped.
 async fn must_not_connect(handle: &Handle) -> Option<String> {
-    if !handle.is_triggered() || handle.living().await.is_some() {
+    if handle.living().await.is_some() {
         return None;
     }
     let shown = handle.show().await?;
@@ -49,7 +49,8 @@ async fn must_not_connect(handle: &Handle) -> Option<String> {
         shown.unit.active,
         ActiveState::Inactive | ActiveState::Failed
     );
-    stopped.then(|| "its unit is stopped, and a connect would start it".to_owned())
+    (shown.triggered && stopped)
+        .then(|| "its unit is stopped, and a connect would start it".to_owned())
 }
 
 fn is_absence(why: &Unreachable) -> bool {
@@ -61,7 +62,7 @@ fn is_absence(why: &Unreachable) -> bool {
 
 async fn ask(handle: &Handle, mut connection: Connection, expect: &BTreeSet<String>) -> Sight {
     let process = handle.process_behind(&connection).await;
-    let timeout = handle.settings().probe.timeout;
+    let timeout = handle.policy().timeout;
     let asked = Instant::now();
     let mut before = None;
     let answer = {
@@ -99,7 +100,8 @@ async fn ask(handle: &Handle, mut connection: Connection, expect: &BTreeSet<Stri
         .map(str::to_owned)
         .chain(expect.iter().filter(|name| listed.has(name)).cloned())
         .collect();
-    let asked_for: Vec<String> = names.union(expect).cloned().collect();
+    // A jail that is not listed has no threads to claim of those that share its first nine bytes.
+    let asked_for: Vec<String> = names.iter().cloned().collect();
     let dead = match process.look(threads::census) {
         Ok(census) => {
             let judged = census.judge(&asked_for).into_iter();
@@ -194,6 +196,10 @@ async fn motion_since(process: &Process, (before, then): (Vitals, Instant)) -> M
 
 /// What a process did between two samples, in the machine's words.
 pub(super) fn motion(before: &Vitals, after: &Vitals) -> Motion {
+    if after.traced {
+        // Somebody looks into it with a debugger, which is no hang.
+        return Motion::Progressing;
+    }
     if after.state == 'T' {
         return Motion::Stopped;
     }

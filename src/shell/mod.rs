@@ -126,7 +126,7 @@ impl Supervisor {
         let (memory, said) = memory_file::load(&settings.state_dir);
         let (to_loop, inbox) = unbounded_channel();
         let (machine, begun) = Machine::new(policy(&settings), names(&settings), memory, seed());
-        let handle = Handle::new(settings, to_loop).await;
+        let handle = Handle::new(settings, to_loop);
         let mut supervisor = Self {
             machine,
             executor: Executor::new(handle.clone()),
@@ -268,6 +268,7 @@ impl Supervisor {
                     Kind::SettingsReloaded,
                     format!("the settings were read again{note}"),
                 );
+                self.handle.set_policy(policy(&new));
                 Some(Event::SettingsChanged(policy(&new)))
             }
             Err(error) => {

@@ -1,9 +1,9 @@
 //! Starting the daemon: the unit where systemd runs it, else the start command.
 
 use std::io;
-use std::os::unix::net::UnixStream;
 use std::process::Stdio;
 
+use tokio::net::UnixStream;
 use tokio::process::Command;
 
 use crate::machine::Outcome;
@@ -14,9 +14,14 @@ use super::{notify, unit};
 
 /// Gives the start command. Whether the daemon comes up is for the probe to say.
 pub(super) async fn start(handle: &Handle) -> Outcome {
-    let (Some(name), Some(_)) = (&handle.settings().daemon.unit, handle.show().await) else {
-        return Outcome::Effect(spawn(handle));
+    let Some(name) = &handle.settings().daemon.unit else {
+        return Outcome::Effect(spawn(handle).await);
     };
+    match unit::show(name).await {
+        Ok(Some(_)) => {}
+        Ok(None) => return Outcome::Effect(spawn(handle).await),
+        Err(error) => return Outcome::Effect(Err(error.to_string())),
+    }
     match unit::start(name).await {
         Ok(Started::Given) => Outcome::Effect(Ok(())),
         Ok(Started::Forestalled) => {
@@ -27,12 +32,13 @@ pub(super) async fn start(handle: &Handle) -> Outcome {
 }
 
 /// Runs the start command as a process that outlives jailwarden and is not in its cgroup.
-fn spawn(handle: &Handle) -> Result<(), String> {
+async fn spawn(handle: &Handle) -> Result<(), String> {
     let words = &handle.settings().daemon.start_command;
     let Some((program, args)) = words.split_first() else {
         return Err("daemon.start_command is empty".to_owned());
     };
     remove_stale_socket(handle)
+        .await
         .map_err(|error| format!("its stale socket cannot be removed: {error}"))?;
     let mut command = if is_a_service() {
         let mut command = Command::new("systemd-run");
@@ -73,9 +79,9 @@ fn is_a_service() -> bool {
 
 /// A crashed daemon leaves its socket, and the next one refuses to start over it (asyncserver.py,
 /// 1.0.2). Only a socket that nobody listens at is removed.
-fn remove_stale_socket(handle: &Handle) -> io::Result<()> {
+async fn remove_stale_socket(handle: &Handle) -> io::Result<()> {
     let socket = &handle.instance().socket;
-    match UnixStream::connect(socket) {
+    match UnixStream::connect(socket).await {
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
             std::fs::remove_file(socket)
         }

@@ -57,14 +57,17 @@ pub(super) enum Started {
 /// for its own limit, and `Result` does not always say so.
 pub(super) async fn start(name: &str) -> io::Result<Started> {
     let mut shown = show(name).await?;
-    let mut waited = false;
-    while shown.as_ref().is_some_and(|s| s.unit.job) {
+    let (mut waited, mut was_leaving) = (false, false);
+    while let Some(Shown { unit, .. }) = shown.as_ref().filter(|s| s.unit.job) {
         waited = true;
+        was_leaving = unit.active == ActiveState::Deactivating;
         tokio::time::sleep(JOB_PACE).await;
         shown = show(name).await?;
     }
     match shown.map(|s| s.unit.active) {
         Some(ActiveState::Inactive) if waited => return Ok(Started::Forestalled),
+        // A restart job goes on to activating; one that ended in leaving was a stop.
+        Some(ActiveState::Failed) if was_leaving => return Ok(Started::Forestalled),
         Some(ActiveState::Failed) => drop(systemctl(&["reset-failed", name]).await?),
         _ => {}
     }

@@ -44,7 +44,15 @@ impl Machine {
     }
 
     pub(in super::super) fn say_ending(&mut self) {
-        let report = self.report(Kind::Ending, "supervision ends; fail2ban is left as it is");
+        let report = if self.stopping {
+            self.report(
+                Kind::DaemonDown,
+                "supervision ends in the middle of a restart: fail2ban may be DOWN until jailwarden \
+                 runs again, or somebody starts it",
+            )
+        } else {
+            self.report(Kind::Ending, "supervision ends; fail2ban is left as it is")
+        };
         self.say(report);
     }
 
@@ -127,11 +135,13 @@ impl Machine {
         let mut report = self.report(
             Kind::JailDead,
             format!(
-                "{} should run and does not protect: missing, or without its threads; {then}",
-                names(dead)
+                "{} should run and {} not protect: missing, or without its threads; {then}",
+                names(dead),
+                if dead.len() == 1 { "does" } else { "do" },
             ),
         );
         report.jails = dead.iter().cloned().collect();
+        report.reason = Some(then.to_owned());
         self.say(report);
     }
 
@@ -140,9 +150,10 @@ impl Machine {
         let mut report = self.report(
             Kind::JailHeld,
             format!(
-                "{} was stopped by hand and is left alone; to run it again: fail2ban-client start {first}, \
-                 or change its config, or restart fail2ban",
-                names(held)
+                "{} {} stopped by hand and is left alone; to run it again: \
+                 fail2ban-client reload --if-exists {first}, or change its config, or restart fail2ban",
+                names(held),
+                if held.len() == 1 { "was" } else { "were" },
             ),
         );
         report.jails = held.iter().cloned().collect();
@@ -204,12 +215,20 @@ impl Machine {
         let faults = self.refusal.iter().flat_map(|r| &r.findings);
         let look = match faults.clone().find(|f| f.fatal).or(faults.clone().next()) {
             Some(finding) => format!("The config is faulty: {}.", fault(finding)),
-            None => "Look at: journalctl -u fail2ban -n 50.".to_owned(),
+            None => match &self.names.unit {
+                Some(unit) => format!("Look at: journalctl -u {unit} -n 50."),
+                None => "Look at fail2ban's own log.".to_owned(),
+            },
+        };
+        let state = if self.daemon.pid.is_some() {
+            "fail2ban lives, but is not restarted again for now"
+        } else {
+            "Nothing protects this host: fail2ban is down and does not come back"
         };
         let mut report = self.report(
             Kind::GaveUp,
             format!(
-                "fail2ban is down and does not come back: {why}. Nothing protects this host. {look} \
+                "{state}: {why}. {look} \
                  It is tried again in {}, and at once when the config changes",
                 seconds(wait),
             ),

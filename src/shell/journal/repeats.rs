@@ -71,12 +71,12 @@ impl Repeats {
     /// Judges `report` at `now`, a duration since any fixed point.
     ///
     /// The same fact (kind, jails, file, line and reason) is said once an hour, as long as it holds
-    /// on: after an all-clear every fact is news, and after a mend the same mistake is. A report
+    /// on: once an incident is over every fact is news, and after a mend the same mistake is. A report
     /// that answers what a person just did is always said. Of more than 64 facts the one said
     /// longest ago is forgotten, its count with it.
     pub fn admit(&mut self, report: &Report, now: Duration) -> Verdict {
         match report.kind {
-            Kind::AllClear => self.said.clear(),
+            Kind::AllClear | Kind::Standby | Kind::BackByHand => self.said.clear(),
             Kind::ChangeWithdrawn => self.said.retain(|s| s.fact.kind != Kind::ChangeRefused),
             _ => {}
         }
