@@ -1,6 +1,7 @@
 //! A config change: waited for, read, checked, applied jail by jail, and judged by a probe.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
 use super::event::{ActionId, Applied, ConfigRead, Daemon, Finding, Outcome, Reading, Sight};
 use super::plan::{Change, Changes, Plan};
@@ -121,6 +122,8 @@ struct Target {
     plan: Plan,
     server: bool,
     changes: Changes,
+    /// The files that made the change.
+    files: Vec<PathBuf>,
 }
 
 #[derive(Debug, Clone)]
@@ -195,6 +198,7 @@ impl Machine {
         }
         let whole = reading.findings.iter().any(|f| f.jail.is_none());
         let plan = reading.plan.clone().filter(|_| !whole);
+        let files = reading.changed_files.clone();
         self.note_reading(reading);
         let Some(plan) = plan.filter(|_| self.daemon.ping.is_some()) else {
             return;
@@ -219,6 +223,7 @@ impl Machine {
             plan,
             server,
             changes,
+            files,
         };
         self.state = State::Reloading(Reload {
             step: Step::Applying(id),
@@ -431,7 +436,7 @@ impl Machine {
             return;
         }
         if let Some(target) = target.filter(|t| alive && (t.server || !t.changes.is_empty())) {
-            self.say_applied(&target.changes, target.server);
+            self.say_applied(&target.changes, target.server, &target.files);
         }
         self.watch();
         self.assess(sight.clone());

@@ -81,6 +81,8 @@ pub struct Machine {
     starts: VecDeque<MonoTime>,
     /// jailwarden has begun to stop the daemon and has not seen it back.
     stopping: bool,
+    /// systemd was told that the first look is over.
+    ready: bool,
     saved: Memory,
     saving: Option<ActionId>,
 }
@@ -165,6 +167,7 @@ impl Machine {
             last_fine: None,
             starts: VecDeque::new(),
             stopping: memory.stopping,
+            ready: false,
             saved: memory,
             saving: None,
         };
@@ -292,6 +295,10 @@ impl Machine {
         match &mut self.state {
             State::Starting { sight: slot, .. } => {
                 *slot = Some(sight);
+                // Not only once the config is read: that may take longer than systemd waits.
+                if !std::mem::replace(&mut self.ready, true) {
+                    self.out.push(Action::Ready);
+                }
                 self.take_stock();
             }
             State::Watching | State::Suspect(_) => self.assess(sight),

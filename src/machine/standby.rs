@@ -4,7 +4,7 @@ use super::absence::{self, Absence};
 use super::event::{ConfigRead, Daemon, Sight, Unit};
 use super::plan::Plan;
 use super::restart::Cause;
-use super::{Action, Machine, Policy, State};
+use super::{Machine, Policy, State};
 
 impl Machine {
     /// Once both the first reading and the first look are in: what is true, and what follows.
@@ -26,7 +26,6 @@ impl Machine {
             return;
         };
         self.know_config(&config, &sight);
-        self.out.push(Action::Ready);
         self.say_supervising(&sight);
         self.next_look = self.now;
         if let Daemon::Absent {

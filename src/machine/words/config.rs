@@ -1,6 +1,7 @@
 //! The words on config changes and on rollbacks.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 
 use super::super::Machine;
 use super::super::event::Finding;
@@ -25,7 +26,12 @@ impl Machine {
         )
     }
 
-    pub(in super::super) fn say_applied(&mut self, changes: &Changes, server: bool) {
+    pub(in super::super) fn say_applied(
+        &mut self,
+        changes: &Changes,
+        server: bool,
+        files: &[PathBuf],
+    ) {
         let by = |wanted: fn(&Change) -> bool| {
             let set: BTreeSet<_> = changes
                 .iter()
@@ -53,6 +59,7 @@ impl Machine {
             format!("config change applied: {}; {alive}", parts.join(", ")),
         );
         report.jails = changes.keys().cloned().collect();
+        report.file = files.first().cloned();
         self.say(report);
     }
 
