@@ -20,8 +20,9 @@ pub(super) struct Suspect {
 /// What is suspected.
 #[derive(Debug, Clone)]
 pub(super) enum Sign {
-    /// It does not answer; when it was last seen to get on with something.
-    Silent { progress: MonoTime },
+    /// It does not answer; when it was last seen to get on with something, and whether that it
+    /// stays silent was told.
+    Silent { progress: MonoTime, told: bool },
     /// These jails are dead or missing; in how many looks in a row.
     Jails { jails: BTreeSet<String>, looks: u32 },
     /// It lives but has no socket to be asked at; whether that it stays so was told.
@@ -130,11 +131,15 @@ impl Machine {
     }
 
     fn assess_silence(&mut self, pid: Option<u32>, motion: Motion, leaving: bool) {
-        let progress = match &self.state {
+        let (before, told, waited) = match &self.state {
             State::Suspect(Suspect {
-                sign: Sign::Silent { progress },
-                ..
-            }) if motion == Motion::Busy => *progress,
+                sign: Sign::Silent { progress, told },
+                since,
+            }) => (Some(*progress), *told, self.now.since(*since)),
+            _ => (None, false, std::time::Duration::ZERO),
+        };
+        let progress = match before {
+            Some(progress) if motion == Motion::Busy => progress,
             _ if motion == Motion::Busy => self.now - self.policy.timeout,
             _ => self.now,
         };
@@ -152,7 +157,14 @@ impl Machine {
                     Some(pid),
                 );
             }
-            _ => self.suspect(Sign::Silent { progress }, Policy::SUSPECT_PACE),
+            _ => {
+                let tell = !told && !leaving && waited >= self.policy.busy_limit;
+                if tell {
+                    self.say_silent(waited, pid.is_some());
+                }
+                let told = told || tell;
+                self.suspect(Sign::Silent { progress, told }, Policy::SUSPECT_PACE);
+            }
         }
     }
 

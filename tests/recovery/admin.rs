@@ -5,6 +5,7 @@ use crate::on_each_release;
 on_each_release! {
     a_daemon_stopped_by_hand_is_left_alone
     a_jail_stopped_by_hand_is_left_alone
+    a_jail_stopped_by_hand_does_no_harm_to_its_namesake
     a_supervisor_killed_half_way_goes_on_where_it_was
     the_supervisor_ends_and_leaves_the_daemon_alone
     the_settings_are_read_again
@@ -41,6 +42,21 @@ mod scenario {
         f2b.kill();
         warden.wait_for("fail2ban protects again");
         f2b.wait_bans(&["mail", "web"]);
+    }
+
+    /// The kernel keeps nine bytes of a jail's name in its threads' names, the same for both.
+    pub(super) fn a_jail_stopped_by_hand_does_no_harm_to_its_namesake(version: Version) {
+        let jails = ["wordpress-hard", "wordpress-soft"];
+        let Some((f2b, warden)) = supervised(version, &jails, LONG) else {
+            return;
+        };
+        warden.wait_told("STATUS=healthy");
+        let reloads = f2b.logged("Reload jail");
+        assert!(f2b.client(&["stop", "wordpress-hard"]).status.success());
+        warden.wait_for("wordpress-hard was stopped by hand and is left alone");
+        warden.wait_told("STATUS=healthy: 1 of 1 jails protect; stopped by hand: wordpress-hard");
+        f2b.wait_ban("wordpress-soft");
+        assert_eq!(f2b.logged("Reload jail"), reloads, "{}", f2b.log_text());
     }
 
     pub(super) fn a_jail_stopped_by_hand_is_left_alone(version: Version) {

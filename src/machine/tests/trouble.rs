@@ -25,8 +25,12 @@ fn a_frozen_daemon_is_diagnosed_and_restarted() {
 #[test]
 fn a_daemon_that_gets_on_with_something_is_waited_for() {
     let mut rig = Rig::healthy(&["a"]);
-    rig.sees_for(300, &silent(Motion::Progressing))
+    rig.sees_for(30, &silent(Motion::Progressing))
         .does("")
+        .is("suspect");
+    // That it stays so is told, once.
+    rig.sees_for(270, &silent(Motion::Progressing))
+        .does("DaemonHung")
         .is("suspect");
     rig.sees(answers(&["a"])).reads_as(ConfigRead::Unchanged);
     rig.does("read-afresh").is("healthy");

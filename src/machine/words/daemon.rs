@@ -119,6 +119,23 @@ impl Machine {
         self.say(report);
     }
 
+    pub(in super::super) fn say_silent(&mut self, waited: Duration, seen: bool) {
+        let what = if seen {
+            "but gets on with something, such as a stop or a reload of many jails"
+        } else {
+            "and its process cannot be seen from here"
+        };
+        let mut report = self.report(
+            Kind::DaemonHung,
+            format!(
+                "fail2ban has not answered for {}, {what}; jailwarden waits",
+                seconds(waited)
+            ),
+        );
+        report.reason = Some(what.to_owned());
+        self.say(report);
+    }
+
     pub(in super::super) fn say_unaskable_waits(&mut self, why: &str) {
         let mut report = self.report(
             Kind::DaemonHung,
