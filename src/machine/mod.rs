@@ -17,6 +17,7 @@ mod plan;
 mod policy;
 pub mod report;
 mod restart;
+mod roll_back;
 mod snapshot;
 mod standby;
 mod stop;
