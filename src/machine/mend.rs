@@ -30,6 +30,8 @@ pub(super) struct Wait {
     next: MonoTime,
     /// Its config may have changed, or what it lacked may have come: it is tried at once.
     hinted: bool,
+    /// Nothing has changed yet: it is tried at once to learn what it lacks, such as a log file.
+    first: bool,
     /// Something beside its config changed, such as a package: the same config may pass now.
     afresh: bool,
     /// What the last trial found, once that was told.
@@ -70,6 +72,17 @@ impl Mending {
     }
 }
 
+impl Wait {
+    fn begin(now: MonoTime, tries: u32) -> Self {
+        Self {
+            next: now + wait_after(tries),
+            hinted: true,
+            first: true,
+            ..Self::default()
+        }
+    }
+}
+
 /// The wait after so many tries in vain.
 fn wait_after(tries: u32) -> Duration {
     Policy::MEND_START
@@ -86,10 +99,7 @@ impl Machine {
         for jail in rollbacks {
             let mend = self.mends.entry(jail.clone()).or_default();
             if !self.waits.contains_key(jail) {
-                let wait = Wait {
-                    next: self.now + wait_after(mend.tries),
-                    ..Wait::default()
-                };
+                let wait = Wait::begin(self.now, mend.tries);
                 self.waits.insert(jail.clone(), wait);
             }
         }
@@ -105,10 +115,7 @@ impl Machine {
             mend.tries += 1;
         }
         mend.failed = failed.or(mend.failed);
-        let wait = Wait {
-            next: self.now + wait_after(mend.tries),
-            ..Wait::default()
-        };
+        let wait = Wait::begin(self.now, mend.tries);
         self.waits.insert(jail.to_owned(), wait);
     }
 
@@ -116,6 +123,7 @@ impl Machine {
     pub(super) fn hint_mends(&mut self) {
         for wait in self.waits.values_mut() {
             wait.hinted = true;
+            wait.first = false;
         }
     }
 
@@ -153,7 +161,10 @@ impl Machine {
     /// It flapped too often: only a change of its config, which a hint may bring, tries it again.
     fn is_hopeless(&self, jail: &str) -> bool {
         let flaps = self.mends.get(jail).map_or(0, |mend| mend.flaps);
-        let hinted = self.waits.get(jail).is_some_and(|wait| wait.hinted);
+        let hinted = self
+            .waits
+            .get(jail)
+            .is_some_and(|wait| wait.hinted && !wait.first);
         flaps >= Policy::FLAP_LIMIT && !hinted
     }
 
@@ -291,7 +302,7 @@ impl Machine {
         };
         if mend.failed.is_some_and(|failed| failed != digest) {
             *mend = Mend::default();
-        } else if mend.failed.is_some() {
+        } else if mend.failed.is_some() || wait.first {
             let its_time = wait.afresh || wait.next <= self.now;
             if !its_time || mend.flaps >= Policy::FLAP_LIMIT {
                 return false;
@@ -306,8 +317,10 @@ impl Machine {
         let Some(wait) = self.waits.get_mut(jail) else {
             return;
         };
-        let before = wait.told.replace(finding.clone());
-        if wait.hinted && before.as_ref() != Some(finding) {
+        if wait.first || !wait.hinted {
+            return;
+        }
+        if wait.told.replace(finding.clone()).as_ref() != Some(finding) {
             self.say_still_faulty(jail, finding);
         }
     }
@@ -321,6 +334,7 @@ impl Machine {
             wait.next = self.now + wait_after(mend.tries);
         }
         wait.hinted = false;
+        wait.first = false;
         wait.afresh = false;
     }
 

@@ -8,11 +8,14 @@ fn degraded() -> Rig {
     let mut rig = Rig::stock(Memory::default(), faulty, absent(unit_failed(255)));
     rig.ok();
     rig.reads(config(&["a", "m"]).rolled_back(&["m"]));
-    rig.ok().sees(answers_as(8, &["a"])).is("degraded");
+    rig.ok().sees(answers_as(8, &["a"])).is("mending");
     rig.does(
         "read-afresh ready Supervising ChangeRefused DaemonDown rollback(m) RolledBack read-afresh \
-         start AllClear",
+         start AllClear try(m)",
     );
+    tried(&mut rig, Trial::Faulty(finding(Some("m"), true)))
+        .does("")
+        .is("degraded");
     rig
 }
 
@@ -128,7 +131,12 @@ fn flap(rig: &mut Rig, trial: Trial) {
     rig.sees(answers_as(8, &["a"])).does("rollback(m)");
     rig.ok().does("RolledBack read-afresh");
     rig.reads(config(&["a", "m"]).rolled_back(&["m"]));
-    rig.is("degraded").does("ChangeWithdrawn");
+    if rig.kept.mends["m"].flaps < Policy::FLAP_LIMIT {
+        rig.does("ChangeWithdrawn try(m)");
+        tried(rig, sound(1)).does("").is("degraded");
+    } else {
+        rig.does("ChangeWithdrawn").is("degraded");
+    }
 }
 
 #[test]
