@@ -4,6 +4,7 @@ mod absence;
 mod change;
 mod mend;
 mod pause;
+mod protection;
 mod restart;
 mod simulation;
 mod stock;
