@@ -509,11 +509,14 @@ impl Machine {
         if matches!(self.state, State::Starting { .. } | State::Ended) {
             return;
         }
-        let memory = self.memory();
-        if memory != self.saved {
-            self.saved = memory.clone();
-            self.saving = Some(self.run(Effect::Save(memory)));
+        if self.memory() != self.saved {
+            self.saving = Some(self.save());
         }
+    }
+
+    fn save(&mut self) -> ActionId {
+        self.saved = self.memory();
+        self.run(Effect::Save(Box::new(self.saved.clone())))
     }
 
     fn save_done(&mut self, outcome: &Outcome) {
