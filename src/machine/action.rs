@@ -1,10 +1,11 @@
 //! What the machine asks of the shell.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 
 use super::event::ActionId;
 use super::memory::Memory;
-use super::plan::Changes;
+use super::plan::{Changes, Plan};
 use super::report::Report;
 
 /// One thing for the shell to do. Those with an id end in `Event::Done` with that id, always.
@@ -69,10 +70,26 @@ pub enum Effect {
         /// Why, for the file's comment.
         reason: String,
     },
-    /// Remove the rollback files of these jails.
-    RemoveRollback {
-        /// The jails that are no longer disabled.
+    /// Put the last known good content of files back; what stands there is kept aside first, whole.
+    PutBack {
+        /// The files; all that differ, where none is named.
+        files: Vec<PathBuf>,
+        /// Why, for the note that lies with what is kept aside.
+        reason: String,
+    },
+    /// Take back what was done to the config.
+    TakeBack {
+        /// The jails whose rollback files are removed.
         jails: Vec<String>,
+        /// The name of the replaced files that are brought back.
+        replaced: Option<String>,
+    },
+    /// Keep the config as the last known good one, if it is still the one with this fingerprint.
+    Keep {
+        /// Of all files.
+        fingerprint: u128,
+        /// What the daemon runs with it.
+        plan: Plan,
     },
     /// Read the config as if these jails had no rollback, and try what fail2ban would refuse of
     /// them; nothing on disk and in the daemon is touched.

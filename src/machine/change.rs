@@ -85,15 +85,6 @@ pub(super) struct Refusal {
 }
 
 impl Refusal {
-    /// The jails that would keep the whole daemon from starting.
-    pub(super) fn fatal_jails(&self) -> BTreeSet<String> {
-        self.findings
-            .iter()
-            .filter(|f| f.fatal)
-            .filter_map(|f| f.jail.clone())
-            .collect()
-    }
-
     fn jails(&self) -> BTreeSet<String> {
         self.findings
             .iter()

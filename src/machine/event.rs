@@ -79,7 +79,9 @@ pub enum Outcome {
     Tried(Result<BTreeMap<String, Trial>, String>),
     /// Of `AskStop`: what the daemon said.
     StopAsked(StopAnswer),
-    /// Of `Signal`, `Start`, `WriteRollback`, `RemoveRollback`, `Save` and `EndPause`: done, or why
+    /// Of `PutBack`: what was done, or why not.
+    PutBack(Result<PutBack, String>),
+    /// Of `Signal`, `Start`, `WriteRollback`, `TakeBack`, `Keep`, `Save` and `EndPause`: done, or why
     /// not.
     Effect(Result<(), String>),
     /// Of `Start`: somebody else had systemd stop the daemon meanwhile; it was not started.
@@ -223,6 +225,8 @@ pub struct Reading {
     pub findings: Vec<Finding>,
     /// The jails that a rollback file of ours disables.
     pub rollbacks: BTreeSet<String>,
+    /// Jails that are enabled though a rollback file of ours disables them, and what enables them.
+    pub overruled: BTreeMap<String, (PathBuf, u32)>,
     /// The jails that the most recently modified jail file names, for want of better evidence.
     pub newest: Vec<String>,
 }
@@ -240,6 +244,15 @@ pub struct Finding {
     pub words: String,
     /// It keeps the whole daemon from starting; otherwise fail2ban skips the jail by itself.
     pub fatal: bool,
+}
+
+/// Files that have their last known good content again.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct PutBack {
+    /// The files; none if none differed.
+    pub files: Vec<PathBuf>,
+    /// The name of what stood there before, by which it can be brought back.
+    pub replaced: Option<String>,
 }
 
 /// How a jail fares without its rollback.

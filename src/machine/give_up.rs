@@ -8,7 +8,10 @@ use super::{Effect, Machine, Policy, State};
 /// Whose change it is that is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum By {
-    Us,
+    /// jailwarden took its guesses back; the fingerprint before it made them.
+    Us {
+        before: Option<u128>,
+    },
     Others,
 }
 
@@ -51,23 +54,26 @@ impl Machine {
         self.take_back_guesses();
     }
 
-    /// What was disabled on a guess and did not help is not to blame: its jails shall run as soon
-    /// as the cause is mended.
+    /// What was done on a guess and did not help is not to blame: its jails shall run, and its
+    /// files count, as soon as the cause is mended.
     fn take_back_guesses(&mut self) {
-        let Some(incident) = &mut self.incident else {
-            return;
-        };
-        let jails = std::mem::take(&mut incident.guessed);
-        if jails.is_empty() {
+        if self.guesses.is_empty() {
             return;
         }
-        incident.in_vain.extend(jails.iter().cloned());
-        incident.rolled_back.retain(|jail| !jails.contains(jail));
-        let id = self.run(Effect::RemoveRollback {
-            jails: jails.iter().cloned().collect(),
+        let guesses = std::mem::take(&mut self.guesses);
+        if let Some(incident) = &mut self.incident {
+            incident.in_vain.extend(guesses.jails.iter().cloned());
+            incident.files_in_vain |= guesses.replaced.is_some();
+            incident
+                .rolled_back
+                .retain(|jail| !guesses.jails.contains(jail));
+        }
+        let id = self.run(Effect::TakeBack {
+            jails: guesses.jails.iter().cloned().collect(),
+            replaced: guesses.replaced.clone(),
         });
         if let State::GaveUp { undo, .. } = &mut self.state {
-            *undo = Some((id, jails));
+            *undo = Some((id, guesses));
         }
     }
 
@@ -75,19 +81,24 @@ impl Machine {
         let State::GaveUp { undo, .. } = &mut self.state else {
             return;
         };
-        let Some((_, jails)) = undo.take() else {
+        let Some((_, guesses)) = undo.take() else {
             return;
         };
         if let Outcome::Effect(Err(why)) = outcome {
-            return self.say_not_taken_back(&jails, &why);
+            return self.say_not_taken_back(&guesses, &why);
         }
-        self.rollbacks.retain(|jail| !jails.contains(jail));
-        self.say_taken_back(&jails);
+        self.rollbacks.retain(|jail| !guesses.jails.contains(jail));
+        self.say_taken_back(&guesses);
         // Our own change is no reason to try again at once.
         self.disk.begin();
         let id = self.run(Effect::ReadConfig { known: None });
         if let State::GaveUp { read, .. } = &mut self.state {
-            *read = Some((id, By::Us));
+            *read = Some((
+                id,
+                By::Us {
+                    before: guesses.before,
+                },
+            ));
         }
     }
 
@@ -105,11 +116,9 @@ impl Machine {
         let State::GaveUp { read, .. } = &mut self.state else {
             return;
         };
-        let by_us = matches!(read.take(), Some((_, By::Us)));
-        let known = if by_us {
-            self.incident.as_mut().and_then(|i| i.before_guess.take())
-        } else {
-            self.disk.reading.as_ref().map(|r| r.fingerprint)
+        let (by_us, known) = match read.take() {
+            Some((_, By::Us { before })) => (true, before),
+            _ => (false, self.disk.reading.as_ref().map(|r| r.fingerprint)),
         };
         let differs = match &config {
             ConfigRead::Read(reading) => known.map_or(!by_us, |known| reading.fingerprint != known),
@@ -124,6 +133,7 @@ impl Machine {
         }
         if let Some(incident) = &mut self.incident {
             incident.in_vain.clear();
+            incident.files_in_vain = false;
         }
         if let State::GaveUp { retry_at, .. } = &mut self.state {
             *retry_at = self.now;

@@ -18,12 +18,8 @@ pub(super) struct Incident {
     pub(super) restarted: bool,
     /// The jails that were disabled in its course.
     pub(super) rolled_back: BTreeSet<String>,
-    /// Of these, the jails in which nothing was found at fault.
-    pub(super) guessed: BTreeSet<String>,
-    /// Fingerprint of the config before the first jail was disabled.
-    pub(super) before: Option<u128>,
-    /// The same, before the first of those that were only guessed.
-    pub(super) before_guess: Option<u128>,
+    /// Putting the last good config back did not help, and was taken back.
+    pub(super) files_in_vain: bool,
     /// The jails whose disabling did not help and was taken back.
     pub(super) in_vain: BTreeSet<String>,
     /// How often every way back had failed.
@@ -52,9 +48,7 @@ impl Machine {
             revived: false,
             restarted: false,
             rolled_back: BTreeSet::new(),
-            guessed: BTreeSet::new(),
-            before: None,
-            before_guess: None,
+            files_in_vain: false,
             in_vain: BTreeSet::new(),
             given_up: 0,
         });

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::mend::Mend;
 use super::plan::Plan;
+use super::roll_back::Guesses;
 
 /// The state file's content. All of it can be lost without harm to the host; with it jailwarden
 /// knows after its own restart whose stop it was and which jails changed.
@@ -29,6 +30,10 @@ pub struct Memory {
     pub refused: Option<u128>,
     /// The jails that a rollback disables, or did until lately.
     pub mends: BTreeMap<String, Mend>,
+    /// What was done to the config on a guess, and has not yet proven to help.
+    pub guesses: Guesses,
+    /// Fingerprint of the config that was last kept as good.
+    pub good: Option<u128>,
     /// For how long each jail has gone unprotected so far.
     pub unprotected: BTreeMap<String, Duration>,
 }

@@ -257,7 +257,7 @@ impl Machine {
             (Step::Saving(_), outcome) => self.remove_rollbacks(jails, &outcome),
             (Step::Removing(_), Outcome::Effect(Ok(()))) => self.removed(&jails),
             (Step::Removing(_), outcome) => self.not_removed(&jails, &why_not(outcome)),
-            (Step::PuttingBack(_), outcome) => self.was_put_back(&jails, outcome),
+            (Step::PuttingBack(_), outcome) => self.disabled_again(&jails, outcome),
         }
     }
 
@@ -340,8 +340,9 @@ impl Machine {
         if let Outcome::Effect(Err(why)) = saved {
             self.say_not_kept(why);
         }
-        let id = self.run(Effect::RemoveRollback {
+        let id = self.run(Effect::TakeBack {
             jails: jails.iter().cloned().collect(),
+            replaced: None,
         });
         self.state = State::Mending(Mending {
             step: Step::Removing(id),
@@ -365,7 +366,7 @@ impl Machine {
         self.read_own_change();
     }
 
-    fn was_put_back(&mut self, jails: &BTreeSet<String>, outcome: Outcome) {
+    fn disabled_again(&mut self, jails: &BTreeSet<String>, outcome: Outcome) {
         if !matches!(outcome, Outcome::Effect(Ok(()))) {
             for jail in jails {
                 if let Some(mend) = self.mends.get_mut(jail) {

@@ -11,6 +11,7 @@ mod change;
 mod event;
 mod give_up;
 mod incident;
+mod keep;
 mod ladder;
 mod memory;
 mod mend;
@@ -36,12 +37,13 @@ use std::time::Duration;
 pub use action::{Action, Effect, Signal};
 pub use event::{
     ActionId, ActiveState, Applied, ConfigRead, Daemon, Event, ExitKind, Finding, Motion, Observed,
-    Operator, Outcome, Reading, Sight, StopAnswer, Trial, Unit,
+    Operator, Outcome, PutBack, Reading, Sight, StopAnswer, Trial, Unit,
 };
 pub use memory::Memory;
 pub use mend::Mend;
 pub use plan::{Change, Changes, JailPlan, Plan};
 pub use policy::Policy;
+pub use roll_back::Guesses;
 pub use snapshot::Snapshot;
 pub use time::MonoTime;
 pub use words::Names;
@@ -50,6 +52,7 @@ use assess::{Sign, Suspect};
 use change::{Disk, Refusal, Reload, Spurned};
 use give_up::By;
 use incident::Incident;
+use keep::Keeping;
 use mend::{Mending, Wait};
 use pause::Pause;
 use protection::Protection;
@@ -87,6 +90,10 @@ pub struct Machine {
     waits: BTreeMap<String, Wait>,
     /// A pause that is asked for; it begins once nothing is under way.
     pause: Option<Pause>,
+    guesses: Guesses,
+    /// Fingerprint of the config that was last kept as good.
+    good: Option<u128>,
+    keeping: Keeping,
     daemon: Known,
     protection: Protection,
     /// For how long each jail has gone unprotected, without what still lasts.
@@ -157,7 +164,7 @@ enum State {
         /// The config is being read: if it differs, it is tried again at once.
         read: Option<(ActionId, By)>,
         /// What was disabled in vain is being taken back.
-        undo: Option<(ActionId, BTreeSet<String>)>,
+        undo: Option<(ActionId, Guesses)>,
     },
     /// jailwarden ends.
     Ended,
@@ -189,6 +196,9 @@ impl Machine {
             mends: memory.mends.clone(),
             waits: BTreeMap::new(),
             pause: None,
+            guesses: memory.guesses.clone(),
+            good: memory.good,
+            keeping: Keeping::default(),
             daemon: Known::default(),
             protection: Protection::default(),
             unprotected: memory.unprotected.clone(),
@@ -232,6 +242,7 @@ impl Machine {
         self.tick();
         self.keep_mends();
         self.account();
+        self.keep_if_due();
         self.save_if_changed();
         std::mem::take(&mut self.out)
     }
@@ -250,7 +261,7 @@ impl Machine {
         };
         let mend = self.mend_deadline();
         let pause = self.pause_deadline();
-        let all = [look, settle, step, mend, pause];
+        let all = [look, settle, step, mend, pause, self.keep_deadline()];
         all.into_iter().flatten().min()
     }
 
@@ -336,6 +347,7 @@ impl Machine {
             State::Reloading(reload) if reload.awaits(id) => self.reload_done(outcome),
             State::Restarting(restart) if restart.awaits(id) => self.restart_done(outcome),
             _ if self.saving == Some(id) => self.save_done(&outcome),
+            _ if self.is_keeping(id) => self.kept(outcome),
             _ => {}
         }
     }
@@ -501,6 +513,8 @@ impl Machine {
             recent: self.recent.clone(),
             refused: self.refusal.as_ref().map(|r| r.fingerprint),
             mends: self.mends.clone(),
+            guesses: self.guesses.clone(),
+            good: self.good,
             unprotected: self.unprotected.clone(),
         }
     }

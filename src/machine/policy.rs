@@ -17,6 +17,8 @@ pub struct Policy {
     pub comeback: Duration,
     /// How long a daemon may take to stop when asked.
     pub stop_timeout: Duration,
+    /// Whether files of the config may be replaced by their last known good content.
+    pub replace_files: bool,
 }
 
 impl Policy {
@@ -39,6 +41,10 @@ impl Policy {
     pub const RESTART_BUDGET: usize = 5;
     /// See `RESTART_BUDGET`.
     pub const BUDGET_WINDOW: Duration = Duration::from_secs(600);
+    /// How long the daemon has to be healthy with a config before that is kept as good.
+    pub const GOOD_AFTER: Duration = Duration::from_secs(60);
+    /// How long to wait after a good config could not be kept.
+    pub const GOOD_RETRY: Duration = Duration::from_secs(3600);
     /// How long a package manager at work keeps a daemon that is down from being started.
     pub const PACKAGES_LIMIT: Duration = Duration::from_secs(600);
     /// The first wait before a jail is tried without its rollback; it doubles up to `MEND_LIMIT`.
@@ -64,6 +70,7 @@ impl Default for Policy {
             busy_limit: Duration::from_secs(30),
             comeback: Duration::from_secs(10),
             stop_timeout: Duration::from_secs(90),
+            replace_files: true,
         }
     }
 }

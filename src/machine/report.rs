@@ -28,6 +28,8 @@ pub enum Kind {
     ChangeWithdrawn,
     /// A jail was disabled by a rollback file so that the others can run.
     RolledBack,
+    /// Files of the config have their last known good content again.
+    FilesPutBack,
     /// A rollback file could not be written.
     RollbackFailed,
     /// A rollback file of ours was removed by hand.
@@ -76,7 +78,7 @@ pub enum Priority {
 
 impl Kind {
     /// Every kind, for the tests that hold the catalog and this list together.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::Supervising,
         Self::Ending,
         Self::DaemonDown,
@@ -88,6 +90,7 @@ impl Kind {
         Self::ChangeRefused,
         Self::ChangeWithdrawn,
         Self::RolledBack,
+        Self::FilesPutBack,
         Self::RollbackFailed,
         Self::RollbackUndone,
         Self::JailMended,
@@ -118,6 +121,7 @@ impl Kind {
             Self::ChangeRefused => "4f7d47da2e5c4a10badadd8ebddee176",
             Self::ChangeWithdrawn => "d0f057aa492b4fd789f5b3158ba06633",
             Self::RolledBack => "9e2a5a677b0144a58f10db59aaf0f8fa",
+            Self::FilesPutBack => "2cc1eeeca6394508bdfadc36942483fd",
             Self::RollbackFailed => "e5b0b6893b4e4a0289cf6f1b9255d3c9",
             Self::RollbackUndone => "dae804ac247a49e3a0d22f40dddcc76c",
             Self::JailMended => "cd9dae7c50f64d69a4e6dac4f675306d",
@@ -142,7 +146,9 @@ impl Kind {
             Self::DaemonDown | Self::DaemonHung | Self::JailDead | Self::RollbackFailed => {
                 Priority::Critical
             }
-            Self::ChangeRefused | Self::RolledBack | Self::SettingsRefused => Priority::Error,
+            Self::ChangeRefused | Self::RolledBack | Self::FilesPutBack | Self::SettingsRefused => {
+                Priority::Error
+            }
             Self::Restarting | Self::WatchIncomplete | Self::StateNotKept => Priority::Warning,
             Self::AllClear
             | Self::ChangeWithdrawn

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, VecDeque};
 
 use super::absence::{self, Absence};
 use super::event::{ActionId, ConfigRead, Daemon, Outcome, Sight};
-use super::ladder::Rung;
+use super::ladder::{Rung, What};
 use super::stop::Stop;
 use super::time::MonoTime;
 use super::{Effect, Machine, Policy, Signal, State, config_of};
@@ -38,6 +38,8 @@ pub(super) struct Restart {
     pub(super) old: Option<u32>,
     /// The rungs not yet taken; `None` until they were looked for.
     pub(super) rungs: Option<VecDeque<Rung>>,
+    /// What was already taken away, or could not be.
+    pub(super) tried: BTreeSet<What>,
     /// Why the last start came to nothing.
     pub(super) failure: String,
 }
@@ -60,7 +62,7 @@ pub(super) enum Step {
     /// Rollback files are written.
     RollingBack { write: ActionId, rung: Rung },
     /// The config is read to see that the rollback took hold.
-    Verifying(ActionId),
+    Verifying { read: ActionId, jails: Vec<String> },
     /// The start command is being given.
     Starting(ActionId),
     /// It was started and is probed until it is back.
@@ -76,7 +78,7 @@ impl Restart {
             | Step::Reading(i)
             | Step::Judging(i)
             | Step::RollingBack { write: i, .. }
-            | Step::Verifying(i)
+            | Step::Verifying { read: i, .. }
             | Step::Starting(i) => *i == id,
             Step::Stopping(stop) => stop.awaits(id),
             Step::ComingBack { .. } => false,
@@ -100,7 +102,7 @@ impl Restart {
     pub(super) fn is_rolling_back(&self) -> bool {
         matches!(
             self.step,
-            Step::Judging(_) | Step::RollingBack { .. } | Step::Verifying(_)
+            Step::Judging(_) | Step::RollingBack { .. } | Step::Verifying { .. }
         )
     }
 }
@@ -125,6 +127,7 @@ impl Machine {
             step: Step::ComingBack { until: self.now },
             old,
             rungs: None,
+            tried: BTreeSet::new(),
             failure: String::new(),
         });
         self.say_trouble(&begun);
@@ -184,7 +187,7 @@ impl Machine {
             Step::Reading(_) => self.read_before_start(config_of(outcome)),
             Step::Judging(_) => self.judge(config_of(outcome)),
             Step::RollingBack { rung, .. } => self.rolled_back(rung, outcome),
-            Step::Verifying(_) => self.verified(config_of(outcome)),
+            Step::Verifying { jails, .. } => self.verified(&jails, config_of(outcome)),
             Step::Starting(_) => self.started(outcome),
         }
     }

@@ -8,7 +8,7 @@ use super::values::{clipped, wanted};
 use super::yaml::{Fault, Node, Position, Value};
 
 /// Every key, with its section before it.
-pub(super) const KEYS: [&str; 13] = [
+pub(super) const KEYS: [&str; 14] = [
     "config_dir",
     "state_dir",
     "settle",
@@ -22,6 +22,7 @@ pub(super) const KEYS: [&str; 13] = [
     "probe.busy_limit",
     "restart.comeback",
     "restart.stop_timeout",
+    "restart.replace_files",
 ];
 
 const SECTIONS: [&str; 3] = ["daemon", "probe", "restart"];

@@ -77,6 +77,8 @@ pub struct Restart {
     pub comeback: Duration,
     /// The time the daemon has for a lawful stop.
     pub stop_timeout: Duration,
+    /// Whether files of the config may be replaced by their last known good content.
+    pub replace_files: bool,
 }
 
 impl Default for Settings {
@@ -161,6 +163,7 @@ impl Settings {
             restart: Restart {
                 comeback: span(fields, "restart.comeback", 10 * SEC, SEC..=10 * MIN),
                 stop_timeout: span(fields, "restart.stop_timeout", 90 * SEC, SEC..=30 * MIN),
+                replace_files: fields.read("restart.replace_files", true, values::boolean),
             },
             config_dir,
             state_dir,

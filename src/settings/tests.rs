@@ -123,6 +123,7 @@ fn the_defaults() {
         restart: Restart {
             comeback: 10s,
             stop_timeout: 90s,
+            replace_files: true,
         },
     }
     "#);
@@ -139,6 +140,7 @@ probe: {interval: 1m, timeout: 100ms, busy_limit: 1s}
 restart:
   comeback: 1m 30s
   stop_timeout: "2 minutes"
+  replace_files: false
 "#;
     insta::assert_debug_snapshot!(parse(text).unwrap(), @r#"
     Settings {
@@ -165,6 +167,7 @@ restart:
         restart: Restart {
             comeback: 90s,
             stop_timeout: 120s,
+            replace_files: false,
         },
     }
     "#);

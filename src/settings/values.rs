@@ -108,6 +108,14 @@ pub(super) fn socket(node: &Node) -> Result<PathBuf, Fault> {
     Ok(path)
 }
 
+/// `true` or `false`, and no other word for them.
+pub(super) fn boolean(node: &Node) -> Result<bool, Fault> {
+    match node.value {
+        Value::Boolean(value) => Ok(value),
+        _ => Err(wanted("true or false", node)),
+    }
+}
+
 /// The name of a systemd service; `none` is [`None`].
 pub(super) fn unit(node: &Node) -> Result<Option<String>, Fault> {
     let expected = "a systemd service, such as fail2ban.service, or none";

@@ -10,10 +10,9 @@ use crate::fail2ban::process;
 use crate::fail2ban::vitals::vitals;
 use crate::machine::{ActionId, Effect, Event, Motion, Outcome, Signal};
 use crate::pause;
-use crate::rollback::{self, JailName, Why};
 
 use super::daemon::{Handle, Message, number};
-use super::{apply, look, memory_file, reading, start, trial};
+use super::{apply, files, look, memory_file, reading, start, trial};
 
 /// An effect that has not ended by itself after this long is given up. Far above every limit
 /// within, so that nothing is ever waited for without end.
@@ -82,11 +81,21 @@ async fn perform(handle: &Handle, effect: Effect) -> Outcome {
         Effect::Start => start::start(handle).await,
         Effect::WriteRollback { jails, reason } => {
             let handle = handle.clone();
-            blocking(move || write_rollbacks(&handle, &jails, &reason)).await
+            blocking(move || files::disable(&handle, &jails, &reason)).await
         }
-        Effect::RemoveRollback { jails } => {
+        Effect::TakeBack { jails, replaced } => {
             let handle = handle.clone();
-            blocking(move || remove_rollbacks(&handle, &jails)).await
+            blocking(move || files::take_back(&handle, &jails, replaced.as_deref())).await
+        }
+        Effect::PutBack { files, reason } => {
+            let handle = handle.clone();
+            let put_back = move || files::put_back(&handle, files, &reason);
+            let done = tokio::task::spawn_blocking(put_back).await;
+            Outcome::PutBack(done.unwrap_or_else(|error| Err(error.to_string())))
+        }
+        Effect::Keep { fingerprint, plan } => {
+            let handle = handle.clone();
+            blocking(move || files::keep(&handle, fingerprint, &plan)).await
         }
         Effect::TryMend { jails } => Outcome::Tried(trial::of(handle, jails).await),
         Effect::EndPause => {
@@ -156,40 +165,6 @@ fn end_pause(state_dir: &Path) -> Result<(), String> {
         _ => pause::end(state_dir)
             .map(drop)
             .map_err(|error| format!("{}: {error}", pause::path(state_dir).display())),
-    }
-}
-
-fn remove_rollbacks(handle: &Handle, jails: &[String]) -> Result<(), String> {
-    for jail in jails {
-        let name = JailName::new(jail).map_err(|error| error.to_string())?;
-        rollback::remove(&handle.instance().config_dir, &name)
-            .map_err(|error| error.to_string())?;
-    }
-    Ok(())
-}
-
-fn write_rollbacks(handle: &Handle, jails: &[String], reason: &str) -> Result<(), String> {
-    let when = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
-    // One that cannot be written does not keep the others from it.
-    let mut failed = Vec::new();
-    for jail in jails {
-        let why = Why {
-            when: when.clone(),
-            reason: reason.to_owned(),
-            incident: None,
-        };
-        let written = match JailName::new(jail) {
-            Ok(name) => rollback::write(&handle.instance().config_dir, &name, &why)
-                .map(drop)
-                .map_err(|error| error.to_string()),
-            Err(error) => Err(error.to_string()),
-        };
-        failed.extend(written.err());
-    }
-    if failed.is_empty() {
-        Ok(())
-    } else {
-        Err(failed.join("; "))
     }
 }
 

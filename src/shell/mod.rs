@@ -5,6 +5,7 @@ mod alarm;
 mod apply;
 mod daemon;
 mod executor;
+mod files;
 pub mod journal;
 mod look;
 mod memory_file;
@@ -364,6 +365,7 @@ fn policy(settings: &Settings) -> Policy {
         busy_limit: settings.probe.busy_limit,
         comeback: settings.restart.comeback,
         stop_timeout: settings.restart.stop_timeout,
+        replace_files: settings.restart.replace_files,
     }
 }
 

@@ -1,6 +1,6 @@
 //! Reading the config: what changed on disk, and what fail2ban makes of it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::Hasher as _;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -90,6 +90,11 @@ async fn finish(
         tracing::warn!("{error}");
         Vec::new()
     });
+    let rollbacks: BTreeSet<_> = standing
+        .iter()
+        .map(|s| s.jail.as_str().to_owned())
+        .collect();
+    let overruled = overruled(handle, plan.as_ref(), &rollbacks).await;
     let folder = Arc::new(folder);
     let before = handle.kept().folder.replace(Arc::clone(&folder));
     ConfigRead::Read(Reading {
@@ -97,16 +102,38 @@ async fn finish(
         changed_files: before.map(|b| folder.changed_since(&b)).unwrap_or_default(),
         plan,
         findings: findings.into_iter().map(in_machine_words).collect(),
-        rollbacks: standing
-            .iter()
-            .map(|s| s.jail.as_str().to_owned())
-            .collect(),
+        rollbacks,
+        overruled,
         newest: jailfile::last_changed_jails(config_dir)
             .into_iter()
             .find(|file| !rollback::is_rollback_name(&file.path))
             .map(|f| f.jails)
             .unwrap_or_default(),
     })
+}
+
+/// What enables jails that a rollback file of ours disables.
+async fn overruled(
+    handle: &Handle,
+    plan: Option<&Plan>,
+    rollbacks: &BTreeSet<String>,
+) -> BTreeMap<String, (PathBuf, u32)> {
+    let enabled = |jail: &&String| plan.is_some_and(|plan| plan.jails.contains_key(*jail));
+    let jails: Vec<_> = rollbacks.iter().filter(enabled).cloned().collect();
+    if jails.is_empty() {
+        return BTreeMap::new();
+    }
+    let root = handle.instance().config_dir.clone();
+    let placed = tokio::task::spawn_blocking(move || {
+        let mut blame = Blame::open(&root);
+        let at = At::from_option("enabled", None);
+        let place = |jail: String| Some((blame.place(&jail, &at)?, jail));
+        let placed = jails.into_iter().filter_map(place);
+        placed
+            .map(|(place, jail)| (jail, (place.file, place.line)))
+            .collect()
+    });
+    placed.await.unwrap_or_default()
 }
 
 pub(super) fn in_machine_words(finding: finding::Finding) -> Finding {

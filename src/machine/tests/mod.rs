@@ -2,6 +2,7 @@
 
 mod absence;
 mod change;
+mod keep;
 mod mend;
 mod pause;
 mod protection;
@@ -37,6 +38,8 @@ pub(super) struct Rig {
     pub(super) told: Vec<Report>,
     pub(super) kept: Memory,
     words: Vec<String>,
+    /// Keeping a good config is answered by itself, and not shown.
+    pub(super) keeps: bool,
 }
 
 impl Rig {
@@ -49,6 +52,7 @@ impl Rig {
             told: Vec::new(),
             kept: memory,
             words: Vec::new(),
+            keeps: true,
         };
         rig.absorb(actions);
         rig
@@ -79,6 +83,9 @@ impl Rig {
             match action {
                 Action::Run(id, Effect::Save(memory)) if self.machine.saving == Some(id) => {
                     self.kept = *memory;
+                    self.event(done(id, Outcome::Effect(Ok(()))));
+                }
+                Action::Run(id, Effect::Keep { .. }) if self.keeps => {
                     self.event(done(id, Outcome::Effect(Ok(()))));
                 }
                 Action::Run(id, effect) => {
@@ -288,7 +295,15 @@ pub(super) fn word(effect: &Effect) -> String {
         Effect::Diagnose { pid } => format!("diagnose:{pid}"),
         Effect::Start => "start".into(),
         Effect::WriteRollback { jails, .. } => format!("rollback({})", jails.join(" ")),
-        Effect::RemoveRollback { jails } => format!("undo({})", jails.join(" ")),
+        Effect::TakeBack { jails, replaced } => {
+            let words = jails.iter().chain(replaced).map(String::as_str);
+            format!("undo({})", words.collect::<Vec<_>>().join(" "))
+        }
+        Effect::PutBack { files, .. } => {
+            let names = files.iter().filter_map(|file| file.file_name()?.to_str());
+            format!("put-back({})", names.collect::<Vec<_>>().join(" "))
+        }
+        Effect::Keep { .. } => "keep".into(),
         Effect::TryMend { jails } => {
             let jails: Vec<_> = jails.iter().map(String::as_str).collect();
             format!("try({})", jails.join(" "))

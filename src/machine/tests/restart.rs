@@ -364,7 +364,7 @@ fn a_rollback_without_effect_is_told() {
     let mut overridden = config_of_versions(&[("a", 1), ("m", 2)]);
     overridden.rollbacks = set(&["m"]);
     rig.reads(overridden);
-    rig.does("read-afresh rollback(m) RolledBack read-afresh RollbackFailed start");
+    rig.does("read-afresh rollback(m) RolledBack read-afresh RollbackFailed GaveUp undo(m)");
 }
 
 // ---- giving up

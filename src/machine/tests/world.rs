@@ -67,6 +67,9 @@ pub(super) struct World {
     pub(super) files: BTreeMap<String, u128>,
     faults: BTreeMap<u128, Fault>,
     pub(super) rollbacks: BTreeSet<String>,
+    /// The files that were kept as good, and those that their put-back replaced.
+    good: Option<BTreeMap<String, u128>>,
+    replaced: Option<(BTreeMap<String, u128>, bool)>,
     pub(super) unreadable: bool,
     pub(super) disk_full: bool,
     pub(super) check_fails: bool,
@@ -101,6 +104,8 @@ impl World {
             files: BTreeMap::new(),
             faults: BTreeMap::new(),
             rollbacks: BTreeSet::new(),
+            good: None,
+            replaced: None,
             unreadable: false,
             disk_full: false,
             check_fails: false,
@@ -243,7 +248,11 @@ impl World {
         };
         let only_watches = matches!(
             effect,
-            Effect::Look { .. } | Effect::ReadConfig { .. } | Effect::Save(_) | Effect::EndPause
+            Effect::Look { .. }
+                | Effect::ReadConfig { .. }
+                | Effect::Save(_)
+                | Effect::Keep { .. }
+                | Effect::EndPause
         );
         assert!(
             only_watches || !matches!(self.machine.state, State::Paused { .. }),
@@ -285,6 +294,12 @@ impl World {
                         || self.process.as_ref().is_some_and(|p| p.stopping),
                     "stopped though every jail protects: {:?}",
                     self.machine.state
+                );
+            }
+            Effect::PutBack { .. } => {
+                assert!(
+                    !self.all_protect() || self.was_hung(),
+                    "files put back though every jail protects"
                 );
             }
             Effect::WriteRollback { jails, .. } => {
@@ -569,7 +584,10 @@ impl World {
             Effect::AskStop => ms(5),
             Effect::Sample { .. } | Effect::Diagnose { .. } => secs(1),
             Effect::Start => self.start_takes,
-            Effect::WriteRollback { .. } | Effect::RemoveRollback { .. } => ms(10),
+            Effect::WriteRollback { .. }
+            | Effect::PutBack { .. }
+            | Effect::TakeBack { .. }
+            | Effect::Keep { .. } => ms(10),
         }
     }
 
@@ -608,9 +626,22 @@ impl World {
                 self.rollbacks.extend(jails.iter().cloned());
                 Outcome::Effect(Ok(()))
             }
-            Effect::RemoveRollback { jails } => {
+            Effect::Keep { fingerprint, .. } => {
+                if self.read().fingerprint != *fingerprint {
+                    return Outcome::Effect(Err("it changed meanwhile".into()));
+                }
+                assert!(!self.unreadable && self.rollbacks.is_empty(), "not good");
+                self.good = Some(self.files.clone());
+                Outcome::Effect(Ok(()))
+            }
+            Effect::PutBack { .. } => Outcome::PutBack(self.put_back()),
+            Effect::TakeBack { jails, replaced } => {
                 self.touch();
                 self.rollbacks.retain(|jail| !jails.contains(jail));
+                if let Some((files, unreadable)) = self.replaced.take_if(|_| replaced.is_some()) {
+                    self.files = files;
+                    self.unreadable = unreadable;
+                }
                 Outcome::Effect(Ok(()))
             }
             Effect::TryMend { jails } => Outcome::Tried(self.try_mend(jails)),
@@ -623,6 +654,23 @@ impl World {
                 Outcome::Effect(Ok(()))
             }
         }
+    }
+
+    fn put_back(&mut self) -> Result<PutBack, String> {
+        let good = self.good.clone().ok_or("nothing is kept")?;
+        if self.disk_full {
+            return Err("no space left on device".into());
+        }
+        if good == self.files && !self.unreadable {
+            return Ok(PutBack::default());
+        }
+        self.replaced = Some((std::mem::replace(&mut self.files, good), self.unreadable));
+        self.unreadable = false;
+        self.touch();
+        Ok(PutBack {
+            files: vec!["/etc/fail2ban/jail.local".into()],
+            replaced: Some("then".into()),
+        })
     }
 
     fn try_mend(&self, jails: &BTreeSet<String>) -> Result<BTreeMap<String, Trial>, String> {

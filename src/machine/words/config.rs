@@ -4,9 +4,11 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use super::super::Machine;
-use super::super::event::Finding;
+use super::super::event::{Finding, PutBack};
+use super::super::ladder::What;
 use super::super::plan::{Change, Changes};
 use super::super::report::Kind;
+use super::super::roll_back::Guesses;
 use super::{NAMES_SHOWN, fault, names, protecting};
 
 impl Machine {
@@ -168,28 +170,98 @@ impl Machine {
         self.say(report);
     }
 
-    pub(in super::super) fn say_taken_back(&mut self, jails: &BTreeSet<String>) {
+    pub(in super::super) fn say_taken_back(&mut self, guesses: &Guesses) {
         let mut report = self.report(
             Kind::RollbackUndone,
-            format!(
-                "disabling {} did not help, so it is taken back",
-                names(jails)
-            ),
+            format!("{} did not help, so it is taken back", guessed(guesses)),
         );
-        report.jails = jails.iter().cloned().collect();
+        report.jails = guesses.jails.iter().cloned().collect();
         self.say(report);
     }
 
-    pub(in super::super) fn say_not_taken_back(&mut self, jails: &BTreeSet<String>, why: &str) {
+    pub(in super::super) fn say_not_taken_back(&mut self, guesses: &Guesses, why: &str) {
         let mut report = self.report(
             Kind::RollbackFailed,
             format!(
-                "disabling {} did not help, but could not be taken back: {why}",
-                names(jails)
+                "{} did not help, but could not be taken back: {why}",
+                guessed(guesses)
             ),
         );
-        report.jails = jails.iter().cloned().collect();
+        report.jails = guesses.jails.iter().cloned().collect();
         report.reason = Some(why.to_owned());
+        self.say(report);
+    }
+
+    pub(in super::super) fn reason_to_put_back(&self) -> String {
+        let mut found = self.refusal.iter().flat_map(|r| &r.findings);
+        match found.find(|f| f.fatal && f.jail.is_none()) {
+            Some(finding) => fault(finding),
+            None => "fail2ban did not come back, and the config has changed since it last ran well"
+                .to_owned(),
+        }
+    }
+
+    pub(in super::super) fn say_put_back(&mut self, done: &PutBack) {
+        let reason = self.reason_to_put_back();
+        let shown: Vec<_> = done.files.iter().take(NAMES_SHOWN).collect();
+        let shown: Vec<_> = shown.iter().map(|f| f.display().to_string()).collect();
+        let more = match done.files.len().saturating_sub(NAMES_SHOWN) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        let undo = match &done.replaced {
+            Some(name) => format!(
+                " What stood there is kept; once it is mended, bring it back with: jailwarden \
+                 restore {name}"
+            ),
+            None => String::new(),
+        };
+        let mut report = self.report(
+            Kind::FilesPutBack,
+            format!(
+                "the last good content of {}{more} was put back so that fail2ban can run: \
+                 {reason}.{undo}",
+                shown.join(", ")
+            ),
+        );
+        report.file = done.files.first().cloned();
+        report.reason = Some(reason);
+        self.say(report);
+    }
+
+    pub(in super::super) fn say_rung_failed(&mut self, what: &What, why: &str) {
+        match what {
+            What::Disable(jails) => self.say_rollback_failed(jails, why),
+            What::PutBack(_) => {
+                let mut report = self.report(
+                    Kind::RollbackFailed,
+                    format!("the last good config could not be put back: {why}"),
+                );
+                report.reason = Some(why.to_owned());
+                self.say(report);
+            }
+        }
+    }
+
+    /// `by` is what enables the jail, if that is known.
+    pub(in super::super) fn say_overruled(&mut self, jail: &str, by: Option<&(PathBuf, u32)>) {
+        let (what, file, line) = match by {
+            Some((file, line)) => (
+                format!("{}:{line}", file.display()),
+                Some(file.clone()),
+                Some(*line),
+            ),
+            None => ("fail2ban".to_owned(), None, None),
+        };
+        let why = format!("{what} enables it all the same");
+        let mut report = self.report(
+            Kind::RollbackFailed,
+            format!("{jail} could not be disabled: {why}"),
+        );
+        report.jails = vec![jail.to_owned()];
+        report.file = file;
+        report.line = line;
+        report.reason = Some(why);
         self.say(report);
     }
 
@@ -202,5 +274,15 @@ impl Machine {
         );
         report.reason = Some(why.to_owned());
         self.say(report);
+    }
+}
+
+/// What was done on a guess, as the beginning of a sentence.
+fn guessed(guesses: &Guesses) -> String {
+    let jails = names(&guesses.jails);
+    match (&guesses.replaced, guesses.jails.is_empty()) {
+        (None, _) => format!("disabling {jails}"),
+        (Some(_), true) => "putting the last good config back".to_owned(),
+        (Some(_), false) => format!("disabling {jails} and putting the last good config back"),
     }
 }

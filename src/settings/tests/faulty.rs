@@ -399,6 +399,10 @@ pub(super) const FAULTY: &[(&str, &[&str])] = &[
         "settle: \u{0}",
         &[r"1:9: not valid YAML: unexpected character: `\u{0}'"],
     ),
+    (
+        "restart: {replace_files: yes}",
+        &["1:26: restart.replace_files: expected true or false, found \"yes\""],
+    ),
     ("settle: !!int x", &["1:15: not valid YAML: invalid u64"]),
     (
         "!!python/object:os.system x",

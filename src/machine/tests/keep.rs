@@ -1,0 +1,177 @@
+//! The last known good config: kept in time, and put back when nothing less helps.
+
+use super::*;
+
+fn good() -> Rig {
+    let mut rig = Rig::healthy(&["a", "m"]);
+    rig.sees_for(7, &answers(&["a", "m"])).does("");
+    assert_eq!(rig.kept.good, Some(config(&["a", "m"]).fingerprint));
+    rig
+}
+
+fn broken() -> Reading {
+    config(&["a", "m"]).unreadable()
+}
+
+fn put_back(rig: &mut Rig) -> &mut Rig {
+    rig.gets(Outcome::PutBack(Ok(PutBack {
+        files: vec!["/etc/fail2ban/jail.d/x.conf".into()],
+        replaced: Some("2026-1".into()),
+    })))
+}
+
+#[test]
+fn a_config_is_kept_once_it_was_good_for_a_minute() {
+    let mut rig = Rig::healthy(&["a", "m"]);
+    rig.keeps = false;
+    rig.sees_for(5, &answers(&["a", "m"])).does("");
+    rig.sees(answers(&["a", "m"])).does("keep");
+    assert!(rig.now >= MonoTime::new(Policy::GOOD_AFTER));
+    assert_eq!(rig.kept.good, None, "not before it is on disk");
+    rig.ok().sees_for(100, &answers(&["a", "m"])).does("");
+    assert!(rig.kept.good.is_some());
+}
+
+#[test]
+fn what_is_not_whole_is_not_kept() {
+    let mut rig = Rig::healthy(&["a", "m"]);
+    rig.keeps = false;
+    rig.edits(config_of_versions(&[("a", 2), ("m", 1)]).fault("m", true));
+    rig.applied().sees(answers(&["a", "m"]));
+    rig.does("read ChangeRefused apply(+a) ChangeApplied");
+    rig.sees_for(50, &answers(&["a", "m"])).does("");
+    // The clock begins with the mend.
+    rig.edits(config_of_versions(&[("a", 2), ("m", 1)]));
+    rig.does("read ChangeWithdrawn")
+        .sees_for(5, &answers(&["a", "m"]));
+    rig.does("").sees_for(2, &answers(&["a", "m"])).does("keep");
+}
+
+#[test]
+fn what_cannot_be_kept_is_told_once_and_tried_again_later() {
+    let mut rig = Rig::healthy(&["a"]);
+    rig.keeps = false;
+    rig.sees_for(7, &answers(&["a"])).does("keep");
+    rig.fails("no room").does("StateNotKept");
+    rig.sees_for(358, &answers(&["a"])).does("");
+    rig.sees_for(3, &answers(&["a"])).does("keep");
+    rig.fails("no room").does("");
+}
+
+#[test]
+fn a_file_that_does_not_parse_is_put_back_before_the_start() {
+    let mut rig = good();
+    rig.edits(broken())
+        .does("read ChangeRefused")
+        .is("degraded");
+    rig.exits(7).sees(absent(unit_failed(255)));
+    rig.does("DaemonDown put-back(x.conf)");
+    put_back(&mut rig).does("FilesPutBack read-afresh");
+    rig.reads(config(&["a", "m"])).does("start");
+    rig.ok().sees(answers_as(8, &["a", "m"])).does("AllClear");
+    rig.is("healthy");
+    assert!(
+        rig.told
+            .iter()
+            .any(|r| r.message.contains("jailwarden restore 2026-1"))
+    );
+    assert_eq!(
+        rig.kept.guesses,
+        Guesses::default(),
+        "it was blamed, not guessed"
+    );
+}
+
+#[test]
+fn all_is_put_back_where_the_named_file_alone_does_not_help() {
+    let mut rig = good();
+    rig.edits(broken()).does("read ChangeRefused");
+    rig.exits(7).sees(absent(unit_failed(255)));
+    put_back(&mut rig).reads(broken());
+    rig.does("DaemonDown put-back(x.conf) FilesPutBack read-afresh put-back()");
+    rig.gets(Outcome::PutBack(Ok(PutBack::default())))
+        .does("start");
+}
+
+#[test]
+fn nothing_is_put_back_against_the_settings() {
+    let mut rig = good();
+    rig.event(Event::SettingsChanged(Policy {
+        replace_files: false,
+        ..Policy::default()
+    }));
+    rig.edits(broken()).does("read ChangeRefused");
+    rig.exits(7).sees(absent(unit_failed(255)));
+    rig.does("DaemonDown start");
+}
+
+#[test]
+fn the_last_rung_puts_everything_back_and_takes_it_back_if_that_does_not_help() {
+    let mut rig = good();
+    rig.edits(config_of_versions(&[("a", 1), ("m", 2)]))
+        .applied()
+        .sees(answers(&["a", "m"]));
+    let changed = config_of_versions(&[("a", 1), ("m", 2)]);
+    rig.does("read apply(+m) ChangeApplied");
+    rig.exits(7).sees(absent(unit_failed(255))).does_not_start();
+    rig.reads(changed.clone()).ok();
+    rig.does("DaemonDown start read-afresh rollback(m) RolledBack read-afresh");
+    rig.reads(changed.clone().rolled_back(&["m"])).does("start");
+    rig.does_not_start().does("put-back()");
+    put_back(&mut rig).does("FilesPutBack read-afresh");
+    assert_eq!(rig.kept.guesses.replaced.as_deref(), Some("2026-1"));
+    rig.reads(config(&["a", "m"]).rolled_back(&["m"]))
+        .does("start");
+    rig.does_not_start().does("GaveUp undo(m 2026-1)");
+    rig.ok().does("RollbackUndone read-afresh");
+    rig.reads(changed).is("gave-up");
+    assert_eq!(rig.kept.guesses, Guesses::default());
+}
+
+/// The guesses are on disk, so that a jailwarden that was killed takes them back as well.
+#[test]
+fn guesses_outlive_jailwarden() {
+    let memory = Memory {
+        accepted: config(&["a", "m"]).plan,
+        proven: config(&["a", "m"]).plan,
+        guesses: Guesses {
+            jails: set(&["m"]),
+            replaced: Some("2026-1".into()),
+            before: Some(7),
+        },
+        ..Memory::default()
+    };
+    let on_disk = config(&["a", "m"]).rolled_back(&["m"]);
+    let mut rig = Rig::stock(memory.clone(), on_disk.clone(), absent(unit_failed(255)));
+    rig.does_not_start().reads(on_disk.clone());
+    rig.does("read-afresh ready Supervising DaemonDown start read-afresh GaveUp undo(m 2026-1)");
+
+    let memory = Memory {
+        accepted: config(&["a"]).plan,
+        ..memory
+    };
+    let mut rig = Rig::stock(memory, on_disk, answers(&["a"]));
+    rig.does("read-afresh ready Supervising try(m)");
+    assert_eq!(rig.kept.guesses, Guesses::default(), "they helped");
+}
+
+#[test]
+fn a_rollback_that_is_overruled_leads_to_the_next_rung() {
+    let mut rig = good();
+    let changed = config_of_versions(&[("a", 1), ("m", 2)]);
+    rig.edits(changed.clone())
+        .applied()
+        .sees(answers(&["a", "m"]));
+    rig.exits(7).sees(absent(unit_failed(255))).does_not_start();
+    rig.reads(changed.clone()).ok();
+    let mut overruled = changed;
+    overruled.rollbacks = set(&["m"]);
+    let by = ("/etc/fail2ban/jail.d/zzzz.local".into(), 4);
+    overruled.overruled = [("m".to_owned(), by)].into();
+    rig.does(
+        "read apply(+m) ChangeApplied DaemonDown start read-afresh rollback(m) RolledBack \
+         read-afresh",
+    );
+    rig.reads(overruled).does("RollbackFailed put-back()");
+    assert!(rig.told.last().unwrap().message.contains("zzzz.local:4"));
+}

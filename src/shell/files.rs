@@ -1,0 +1,112 @@
+//! What jailwarden writes into the config folder, and takes back; and the last known good config.
+
+use std::path::PathBuf;
+use std::time::SystemTime;
+
+use crate::history::{HistoryError, Store, Which};
+use crate::machine::{Plan, PutBack};
+use crate::rollback::{self, JailName, Why};
+
+use super::daemon::Handle;
+
+/// Writes the rollback files of these jails. One that cannot be written does not keep the others
+/// from it.
+pub(super) fn disable(handle: &Handle, jails: &[String], reason: &str) -> Result<(), String> {
+    let when = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
+    let config_dir = &handle.instance().config_dir;
+    let write = |jail: &String| {
+        let why = Why {
+            when: when.clone(),
+            reason: reason.to_owned(),
+            incident: None,
+        };
+        let name = JailName::new(jail).map_err(|error| error.to_string())?;
+        rollback::write(config_dir, &name, &why).map_err(|error| error.to_string())
+    };
+    let failed: Vec<_> = jails.iter().filter_map(|jail| write(jail).err()).collect();
+    all_done(&failed)
+}
+
+/// Removes rollback files, and brings back what a put-back replaced.
+pub(super) fn take_back(
+    handle: &Handle,
+    jails: &[String],
+    replaced: Option<&str>,
+) -> Result<(), String> {
+    let config_dir = &handle.instance().config_dir;
+    let remove = |jail: &String| {
+        let name = JailName::new(jail).map_err(|error| error.to_string())?;
+        rollback::remove(config_dir, &name).map_err(|error| error.to_string())
+    };
+    let mut failed: Vec<_> = jails.iter().filter_map(|jail| remove(jail).err()).collect();
+    if let Some(id) = replaced {
+        let restored =
+            store(handle).restore_rejected(id, "putting the last good config back did not help");
+        failed.extend(restored.err().map(|error| error.to_string()));
+    }
+    all_done(&failed)
+}
+
+fn all_done(failed: &[String]) -> Result<(), String> {
+    if failed.is_empty() {
+        Ok(())
+    } else {
+        Err(failed.join("; "))
+    }
+}
+
+/// Puts the newest good content of files back: of these, or of all that differ.
+pub(super) fn put_back(
+    handle: &Handle,
+    files: Vec<PathBuf>,
+    reason: &str,
+) -> Result<PutBack, String> {
+    let which = if files.is_empty() {
+        Which::All
+    } else {
+        Which::Files(files)
+    };
+    let config_dir = &handle.instance().config_dir;
+    let store = store(handle);
+    let put_back = || {
+        let newest = store.list()?.entries.into_iter().next();
+        let newest = newest.ok_or_else(|| HistoryError::NothingKept {
+            folder: handle.settings().state_dir.clone(),
+        })?;
+        store.put_back(&newest.id, config_dir, &which, reason)
+    };
+    let restored = put_back().map_err(|error| error.to_string())?;
+    Ok(PutBack {
+        files: restored
+            .done
+            .iter()
+            .map(|done| config_dir.join(&done.path))
+            .collect(),
+        replaced: restored.replaced.map(|replaced| replaced.id),
+    })
+}
+
+/// Keeps the config, if it is still the one with this fingerprint.
+pub(super) fn keep(handle: &Handle, fingerprint: u128, plan: &Plan) -> Result<(), String> {
+    let stream = {
+        let kept = handle.kept();
+        let digests = [plan.server]
+            .into_iter()
+            .chain(plan.jails.values().map(|jail| jail.digest));
+        let commands = digests.filter_map(|digest| kept.commands.get(&digest));
+        commands.fold(String::new(), |mut text, commands| {
+            text.push_str(commands.trim_end());
+            text.push('\n');
+            text
+        })
+    };
+    let config_dir = &handle.instance().config_dir;
+    store(handle)
+        .keep(config_dir, fingerprint, &stream, SystemTime::now())
+        .map(drop)
+        .map_err(|error| error.to_string())
+}
+
+fn store(handle: &Handle) -> Store {
+    Store::open(&handle.settings().state_dir)
+}
