@@ -22,6 +22,7 @@ use crate::fail2ban::dump::{self, Dump, DumpError, NOT_FOR_CHILDREN};
 use crate::fail2ban::finding::Finding;
 use crate::fail2ban::rehearsal::{Fault, Stage, Unproven, Why};
 use crate::fail2ban::stream::{JailStream, Stream};
+use crate::text;
 
 mod diagnostic;
 pub mod diff;
@@ -31,9 +32,10 @@ pub mod json;
 mod place;
 pub mod sarif;
 mod scratch;
+mod settings;
+pub mod since;
 #[cfg(test)]
 mod tests;
-mod text;
 
 pub use diagnostic::{Diagnostic, Kind, Level};
 use scratch::Scratch;

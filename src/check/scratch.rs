@@ -7,8 +7,8 @@ use std::path::{Component, Path, PathBuf};
 
 use tempfile::TempDir;
 
-use super::text::safe;
 use super::{CheckError, Report, denied};
+use crate::text::safe;
 
 /// How deep folders may lie in one another; a link can lead in a circle.
 const DEPTH: u32 = 8;
@@ -18,8 +18,8 @@ const DEPTH: u32 = 8;
 pub struct StandIn {
     /// Where, told from the config folder; there need not be such a file.
     pub place: PathBuf,
-    /// The file with the new content.
-    pub content: PathBuf,
+    /// The file with the new content; without one, it is as if nothing were there.
+    pub content: Option<PathBuf>,
 }
 
 /// A copy that is removed when dropped; only its owner can read it, as configs hold passwords.
@@ -34,7 +34,11 @@ impl Scratch {
         let folder = folder.map_err(|error| failed(&std::env::temp_dir(), error))?;
         copy(original, folder.path(), DEPTH)?;
         for StandIn { place, content } in stand_ins {
-            put(content, &folder.path().join(inside(place)?))?;
+            let place = folder.path().join(inside(place)?);
+            clear(&place)?;
+            if let Some(content) = content {
+                put(content, &place)?;
+            }
         }
         Ok(Self {
             folder,
@@ -78,6 +82,16 @@ fn inside(place: &Path) -> Result<&Path, CheckError> {
         place,
         io::Error::new(io::ErrorKind::InvalidInput, words),
     ))
+}
+
+/// Removes what the copy has there, so that nothing is written through a link that leads out of it.
+fn clear(place: &Path) -> Result<(), CheckError> {
+    let removed = match fs::symlink_metadata(place) {
+        Ok(it) if it.is_dir() => fs::remove_dir_all(place),
+        Ok(_) => fs::remove_file(place),
+        Err(_) => Ok(()),
+    };
+    removed.map_err(|error| failed(place, error))
 }
 
 fn put(content: &Path, to: &Path) -> Result<(), CheckError> {

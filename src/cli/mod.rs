@@ -2,7 +2,10 @@
 
 mod check;
 mod config_check;
+mod diff;
+mod history;
 mod output;
+mod restore;
 pub mod run;
 
 use std::path::PathBuf;
@@ -19,8 +22,9 @@ use crate::settings::SettingsError;
     version,
     arg_required_else_help = true,
     disable_help_subcommand = true,
-    after_help = "Exit codes: 0 done, 1 failed or mistakes found, 2 wrong usage, 3 nothing to compare with (diff), 4 not permitted, \
-                  6 fail2ban cannot be asked, 7 not done in time, 78 faulty settings (run, check).\n\n\
+    after_help = "Exit codes: 0 done, 1 failed or mistakes found, 2 wrong usage, 3 nothing kept (diff, history, restore), \
+                  4 not permitted, 6 fail2ban cannot be asked or a file cannot be written, 7 not done in time, \
+                  78 faulty settings.\n\n\
                   Example: jailwarden config check && systemctl reload jailwarden"
 )]
 struct Cli {
@@ -39,8 +43,12 @@ enum Command {
     },
     /// Say what fail2ban would refuse of its config, with file and line; nothing is touched
     Check(check::Words),
-    /// Say which jails a reload would change, against what jailwarden last gave the daemon
-    Diff(check::DiffWords),
+    /// Say what a reload would change, or what differs from a snapshot
+    Diff(diff::Words),
+    /// List the snapshots of the config with which fail2ban was healthy, and files that were replaced
+    History(history::Words),
+    /// Put the config back as it was in a snapshot, or bring back what that replaced
+    Restore(restore::Words),
     /// Work with the settings file
     #[command(
         arg_required_else_help = true,
@@ -70,7 +78,9 @@ pub fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Run { config } => run::run(config.as_deref()),
         Command::Check(words) => check::check(words),
-        Command::Diff(words) => check::diff(words),
+        Command::Diff(words) => diff::diff(words),
+        Command::History(words) => history::history(&words),
+        Command::Restore(words) => restore::restore(words),
         Command::Config { command } => match command {
             ConfigCommand::Check { file } => config_check::check(file.as_deref()),
         },

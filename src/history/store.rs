@@ -217,16 +217,21 @@ impl Store {
         }
     }
 
-    /// The newest snapshot whose command stream has these digests, with that stream.
+    /// The command streams that are kept and can be read, the newest first.
     ///
     /// # Errors
     /// When the folder is there but cannot be listed.
-    pub fn by_stream(&self, digests: &Digests) -> Result<Option<(Id, Stream)>, HistoryError> {
-        let kept = self.manifests()?.entries;
-        Ok(kept.iter().find_map(|it| {
-            let stream = self.stream_of(&it.manifest).ok()??;
-            (stream.digests() == *digests).then_some((it.id, stream))
-        }))
+    pub fn streams(&self) -> Result<impl Iterator<Item = Stream>, HistoryError> {
+        let kept = self.manifests()?.entries.into_iter();
+        Ok(kept.filter_map(|it| self.stream_of(&it.manifest).ok().flatten()))
+    }
+
+    /// When a snapshot was taken.
+    ///
+    /// # Errors
+    /// When there is no such snapshot.
+    pub fn when(&self, id: &Id) -> Result<SystemTime, HistoryError> {
+        Ok(self.load(id)?.when)
     }
 
     /// The command stream kept with a snapshot; none where it was too long.
