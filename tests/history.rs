@@ -457,21 +457,3 @@ fn a_diff_tells_settings_once_the_commands_are_kept() {
     let json = scene.json(&["diff"]);
     assert_eq!(json["server_settings"][0]["name"], "loglevel");
 }
-
-#[test]
-fn ten_thousand_files_are_kept_and_put_back() {
-    let Some(scene) = Scene::new(Version::V102, &["web"]) else {
-        return;
-    };
-    let folder = scene.f2b.config().join("many.d");
-    fs::create_dir(&folder).unwrap();
-    for n in 0..10_000 {
-        fs::write(folder.join(format!("{n}.conf")), format!("{n}\n")).unwrap();
-    }
-    let id = scene.keep();
-    fs::remove_dir_all(&folder).unwrap();
-    let config = scene.f2b.config();
-    let restored = scene.store.put_back(&id, &config, &Which::All, "").unwrap();
-    assert_eq!(restored.done.len(), 10_001);
-    assert!(scene.store.changes(&id, &config).unwrap().is_empty());
-}

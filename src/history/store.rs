@@ -130,6 +130,8 @@ impl Store {
         if newest.is_some_and(|it| it.id == id)
             && needed(&manifest).iter().all(|digest| blobs.has(digest))
         {
+            // A crash may have come before this the last time.
+            self.prune(&kept)?;
             return Ok(id);
         }
         let moved = || HistoryError::Moved {
@@ -299,7 +301,7 @@ impl Store {
     fn prune(&self, kept: &[Kept]) -> Result<(), HistoryError> {
         let mut used = BTreeSet::new();
         let mut bytes = 0;
-        let mut full = false;
+        let (mut full, mut removed) = (false, false);
         for (at, it) in kept.iter().enumerate() {
             let needed = needed(&it.manifest);
             let more: u64 = needed
@@ -310,13 +312,16 @@ impl Store {
             if full {
                 let path = manifest::path(&self.snapshots(), &it.id);
                 fs::remove_file(&path).map_err(|error| HistoryError::io("remove", &path, error))?;
+                removed = true;
             } else {
                 bytes += it.bytes + more;
                 used.extend(needed);
             }
         }
         // In this order a crash leaves contents too many, never too few.
-        sync(&self.snapshots(), Batch::default())?;
+        if removed {
+            sync(&self.snapshots(), Batch::default())?;
+        }
         self.blobs().keep_only(&used)
     }
 
