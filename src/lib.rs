@@ -14,3 +14,4 @@ mod pollable;
 pub mod rollback;
 pub mod settings;
 pub mod shell;
+mod text;

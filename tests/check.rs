@@ -573,7 +573,7 @@ fn a_diff_names_the_jails_that_a_reload_would_change() {
     let report: Value = serde_json::from_str(&diff(&["--json"]).stdout).unwrap();
     let expected = serde_json::json!({
         "version": 1, "server": false, "findings": 0, "added": ["new"], "removed": ["gone"],
-        "changed": ["moved"], "untouched": ["kept"],
+        "changed": ["moved"], "untouched": ["kept"], "settings": {}, "server_settings": null,
     });
     assert_eq!(report, expected);
 

@@ -1,7 +1,7 @@
 //! What a reload would change, jail by jail, against what jailwarden last gave the daemon.
 //!
-//! jailwarden keeps a digest of each jail's commands in its state file, so this says which jails
-//! differ, but not in which lines.
+//! jailwarden keeps a digest of each jail's commands in its state file, which says which jails differ.
+//! Where a snapshot holds the very commands, it is told in which settings.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -13,10 +13,13 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::text::{safe, safe_json};
+use super::settings::SettingChanges;
 use super::{CheckError, LIMIT, instance, readable_folder};
 use crate::fail2ban::dump;
-use crate::fail2ban::stream::{Diff, Digests};
+use crate::fail2ban::stream::{Diff, Digests, Stream};
+use crate::history::Store;
+use crate::history::mask::Secrets;
+use crate::text::{safe, safe_json};
 
 /// The only version of the state file that there is (`shell/memory_file.rs`).
 const STATE_VERSION: u32 = 1;
@@ -40,6 +43,7 @@ pub struct Comparison {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Changes {
     diff: Diff,
+    settings: SettingChanges,
     /// How much fail2ban finds wrong while it reads the config.
     findings: usize,
 }
@@ -101,10 +105,36 @@ pub async fn compare(comparison: &Comparison) -> Result<Changes, DiffError> {
     let read = dump::dump(&instance(&comparison.client, config_dir), LIMIT).await;
     let read = read.map_err(CheckError::from)?;
     super::all_must_be_readable(&read.findings)?;
+    let diff = read.stream.digests().since(&old);
+    let (given, has_server) = given(&comparison.state_dir, &old);
+    let mut secrets = Secrets::default();
     Ok(Changes {
-        diff: read.stream.digests().since(&old),
+        settings: SettingChanges::of(&diff, &given, has_server, &read.stream, &mut secrets),
+        diff,
         findings: read.findings.len(),
     })
+}
+
+/// What the daemon was last given, as far as the snapshots hold it, and whether that is true of the
+/// server's settings.
+fn given(state_dir: &Path, digests: &Digests) -> (Stream, bool) {
+    let mut given = Stream::default();
+    let mut has_server = false;
+    // Without snapshots it is told without settings.
+    let store = Store::open(state_dir);
+    for stream in store.streams().into_iter().flatten() {
+        if !has_server && stream.digests().server == digests.server {
+            given.server.clone_from(&stream.server);
+            has_server = true;
+        }
+        for jail in stream.jails {
+            let is_given = digests.jails.get(&jail.name) == Some(&jail.digest);
+            if is_given && !given.jails.iter().any(|known| known.name == jail.name) {
+                given.jails.push(jail);
+            }
+        }
+    }
+    (given, has_server)
 }
 
 fn last_given(file: &Path) -> Result<Digests, DiffError> {
@@ -164,24 +194,12 @@ impl Changes {
     /// For people: a line for each jail that differs, and a summary.
     #[must_use]
     pub fn human(&self) -> String {
-        let diff = &self.diff;
-        let mut out = String::new();
-        for (mark, what, jails) in [
-            ('+', "added", &diff.added),
-            ('-', "removed", &diff.removed),
-            ('~', "changed", &diff.changed),
-        ] {
-            for jail in jails {
-                let _ = writeln!(out, "{mark} {} is {what}", safe(jail));
-            }
-        }
-        if diff.server {
-            out.push_str("~ fail2ban's own settings are changed\n");
-        }
-        let untouched = super::human::counted(diff.untouched.len(), "jail");
-        let _ = writeln!(out, "{untouched} untouched");
-        if !diff.changed.is_empty() || diff.server {
-            out.push_str("In which lines cannot be told: jailwarden keeps digests alone\n");
+        let mut out = self.settings.human(&self.diff);
+        if self.settings.lacks_some(&self.diff) {
+            out.push_str(
+                "Not all settings can be told: of some jailwarden keeps digests alone, until fail2ban \
+                 was healthy with them for a minute\n",
+            );
         }
         if self.findings > 0 {
             let findings = super::human::counted(self.findings, "finding");
@@ -191,11 +209,12 @@ impl Changes {
     }
 
     /// For programs: `version`, `server` (whether fail2ban's own settings changed), the names in
-    /// `added`, `removed`, `changed` and `untouched`, and the number of `findings`.
+    /// `added`, `removed`, `changed` and `untouched`, the number of `findings`, and as far as they
+    /// are known `settings` by jail and `server_settings`, each with `name`, `removed` and `added`.
     #[must_use]
     pub fn json(&self) -> String {
         let diff = &self.diff;
-        safe_json(&json!({
+        let mut document = json!({
             "version": VERSION,
             "server": diff.server,
             "added": diff.added,
@@ -203,6 +222,12 @@ impl Changes {
             "changed": diff.changed,
             "untouched": diff.untouched,
             "findings": self.findings,
-        }))
+        });
+        for (name, value) in self.settings.json() {
+            if let Some(document) = document.as_object_mut() {
+                document.insert(name.to_owned(), value);
+            }
+        }
+        safe_json(&document)
     }
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::Report;
 use super::diagnostic::{Diagnostic, Level};
 use super::human;
-use super::text::{near, safe};
+use crate::text::{near, safe};
 
 /// One annotation for each finding, and the summary. Paths below `cwd` are told from there, which in
 /// a workflow is the repository.

@@ -7,8 +7,8 @@ use annotate_snippets::{
 };
 
 use super::diagnostic::{Diagnostic, Level, at_fault};
-use super::text::{near, safe};
 use super::{Report, Unjudged};
+use crate::text::{near, safe};
 
 /// How many jails of one fault are named; the other formats name them all.
 const MOST_JAILS: usize = 20;

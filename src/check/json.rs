@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use super::diagnostic::Diagnostic;
-use super::text::safe_json;
 use super::{Report, Unjudged};
+use crate::text::safe_json;
 
 /// The version of the document.
 const VERSION: u32 = 1;
@@ -17,6 +17,12 @@ const VERSION: u32 = 1;
 /// `meaning` and `help`.
 #[must_use]
 pub fn render(report: &Report) -> String {
+    safe_json(&document(report))
+}
+
+/// The report as a part of a greater document.
+#[must_use]
+pub fn document(report: &Report) -> Value {
     let unproven = report.unproven.as_ref().map(|Unjudged { why, .. }| why);
     let verdict = match (report.is_sound(), unproven) {
         (false, _) => "findings",
@@ -24,14 +30,14 @@ pub fn render(report: &Report) -> String {
         (true, None) => "sound",
     };
     let findings: Vec<_> = report.diagnostics.iter().map(finding).collect();
-    safe_json(&json!({
+    json!({
         "version": VERSION,
         "verdict": verdict,
         "config_dir": report.config_dir.to_string_lossy(),
         "jails": report.jails,
         "unproven": unproven,
         "findings": findings,
-    }))
+    })
 }
 
 fn finding(diagnostic: &Diagnostic) -> Value {

@@ -22,6 +22,7 @@ use crate::fail2ban::dump::{self, Dump, DumpError, NOT_FOR_CHILDREN};
 use crate::fail2ban::finding::Finding;
 use crate::fail2ban::rehearsal::{Fault, Stage, Unproven, Why};
 use crate::fail2ban::stream::{JailStream, Stream};
+use crate::text;
 
 mod diagnostic;
 pub mod diff;
@@ -30,9 +31,10 @@ pub mod human;
 pub mod json;
 mod place;
 pub mod sarif;
+mod settings;
+pub mod since;
 #[cfg(test)]
 mod tests;
-mod text;
 
 pub use crate::fail2ban::scratch::StandIn;
 use crate::fail2ban::scratch::{Scratch, ScratchError};

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::Report;
 use super::diagnostic::{Diagnostic, Kind};
-use super::text::safe_json;
+use crate::text::safe_json;
 
 /// What paths in the config folder are told from, where that is not below the working folder.
 const CONFIG: &str = "CONFIG";

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use super::diagnostic::{Diagnostic, at_fault};
 use super::human::{self, Style};
-use super::text::{near, safe, safe_json};
 use super::*;
+use crate::text::{near, safe, safe_json};
 
 #[test]
 fn the_value_at_fault_is_underlined() {

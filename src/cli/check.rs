@@ -1,4 +1,4 @@
-//! `jailwarden check` and `jailwarden diff`.
+//! `jailwarden check`.
 
 use std::collections::BTreeSet;
 use std::env;
@@ -12,12 +12,10 @@ use clap::{Args, ValueEnum};
 
 use super::run::FAULTY_SETTINGS;
 use super::{NOT_PERMITTED, output};
-use crate::check::diff::{self, Comparison, DiffError};
 use crate::check::{self, CheckError, Report, Request, StandIn, human};
 use crate::settings::{Settings, SettingsError};
 
-const NOT_SUPERVISED: u8 = 3;
-const NOT_ASKED: u8 = 6;
+pub(super) const NOT_ASKED: u8 = 6;
 const NOT_IN_TIME: u8 = 7;
 
 /// The width of the text where there is no terminal that has one.
@@ -36,15 +34,6 @@ Examples:
   jailwarden check --jail sshd --json
   jailwarden check --with jail.d/web.conf=./web.conf.new
   jailwarden check --config-dir ./fail2ban --allow-missing-logs --format github";
-
-const AFTER_DIFF: &str = "\
-It names the jails that differ, not the lines: jailwarden keeps a digest of each jail. Whether fail2ban \
-would take the change is for `jailwarden check` to say.
-
-Exit codes: 0 nothing would change, 1 something would, 2 wrong usage, 3 nothing to compare with, \
-4 not permitted, 6 fail2ban cannot be run or refuses the config, 7 not done in time, 78 faulty settings.
-
-Example: jailwarden diff --json";
 
 /// The words of `jailwarden check`.
 #[derive(Debug, Args)]
@@ -79,12 +68,12 @@ fn stand_in(word: &str) -> Result<StandIn, String> {
     let (place, content) = word.split_once('=').ok_or("FILE=NEW is wanted")?;
     Ok(StandIn {
         place: place.into(),
-        content: content.into(),
+        content: Some(content.into()),
     })
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
+pub(super) enum Format {
     /// For people, with the line at fault
     Human,
     /// For programs
@@ -128,57 +117,8 @@ pub(super) fn check(words: Words) -> ExitCode {
     }
 }
 
-/// The words of `jailwarden diff`.
-#[derive(Debug, Args)]
-#[command(after_help = AFTER_DIFF)]
-pub(super) struct DiffWords {
-    /// fail2ban's config folder [default: that of the settings, usually /etc/fail2ban]
-    #[arg(long, value_name = "DIR")]
-    config_dir: Option<PathBuf>,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
-    /// The settings file [default: /etc/jailwarden/jailwarden.yaml if it can be read]
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-}
-
-/// Prints what a reload would change.
-pub(super) fn diff(words: DiffWords) -> ExitCode {
-    let settings = match settings(words.config.as_deref()) {
-        Ok(settings) => settings,
-        Err(error) => {
-            output::complain(error);
-            return ExitCode::from(FAULTY_SETTINGS);
-        }
-    };
-    let comparison = Comparison {
-        client: settings.daemon.client,
-        config_dir: words.config_dir.unwrap_or(settings.config_dir),
-        state_dir: settings.state_dir,
-    };
-    match run(diff::compare(&comparison)) {
-        Ok(changes) => {
-            output::print(&if words.json {
-                changes.json()
-            } else {
-                changes.human()
-            });
-            ExitCode::from(u8::from(!changes.is_empty()))
-        }
-        Err(error) => {
-            output::complain(format_args!("could not compare: {error}"));
-            ExitCode::from(match &error {
-                DiffError::NothingKept { .. } => NOT_SUPERVISED,
-                DiffError::State { .. } => NOT_ASKED,
-                DiffError::Config(error) => code_of(error),
-            })
-        }
-    }
-}
-
 /// A default settings file that only others may read is none of a plain user's business.
-fn settings(file: Option<&Path>) -> Result<Settings, SettingsError> {
+pub(super) fn settings(file: Option<&Path>) -> Result<Settings, SettingsError> {
     match Settings::load(file) {
         Err(SettingsError::Unreadable { cause, .. })
             if file.is_none() && cause.kind() == io::ErrorKind::PermissionDenied =>
@@ -189,7 +129,9 @@ fn settings(file: Option<&Path>) -> Result<Settings, SettingsError> {
     }
 }
 
-fn run<T, E: From<CheckError>>(work: impl Future<Output = Result<T, E>>) -> Result<T, E> {
+pub(super) fn run<T, E: From<CheckError>>(
+    work: impl Future<Output = Result<T, E>>,
+) -> Result<T, E> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
@@ -225,7 +167,7 @@ fn progress(text: &str) {
     drop(write!(stderr, "{text}").and_then(|()| stderr.flush()));
 }
 
-fn rendered(report: &Report, format: Format) -> String {
+pub(super) fn rendered(report: &Report, format: Format) -> String {
     let cwd = env::current_dir().unwrap_or_default();
     match format {
         Format::Human => human::render(report, &cwd, style()),
@@ -236,7 +178,7 @@ fn rendered(report: &Report, format: Format) -> String {
 }
 
 /// Colour for a terminal that knows it, unless <https://no-color.org> is asked for.
-fn style() -> human::Style {
+pub(super) fn style() -> human::Style {
     let is_set = |name| env::var_os(name).is_some_and(|value| !value.is_empty());
     let is_dumb = env::var_os("TERM").is_none_or(|term| term == "dumb");
     let width = terminal_size::terminal_size_of(io::stdout()).map(|(width, _)| width.0.into());
@@ -255,7 +197,7 @@ fn verdict(report: &Report) -> u8 {
     }
 }
 
-fn code_of(error: &CheckError) -> u8 {
+pub(super) fn code_of(error: &CheckError) -> u8 {
     match error {
         CheckError::Denied { .. } => NOT_PERMITTED,
         error if error.is_timeout() => NOT_IN_TIME,

@@ -2,8 +2,11 @@
 
 mod check;
 mod config_check;
+mod diff;
+mod history;
 mod output;
 mod pause;
+mod restore;
 mod rollback;
 pub mod run;
 
@@ -24,8 +27,9 @@ const NOT_PERMITTED: u8 = 4;
     version,
     arg_required_else_help = true,
     disable_help_subcommand = true,
-    after_help = "Exit codes: 0 done, 1 failed or mistakes found, 2 wrong usage, 3 nothing to compare with (diff), 4 not permitted, \
-                  6 fail2ban cannot be asked, 7 not done in time, 78 faulty settings (run, check).\n\n\
+    after_help = "Exit codes: 0 done, 1 failed or mistakes found, 2 wrong usage, 3 nothing kept (diff, history, restore), \
+                  4 not permitted, 6 fail2ban cannot be asked or a file cannot be written, 7 not done in time, \
+                  78 faulty settings.\n\n\
                   Example: jailwarden config check && systemctl reload jailwarden"
 )]
 struct Cli {
@@ -44,8 +48,12 @@ enum Command {
     },
     /// Say what fail2ban would refuse of its config, with file and line; nothing is touched
     Check(check::Words),
-    /// Say which jails a reload would change, against what jailwarden last gave the daemon
-    Diff(check::DiffWords),
+    /// Say what a reload would change, or what differs from a snapshot
+    Diff(diff::Words),
+    /// List the snapshots of the config with which fail2ban was healthy, and files that were replaced
+    History(history::Words),
+    /// Put the config back as it was in a snapshot, or bring back what that replaced
+    Restore(restore::Words),
     /// Show or undo what jailwarden has disabled so that the other jails can run
     #[command(
         arg_required_else_help = true,
@@ -89,7 +97,9 @@ pub fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Run { config } => run::run(config.as_deref()),
         Command::Check(words) => check::check(words),
-        Command::Diff(words) => check::diff(words),
+        Command::Diff(words) => diff::diff(words),
+        Command::History(words) => history::history(&words),
+        Command::Restore(words) => restore::restore(words),
         Command::Rollback { command } => rollback::run(command),
         Command::Pause(words) => pause::pause(words),
         Command::Resume(words) => pause::resume(&words),

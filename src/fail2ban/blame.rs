@@ -174,6 +174,29 @@ impl Blame {
         using
     }
 
+    /// The files that one jail is read from: those with a section for it, and those of its filter
+    /// and its actions with what they include. Empty if no file has a section for it.
+    pub fn files_of(&mut self, name: &str) -> Vec<PathBuf> {
+        let Some(jail) = Jail::whole(&mut self.files, name) else {
+            return Vec::new();
+        };
+        let mut files = self.files.merged("jail").files.clone();
+        files.retain(|file| self.files.has_section(*file, name));
+        let actions = jail.actions(&mut self.files);
+        for part in jail.filter.iter().chain(&actions) {
+            files.extend(&part.cfg.files);
+        }
+        let paths = files.into_iter().filter_map(|file| self.files.path(file));
+        let mut paths: Vec<PathBuf> = paths.map(Path::to_owned).collect();
+        let in_python = actions.iter().map(|part| part.reference.name.text());
+        let in_python =
+            in_python.filter(|name| Path::new(name).extension().is_some_and(|end| end == "py"));
+        paths.extend(in_python.map(|name| self.files.python(name)));
+        paths.sort_unstable();
+        paths.dedup();
+        paths
+    }
+
     /// Every jail that has a section, by name.
     fn jail_names(&mut self) -> Vec<String> {
         let cfg = self.files.merged("jail");

@@ -15,8 +15,8 @@ const DEPTH: u32 = 8;
 pub struct StandIn {
     /// Where, told from the config folder; there need not be such a file.
     pub place: PathBuf,
-    /// The file with the new content.
-    pub content: PathBuf,
+    /// The file with the new content; without one, it is as if nothing were there.
+    pub content: Option<PathBuf>,
 }
 
 /// Why there is no copy.
@@ -46,24 +46,16 @@ impl Scratch {
         let folder = folder.map_err(|error| failed(&std::env::temp_dir(), error))?;
         copy(original, folder.path(), DEPTH)?;
         for StandIn { place, content } in stand_ins {
-            put(content, &folder.path().join(inside(place)?))?;
+            let place = folder.path().join(inside(place)?);
+            clear(&place)?;
+            if let Some(content) = content {
+                put(content, &place)?;
+            }
         }
         Ok(Self {
             folder,
             original: original.to_owned(),
         })
-    }
-
-    /// Takes a file out of the copy; one that is not there is no error.
-    ///
-    /// # Errors
-    /// [`ScratchError`] if it stays.
-    pub fn remove(&self, place: &Path) -> Result<(), ScratchError> {
-        let path = self.path().join(inside(place)?);
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed(&path, error)),
-            _ => Ok(()),
-        }
     }
 
     /// The copy.
@@ -104,6 +96,16 @@ fn inside(place: &Path) -> Result<&Path, ScratchError> {
         place,
         io::Error::new(io::ErrorKind::InvalidInput, words),
     ))
+}
+
+/// Removes what the copy has there, so that nothing is written through a link that leads out of it.
+fn clear(place: &Path) -> Result<(), ScratchError> {
+    let removed = match fs::symlink_metadata(place) {
+        Ok(it) if it.is_dir() => fs::remove_dir_all(place),
+        Ok(_) => fs::remove_file(place),
+        Err(_) => Ok(()),
+    };
+    removed.map_err(|error| failed(place, error))
 }
 
 fn put(content: &Path, to: &Path) -> Result<(), ScratchError> {

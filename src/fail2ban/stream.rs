@@ -8,6 +8,10 @@ use super::finding::{Finding, FindingKind};
 use super::literal::{self, LiteralError};
 use super::pickle::Value;
 
+mod settings;
+
+pub use settings::{SettingChange, jail_changes, server_changes};
+
 /// What `set` takes for the server where a jail's name stands otherwise (transmitter.py,
 /// `__commandSet`, 1.0.2 to 1.1.1).
 pub const SERVER_SETTINGS: [&str; 8] = [

@@ -11,9 +11,14 @@
 //! leaves whole snapshots alone. POSIX ACLs and extended attributes are not kept.
 
 mod blobs;
+mod diff;
 mod digest;
 mod error;
+pub mod human;
+mod jail;
+pub mod json;
 mod manifest;
+pub mod mask;
 mod plan;
 mod put_back;
 mod rejected;
@@ -22,6 +27,7 @@ mod store;
 mod tree;
 mod walk;
 
+pub use diff::FileDiff;
 pub use digest::Digest;
 pub use error::{HistoryError, Warning};
 pub use plan::{Done, Left, What, WhyLeft};

@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use super::tree::{Meta, Name, Node, NotKept, Regular, Tree};
-use super::walk::{self, LEFTOVER, Scan, Stamp};
+use super::walk::{self, Scan, Stamp};
 
 /// One thing to do under one path. Each is done whole or not at all.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -121,6 +121,14 @@ pub(super) struct Plan {
 }
 
 impl Step {
+    /// The file that it puts back, if it does.
+    pub(super) fn puts(&self) -> Option<&Regular> {
+        match &self.act {
+            Act::Put(file) | Act::PutForLink(file, _) => Some(file),
+            _ => None,
+        }
+    }
+
     pub(super) fn done(&self) -> Done {
         let what = match &self.act {
             Act::Remove | Act::RemoveFolder => What::Removed,
@@ -368,9 +376,4 @@ impl Planning<'_> {
             why,
         });
     }
-}
-
-/// Whether a path is what a broken-off put-back left.
-pub(super) fn is_leftover(path: &Path) -> bool {
-    path.file_name().is_some_and(|name| name == LEFTOVER)
 }

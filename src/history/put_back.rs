@@ -9,12 +9,12 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{CWD, OFlags};
 
 use super::digest::Hasher;
-use super::plan::{self, Act, Done, Left, Plan, Step, WhyLeft, is_leftover};
+use super::plan::{self, Act, Done, Left, Plan, Step, WhyLeft};
 use super::rejected::Origin;
 use super::root::Root;
 use super::store::{Id, Store};
 use super::tree::{Regular, Tree, is_below};
-use super::walk::{self, Scan};
+use super::walk::{self, Scan, is_leftover};
 use super::{Digest, HistoryError};
 use crate::durable::{self, Batch};
 
@@ -232,7 +232,7 @@ impl Store {
         }
         for step in &steps {
             // Nothing is begun that cannot be finished.
-            if let Act::Put(file) | Act::PutForLink(file, _) = &step.act {
+            if let Some(file) = step.puts() {
                 pour(&aim.source.path(step, file), file, &mut io::sink())?;
             }
         }
@@ -263,9 +263,21 @@ fn run(
     restored: &mut Restored,
     batch: &mut Batch,
 ) -> Result<(), HistoryError> {
-    for step in steps {
-        let content = |file: &Regular, to: &mut File| pour(&source.path(step, file), file, to);
-        match root.run(step, content, batch) {
+    let mut ahead = steps;
+    while let [step, rest @ ..] = ahead {
+        let files = ahead.iter().take_while(|step| step.puts().is_some());
+        let (files, others) = ahead.split_at(files.count());
+        if !files.is_empty() {
+            let content = |step: &Step, to: &mut File| match step.puts() {
+                Some(file) => pour(&source.path(step, file), file, to),
+                None => Ok(()),
+            };
+            let done = |step: &Step| restored.done.push(step.done());
+            root.put(files, content, done, batch)?;
+            ahead = others;
+            continue;
+        }
+        match root.run(step, batch) {
             Ok(()) if is_leftover(&step.path) => {}
             Ok(()) => restored.done.push(step.done()),
             Err(HistoryError::Io { source, .. })
@@ -279,6 +291,7 @@ fn run(
             }
             Err(error) => return Err(error),
         }
+        ahead = rest;
     }
     Ok(())
 }
@@ -287,10 +300,7 @@ fn foresee(aim: &Aim<'_>, scan: &Scan, config_dir: &Path) -> Preview {
     let Plan { steps, left } = plan::make(&aim.wanted, scan, &aim.scope, config_dir);
     let shown = steps.iter().filter(|step| !is_leftover(&step.path));
     let would = shown.map(|step| {
-        let content = match &step.act {
-            Act::Put(file) | Act::PutForLink(file, _) => Some(aim.source.path(step, file)),
-            _ => None,
-        };
+        let content = step.puts().map(|file| aim.source.path(step, file));
         (step.done(), content)
     });
     Preview {

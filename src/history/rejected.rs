@@ -13,11 +13,11 @@ use serde::{Deserialize, Serialize};
 use super::blobs::BEING_WRITTEN;
 use super::digest::Hasher;
 use super::manifest::{self, VERSION};
-use super::plan::{Step, is_leftover};
+use super::plan::Step;
 use super::root::Root;
 use super::store::{Listing, Store};
 use super::tree::{Meta, Name, Node, Regular, Tree};
-use super::walk::Stamp;
+use super::walk::{Stamp, is_leftover};
 use super::{Digest, HistoryError, Warning};
 use crate::durable::Batch;
 

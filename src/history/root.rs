@@ -1,8 +1,9 @@
 //! The config folder as it is written: by names below open folders, through no link.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io;
+use std::ops::Range;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::{Component, Path, PathBuf};
 
@@ -10,9 +11,9 @@ use rustix::fs::{AtFlags, CWD, Gid, Mode, OFlags, RenameFlags, Timespec, Timesta
 use rustix::io::Errno;
 
 use super::HistoryError;
-use super::plan::{Act, Step, is_leftover};
-use super::tree::{Meta, Regular};
-use super::walk::{LEFTOVER, Stamp};
+use super::plan::{Act, Step};
+use super::tree::Meta;
+use super::walk::{Stamp, is_leftover};
 use crate::durable::{self, Batch};
 
 const FOLDER: OFlags = OFlags::RDONLY
@@ -50,34 +51,67 @@ impl Root {
         }
     }
 
-    /// Does a step; on disk once the batch is. `content` gives what a file is to hold.
-    pub(super) fn run(
+    /// Puts files back: writes all beside where they belong, and when they are on disk, gives each
+    /// its name. `content` fills one, `done` is told of each.
+    pub(super) fn put(
         &self,
-        step: &Step,
-        content: impl FnOnce(&Regular, &mut File) -> Result<(), HistoryError>,
+        steps: &[Step],
+        content: impl Fn(&Step, &mut File) -> Result<(), HistoryError>,
+        mut done: impl FnMut(&Step),
         batch: &mut Batch,
     ) -> Result<(), HistoryError> {
-        let path = self.path.join(&step.path);
-        let (doing, done) = match &step.act {
+        let mut contents = Batch::default();
+        for (at, step) in steps.iter().enumerate() {
+            let wrote = self.write(step, &being_put(at), &content, &mut contents);
+            if wrote.is_err() {
+                self.discard(steps, 0..at);
+            }
+            self.told("write", step, wrote)?;
+        }
+        if let Err(error) = contents.end(&self.path) {
+            self.discard(steps, 0..steps.len());
+            return Err(HistoryError::io("sync", &self.path, error));
+        }
+        for (at, step) in steps.iter().enumerate() {
+            let placed = self.place(step, &being_put(at));
+            if placed.is_err() {
+                self.discard(steps, at + 1..steps.len());
+            }
+            let folder = self.told("write", step, placed)?;
+            self.told("sync", step, batch.add(&folder).map_err(Failed::from))?;
+            done(step);
+        }
+        Ok(())
+    }
+
+    /// Does any other step; on disk once the batch is.
+    pub(super) fn run(&self, step: &Step, batch: &mut Batch) -> Result<(), HistoryError> {
+        let (doing, ran) = match &step.act {
             Act::Remove => ("remove", self.remove(step)),
             Act::RemoveFolder => ("remove", self.remove_folder(&step.path)),
             Act::MakeFolder(meta) => ("make", self.make_folder(&step.path, meta)),
             Act::SetMeta(meta) => ("change the owner or mode of", self.set_meta(step, meta)),
             Act::PutLink(target) => ("write", self.put_link(step, &target.0)),
-            Act::Put(file) | Act::PutForLink(file, _) => {
-                ("write", self.put_file(step, file, content))
-            }
+            Act::Put(_) | Act::PutForLink(..) => return Ok(()),
         };
-        match done {
-            Ok(folder) => batch
-                .add(&folder)
-                .map_err(|error| HistoryError::io("sync", &path, error)),
-            Err(Failed::System(error) | Failed::Stranded(error)) => {
-                Err(HistoryError::io(doing, &path, error))
+        let folder = self.told(doing, step, ran)?;
+        self.told("sync", step, batch.add(&folder).map_err(Failed::from))
+    }
+
+    fn told<T>(
+        &self,
+        doing: &'static str,
+        step: &Step,
+        ran: Result<T, Failed>,
+    ) -> Result<T, HistoryError> {
+        let path = || self.path.join(&step.path);
+        ran.map_err(|failed| match failed {
+            Failed::System(error) | Failed::Stranded(error) => {
+                HistoryError::io(doing, &path(), error)
             }
-            Err(Failed::Changed) => Err(HistoryError::Changed { path }),
-            Err(Failed::Content(error)) => Err(error),
-        }
+            Failed::Changed => HistoryError::Changed { path: path() },
+            Failed::Content(error) => error,
+        })
     }
 
     /// The folder that holds a path, and its last name.
@@ -94,43 +128,76 @@ impl Root {
         Ok((at, name))
     }
 
-    fn put_file(
+    fn write(
         &self,
         step: &Step,
-        file: &Regular,
-        content: impl FnOnce(&Regular, &mut File) -> Result<(), HistoryError>,
-    ) -> Result<OwnedFd, Failed> {
-        let (folder, name) = self.parent(&step.path)?;
-        let mut new = durable::create(&folder, LEFTOVER, 0o600, &[])?;
-        let filled = content(file, &mut new)
+        new: &OsStr,
+        content: impl Fn(&Step, &mut File) -> Result<(), HistoryError>,
+        batch: &mut Batch,
+    ) -> Result<(), Failed> {
+        let Some(wanted) = step.puts() else {
+            return Ok(());
+        };
+        let (folder, _) = self.parent(&step.path)?;
+        let mut file = durable::create(&folder, new, 0o600, &[])?;
+        let filled = content(step, &mut file)
             .map_err(Failed::Content)
-            .and_then(|()| Ok(dress(&new, &file.meta)?))
-            .and_then(|()| Ok(new.sync_all()?));
-        swap(folder, name, step.stamp, filled)
+            .and_then(|()| Ok(dress(&file, &wanted.meta)?))
+            .and_then(|()| Ok(batch.add(&file)?));
+        if filled.is_err() {
+            unlink(&folder, new);
+        }
+        filled
+    }
+
+    /// Gives what was written its name, if what stands there is still what was looked at.
+    fn place(&self, step: &Step, new: &OsStr) -> Result<OwnedFd, Failed> {
+        let (folder, name) = self.parent(&step.path)?;
+        let placed = match step.stamp {
+            None => rename(&folder, new, name),
+            Some(was) => exchange(&folder, new, name, was),
+        };
+        match placed {
+            Ok(()) => return Ok(folder),
+            Err(Failed::Stranded(_)) => {}
+            Err(_) => unlink(&folder, new),
+        }
+        placed.map(|()| folder)
+    }
+
+    /// Removes what was written for some of the steps.
+    fn discard(&self, steps: &[Step], which: Range<usize>) {
+        for (at, step) in steps.iter().enumerate() {
+            if which.contains(&at)
+                && let Ok((folder, _)) = self.parent(&step.path)
+            {
+                unlink(&folder, &being_put(at));
+            }
+        }
     }
 
     fn put_link(&self, step: &Step, target: &Path) -> Result<OwnedFd, Failed> {
-        let (folder, name) = self.parent(&step.path)?;
-        rustix::fs::symlinkat(target, &folder, LEFTOVER)?;
-        swap(folder, name, step.stamp, Ok(()))
+        let (folder, _) = self.parent(&step.path)?;
+        let new = being_put(0);
+        rustix::fs::symlinkat(target, &folder, &new)?;
+        self.place(step, &new)
     }
 
     fn remove(&self, step: &Step) -> Result<OwnedFd, Failed> {
         let (folder, name) = self.parent(&step.path)?;
-        let aside = OsStr::new(LEFTOVER);
-        if is_leftover(&step.path) {
-            if stamp(&folder, aside)? != step.stamp {
-                return Err(Failed::Changed);
-            }
-        } else {
-            rename(&folder, name, aside)?;
-            if stamp(&folder, aside)? != step.stamp {
-                // Where that fails, it stays as what the next put-back keeps.
-                rename(&folder, aside, name)?;
-                return Err(Failed::Changed);
-            }
+        let mut aside = name.to_owned();
+        if !is_leftover(&step.path) {
+            aside = being_put(0);
+            rename(&folder, name, &aside)?;
         }
-        rustix::fs::unlinkat(&folder, aside, AtFlags::empty())?;
+        if stamp(&folder, &aside)? != step.stamp {
+            if aside != name {
+                // Where that fails, it stays as what the next put-back keeps.
+                rename(&folder, &aside, name)?;
+            }
+            return Err(Failed::Changed);
+        }
+        rustix::fs::unlinkat(&folder, &aside, AtFlags::empty())?;
         Ok(folder)
     }
 
@@ -161,10 +228,15 @@ impl Root {
     }
 }
 
+/// The name of a file until it gets its own: [`is_leftover`] if it stays.
+fn being_put(at: usize) -> OsString {
+    format!(".jailwarden-put-{at}.new").into()
+}
+
 enum Failed {
     System(io::Error),
-    /// What somebody put there meanwhile could not be given its name again. It stays as
-    /// [`LEFTOVER`], which the next put-back sets aside.
+    /// What somebody put there meanwhile could not be given its name again. It stays as a leftover,
+    /// which the next put-back sets aside.
     Stranded(io::Error),
     Changed,
     Content(HistoryError),
@@ -182,49 +254,28 @@ impl From<Errno> for Failed {
     }
 }
 
-/// Gives what was written its name, if `filled` says that it is whole and what stands there is still
-/// what was looked at.
-fn swap(
-    folder: OwnedFd,
-    name: &OsStr,
-    was: Option<Stamp>,
-    filled: Result<(), Failed>,
-) -> Result<OwnedFd, Failed> {
-    let new = OsStr::new(LEFTOVER);
-    let swapped = filled.and_then(|()| match was {
-        None => rename(&folder, new, name).map(|()| true),
-        Some(was) => exchange(&folder, name, was),
-    });
-    match swapped {
-        Ok(true) => Ok(folder),
-        Err(error @ Failed::Stranded(_)) => Err(error),
-        failed => {
-            // What stays, the next put-back sets aside.
-            let _ = rustix::fs::unlinkat(&folder, new, AtFlags::empty());
-            Err(failed.err().unwrap_or(Failed::Changed))
-        }
-    }
+/// Removes what is ours; what stays, the next put-back sets aside.
+fn unlink(folder: &OwnedFd, name: &OsStr) {
+    let _ = rustix::fs::unlinkat(folder, name, AtFlags::empty());
 }
 
 /// Lets the new file and the one that stands there change places, and removes the latter if it is
-/// what was looked at: whatever else came there is not lost. False if it is not, and stands again.
-fn exchange(folder: &OwnedFd, name: &OsStr, was: Stamp) -> Result<bool, Failed> {
-    let swap = || rustix::fs::renameat_with(folder, LEFTOVER, folder, name, RenameFlags::EXCHANGE);
+/// what was looked at: whatever else came there is not lost, and stands again.
+fn exchange(folder: &OwnedFd, new: &OsStr, name: &OsStr, was: Stamp) -> Result<(), Failed> {
+    let swap = || rustix::fs::renameat_with(folder, new, folder, name, RenameFlags::EXCHANGE);
     match swap() {
-        Ok(()) if stamp(folder, OsStr::new(LEFTOVER)) == Ok(Some(was)) => {
-            rustix::fs::unlinkat(folder, LEFTOVER, AtFlags::empty())?;
-            Ok(true)
+        Ok(()) if stamp(folder, new) == Ok(Some(was)) => {
+            Ok(rustix::fs::unlinkat(folder, new, AtFlags::empty())?)
         }
         Ok(()) => {
             swap().map_err(|error| Failed::Stranded(error.into()))?;
-            Ok(false)
+            Err(Failed::Changed)
         }
         // The file system has no such rename.
         Err(Errno::INVAL | Errno::NOSYS) if stamp(folder, name)? == Some(was) => {
-            rustix::fs::renameat(folder, LEFTOVER, folder, name)?;
-            Ok(true)
+            Ok(rustix::fs::renameat(folder, new, folder, name)?)
         }
-        Err(Errno::NOENT | Errno::INVAL | Errno::NOSYS) => Ok(false),
+        Err(Errno::NOENT | Errno::INVAL | Errno::NOSYS) => Err(Failed::Changed),
         Err(error) => Err(error.into()),
     }
 }

@@ -130,6 +130,8 @@ impl Store {
         if newest.is_some_and(|it| it.id == id)
             && needed(&manifest).iter().all(|digest| blobs.has(digest))
         {
+            // A crash may have come before this the last time.
+            self.prune(&kept)?;
             return Ok(id);
         }
         let moved = || HistoryError::Moved {
@@ -217,16 +219,21 @@ impl Store {
         }
     }
 
-    /// The newest snapshot whose command stream has these digests, with that stream.
+    /// The command streams that are kept and can be read, the newest first.
     ///
     /// # Errors
     /// When the folder is there but cannot be listed.
-    pub fn by_stream(&self, digests: &Digests) -> Result<Option<(Id, Stream)>, HistoryError> {
-        let kept = self.manifests()?.entries;
-        Ok(kept.iter().find_map(|it| {
-            let stream = self.stream_of(&it.manifest).ok()??;
-            (stream.digests() == *digests).then_some((it.id, stream))
-        }))
+    pub fn streams(&self) -> Result<impl Iterator<Item = Stream>, HistoryError> {
+        let kept = self.manifests()?.entries.into_iter();
+        Ok(kept.filter_map(|it| self.stream_of(&it.manifest).ok().flatten()))
+    }
+
+    /// When a snapshot was taken.
+    ///
+    /// # Errors
+    /// When there is no such snapshot.
+    pub fn when(&self, id: &Id) -> Result<SystemTime, HistoryError> {
+        Ok(self.load(id)?.when)
     }
 
     /// The command stream kept with a snapshot; none where it was too long.
@@ -294,7 +301,7 @@ impl Store {
     fn prune(&self, kept: &[Kept]) -> Result<(), HistoryError> {
         let mut used = BTreeSet::new();
         let mut bytes = 0;
-        let mut full = false;
+        let (mut full, mut removed) = (false, false);
         for (at, it) in kept.iter().enumerate() {
             let needed = needed(&it.manifest);
             let more: u64 = needed
@@ -305,13 +312,16 @@ impl Store {
             if full {
                 let path = manifest::path(&self.snapshots(), &it.id);
                 fs::remove_file(&path).map_err(|error| HistoryError::io("remove", &path, error))?;
+                removed = true;
             } else {
                 bytes += it.bytes + more;
                 used.extend(needed);
             }
         }
         // In this order a crash leaves contents too many, never too few.
-        sync(&self.snapshots(), Batch::default())?;
+        if removed {
+            sync(&self.snapshots(), Batch::default())?;
+        }
         self.blobs().keep_only(&used)
     }
 

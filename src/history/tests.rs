@@ -23,7 +23,13 @@ struct Place {
 }
 
 fn place() -> Place {
-    let dir = tempfile::tempdir().unwrap();
+    place_in(&std::env::temp_dir())
+}
+
+/// In a folder, where it is there.
+fn place_in(folder: &Path) -> Place {
+    let dir = tempfile::tempdir_in(folder).or_else(|_| tempfile::tempdir());
+    let dir = dir.unwrap();
     let base = dir.path().canonicalize().unwrap();
     let [root, elsewhere, state] = ["fail2ban", "elsewhere", "state"].map(|name| base.join(name));
     for name in ["jail.d", "filter.d"] {
@@ -176,8 +182,9 @@ fn the_same_is_kept_once_and_what_changed_is_listed() {
     assert!(matches!(both, HistoryError::NoSuch { .. }), "{both}");
     let stream = place.store.stream(&first).unwrap().unwrap();
     assert_eq!(stream.text(), STREAM);
-    let found = place.store.by_stream(&stream.digests()).unwrap().unwrap();
-    assert_eq!(found.0, first);
+    let streams: Vec<_> = place.store.streams().unwrap().collect();
+    assert_eq!(streams.len(), 2);
+    assert_eq!(streams[1], stream);
     assert_eq!(
         changes(&place.store.changes(&second, &place.root).unwrap()),
         [""; 0]
@@ -642,6 +649,31 @@ fn a_crash_while_keeping_leaves_the_store_as_it_was() {
 }
 
 #[test]
+fn a_crash_before_the_oldest_is_dropped_is_made_up_for() {
+    let place = place();
+    for n in 0..store::MOST_SNAPSHOTS {
+        place.write("jail.conf", &format!("# {n}\n"));
+        place.keep();
+    }
+    let oldest = place.store.list().unwrap().entries.pop().unwrap().id;
+    let path = place.state.join(format!("history/snapshots/{oldest}.json"));
+    let text = fs::read(&path).unwrap();
+    place.write("jail.conf", "newest\n");
+    let newest = place.keep();
+    fs::write(&path, text).unwrap();
+    assert_eq!(
+        place.store.list().unwrap().entries.len(),
+        store::MOST_SNAPSHOTS + 1
+    );
+    assert_eq!(place.keep(), newest);
+    assert_eq!(
+        place.store.list().unwrap().entries.len(),
+        store::MOST_SNAPSHOTS
+    );
+    assert!(!path.exists());
+}
+
+#[test]
 fn another_at_work_is_waited_for_and_then_named() {
     let place = place();
     place.keep();
@@ -700,4 +732,18 @@ fn an_immutable_file_is_named_with_what_was_done_so_far() {
         let text = fs::read_to_string(place.root.join(path)).unwrap();
         assert_eq!(text, "bad\n", "one undo brings back both: {path}");
     }
+}
+
+#[test]
+fn ten_thousand_files_are_kept_and_put_back() {
+    let place = place_in(Path::new("/dev/shm"));
+    let folder = place.root.join("many.d");
+    fs::create_dir(&folder).unwrap();
+    for n in 0..10_000 {
+        fs::write(folder.join(format!("{n}.conf")), format!("{n}\n")).unwrap();
+    }
+    let id = place.keep();
+    fs::remove_dir_all(&folder).unwrap();
+    assert_eq!(place.all(&id).done.len(), 10_001);
+    assert!(place.store.changes(&id, &place.root).unwrap().is_empty());
 }

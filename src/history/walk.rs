@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::fs::{self, File, Metadata};
 use std::io::{self, Read as _};
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
@@ -18,8 +19,15 @@ use crate::rollback;
 /// The most bytes of a file that is kept. fail2ban's own largest has 40 kB.
 pub(super) const MOST_BYTES: u64 = 1 << 20;
 
-/// What a put-back that was broken off leaves in a folder; fail2ban passes over dotfiles.
-pub(super) const LEFTOVER: &str = ".jailwarden-put.new";
+/// What a put-back that is broken off leaves in a folder begins and ends so; fail2ban passes over
+/// dotfiles.
+const LEFTOVER: (&[u8], &[u8]) = (b".jailwarden-put", b".new");
+
+/// Whether a path is what a broken-off put-back left.
+pub(super) fn is_leftover(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().as_bytes();
+    name.starts_with(LEFTOVER.0) && name.ends_with(LEFTOVER.1)
+}
 
 /// A config folder as it was read.
 #[derive(Debug, Default)]
@@ -119,7 +127,7 @@ impl Walk {
         for entry in listing.flatten() {
             let name = entry.file_name();
             let (shown, real) = (shown.join(&name), entry.path());
-            if name == LEFTOVER && !elsewhere {
+            if is_leftover(&shown) && !elsewhere {
                 self.leftover(shown, &real);
                 continue;
             }

@@ -7,7 +7,7 @@ use crate::fail2ban::Instance;
 use crate::fail2ban::dump::{self, Dump, DumpError};
 use crate::fail2ban::finding;
 use crate::fail2ban::rehearsal::{Fault, Stage};
-use crate::fail2ban::scratch::Scratch;
+use crate::fail2ban::scratch::{Scratch, StandIn};
 use crate::fail2ban::stream::{self, JailStream};
 use crate::machine::{Finding, Trial};
 use crate::rollback::{self, JailName};
@@ -69,13 +69,15 @@ pub(super) async fn of(
 }
 
 fn copy_without(config_dir: &Path, jails: &BTreeSet<String>) -> Result<Scratch, String> {
-    let scratch = Scratch::of(config_dir, &[]).map_err(|error| error.to_string())?;
-    for jail in jails {
+    let gone = jails.iter().map(|jail| {
         let name = JailName::new(jail).map_err(|error| error.to_string())?;
-        let place = Path::new("jail.d").join(rollback::file_name(&name));
-        scratch.remove(&place).map_err(|error| error.to_string())?;
-    }
-    Ok(scratch)
+        Ok(StandIn {
+            place: Path::new("jail.d").join(rollback::file_name(&name)),
+            content: None,
+        })
+    });
+    let gone = gone.collect::<Result<Vec<_>, String>>()?;
+    Scratch::of(config_dir, &gone).map_err(|error| error.to_string())
 }
 
 fn judge(

@@ -136,6 +136,17 @@ impl Files {
         })
     }
 
+    /// Whether a file has a section of this name.
+    pub(super) fn has_section(&self, file: FileId, name: &str) -> bool {
+        let read = self.read.get(file.0);
+        read.is_some_and(|read| read.ini.section(name).is_some())
+    }
+
+    /// Where an action in Python is (client/actionreader.py and jailreader.py `getOptions`).
+    pub(super) fn python(&self, name: &str) -> PathBuf {
+        self.dir.join("action.d").join(name)
+    }
+
     /// What `NAME.conf`, `NAME.d/*.conf`, `NAME.local`, `NAME.d/*.local` and their includes say, the
     /// later over the earlier (client/configreader.py `ConfigReaderUnshared.read`).
     pub(super) fn merged(&mut self, name: &str) -> Rc<Merged> {

@@ -5,9 +5,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use super::super::walk::LEFTOVER;
 use super::*;
 use crate::fail2ban::folder::{Limits, Snapshot};
+
+const LEFTOVER: &str = ".jailwarden-put-0.new";
 
 struct Place {
     _dir: tempfile::TempDir,

@@ -11,7 +11,7 @@ fn is_unsafe(c: char) -> bool {
 }
 
 /// One line of text, with what is unsafe as Rust would write it (`\u{1b}`); a tab becomes a blank.
-pub(super) fn safe(text: &str) -> String {
+pub(crate) fn safe(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
@@ -24,7 +24,7 @@ pub(super) fn safe(text: &str) -> String {
 }
 
 /// JSON in which what is unsafe is escaped, also where JSON itself does not ask for it.
-pub(super) fn safe_json(value: &serde_json::Value) -> String {
+pub(crate) fn safe_json(value: &serde_json::Value) -> String {
     let json = format!("{value:#}\n");
     let mut out = String::with_capacity(json.len());
     for c in json.chars() {
@@ -40,7 +40,7 @@ pub(super) fn safe_json(value: &serde_json::Value) -> String {
 }
 
 /// The path as seen from `cwd` where it lies below, as it is otherwise.
-pub(super) fn near<'a>(path: &'a Path, cwd: &Path) -> &'a Path {
+pub(crate) fn near<'a>(path: &'a Path, cwd: &Path) -> &'a Path {
     if cwd.parent().is_none() {
         return path;
     }

@@ -1,0 +1,81 @@
+//! `jailwarden history`.
+
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+
+use super::NOT_PERMITTED;
+use super::check::{self, NOT_ASKED};
+use super::output;
+use super::run::FAULTY_SETTINGS;
+use crate::history::{HistoryError, Store, human, json};
+
+pub(super) const NOTHING_KEPT: u8 = 3;
+const WRONG_USAGE: u8 = 2;
+
+const AFTER_HELP: &str = "\
+jailwarden keeps the config folder, and what fail2ban makes of it, once fail2ban was healthy with it \
+for a minute: the last ten, a few MiB at most. Files that a restore replaced are listed too; they are \
+kept until you remove them.
+
+Exit codes: 0 listed, 2 wrong usage, 3 nothing is kept yet, 4 not permitted, 6 cannot be read, \
+78 faulty settings.
+
+Example: jailwarden history --json";
+
+/// The words of `jailwarden history`.
+#[derive(Debug, Args)]
+#[command(after_help = AFTER_HELP)]
+pub(super) struct Words {
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    /// The settings file [default: /etc/jailwarden/jailwarden.yaml if it can be read]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+/// Lists what is kept.
+pub(super) fn history(words: &Words) -> ExitCode {
+    let settings = match check::settings(words.config.as_deref()) {
+        Ok(settings) => settings,
+        Err(error) => {
+            output::complain(error);
+            return ExitCode::from(FAULTY_SETTINGS);
+        }
+    };
+    let store = Store::open(&settings.state_dir);
+    let listed = store.list().and_then(|kept| Ok((kept, store.rejected()?)));
+    let (kept, rejected) = match listed {
+        Ok(listed) => listed,
+        Err(error) => {
+            output::complain(format_args!("could not list: {error}"));
+            return ExitCode::from(code_of(&error));
+        }
+    };
+    output::print(&if words.json {
+        json::listing(&kept, &rejected)
+    } else {
+        human::listing(&kept, &rejected)
+    });
+    if !words.json {
+        for warning in kept.warnings.iter().chain(&rejected.warnings) {
+            output::complain(format_args!("warning: {warning}"));
+        }
+    }
+    let is_empty = kept.entries.is_empty() && rejected.entries.is_empty();
+    ExitCode::from(if is_empty { NOTHING_KEPT } else { 0 })
+}
+
+pub(super) fn code_of(error: &HistoryError) -> u8 {
+    match error {
+        HistoryError::NothingKept { .. } => NOTHING_KEPT,
+        HistoryError::NoSuch { .. }
+        | HistoryError::Ambiguous { .. }
+        | HistoryError::NotInside { .. } => WRONG_USAGE,
+        error if error.io_kind() == Some(io::ErrorKind::PermissionDenied) => NOT_PERMITTED,
+        _ => NOT_ASKED,
+    }
+}
