@@ -21,6 +21,10 @@ pub const SERVER_SETTINGS: [&str; 8] = [
     "dbpurgeage",
 ];
 
+/// The name of the server's own settings where they stand among jails, none of which can have it: a
+/// section has a name.
+pub const SERVER: &str = "";
+
 /// The config as fail2ban itself reads it, jail by jail.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Stream {
@@ -122,6 +126,18 @@ impl Stream {
         started.map(|jail| jail.name.as_str())
     }
 
+    /// The server's own settings, to be rehearsed as a jail is.
+    #[must_use]
+    pub fn server_part(&self) -> JailStream {
+        let text = self.server.join("\n");
+        JailStream {
+            name: SERVER.to_owned(),
+            digest: digest(&text),
+            text,
+            starts: false,
+        }
+    }
+
     /// What to keep in order to see later what changed.
     #[must_use]
     pub fn digests(&self) -> Digests {
@@ -136,6 +152,12 @@ impl Stream {
 }
 
 impl JailStream {
+    /// Whether a line of its log can lead to a ban: whether it has a `failregex`.
+    #[must_use]
+    pub fn finds(&self) -> bool {
+        self.text.contains("'addfailregex'")
+    }
+
     /// The commands as values, ready to be sent.
     ///
     /// # Errors

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::hash::Hasher as _;
+use std::iter;
 use std::sync::Arc;
 use std::time::Duration;
 
 use siphasher::sip128::{Hasher128 as _, SipHasher13};
 
-use crate::fail2ban::blame::{At, Blame};
+use crate::fail2ban::blame::Blame;
 use crate::fail2ban::dump::{self, Dump, DumpError};
 use crate::fail2ban::finding::{self, FindingKind};
 use crate::fail2ban::folder::{Limits, Snapshot};
@@ -125,18 +126,20 @@ fn in_machine_words(finding: finding::Finding) -> Finding {
     }
 }
 
-/// What fail2ban's own code refuses of the jails that have not passed it before, beyond what was
-/// found already.
+/// What fail2ban's own code refuses of the jails, and of the server's settings, that have not passed
+/// it before, beyond what was found already.
 async fn rehearse(
     handle: &Handle,
     stream: &Stream,
     stage: Result<Stage, Unproven>,
     findings: &[finding::Finding],
 ) -> Vec<Fault> {
+    let server = stream.server_part();
     let jails: Vec<_> = {
         let rehearsed = &handle.kept().rehearsed;
         let to_run = stream.jails.iter().filter(|jail| jail.starts);
-        to_run
+        iter::once(&server)
+            .chain(to_run)
             .filter(|jail| !rehearsed.contains(&jail.digest))
             .collect()
     };
@@ -193,11 +196,8 @@ async fn place(
 }
 
 fn place_fault(blame: &mut Blame, fault: &Fault) -> finding::Finding {
-    let value = fault.value.as_deref();
-    let option = fault.option.as_deref();
-    let at = option.map_or(At::Jail, |option| At::from_option(option, value));
     let mut finding = fault.finding();
-    if let Some(place) = blame.place(&fault.jail, &at) {
+    if let Some(place) = blame.place_of(fault) {
         finding.file = Some(place.file);
         finding.line = Some(place.line);
     }
