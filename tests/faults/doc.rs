@@ -6,7 +6,8 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use crate::support::daemon::Version;
-use crate::support::faults::{Group, TABLE};
+use crate::support::faults::Group;
+use crate::support::faults::table::TABLE;
 
 const BEGIN: &str = include_str!("begin.md");
 

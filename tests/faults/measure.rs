@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::support::daemon::{Fail2ban, Version};
 use crate::support::faults::{self, FAULTY, JAILS, Row, Verdict};
-use crate::support::{GUARD, wait_until};
+use crate::support::{GUARD, skip, wait_until};
 
 /// A client that takes longer waits for a daemon that hangs.
 const HANGS: &str = "25";
@@ -60,7 +60,15 @@ pub(crate) fn measure(row: &Row, version: Version) -> Option<Seen> {
     )
     .unwrap();
     faults::lay_out(&f2b.config(), named, &logs);
-    f2b.start();
+    if row.is_of_plain_user() {
+        if !rustix::process::geteuid().is_root() {
+            skip("what a plain user may not read takes root to lay out");
+            return None;
+        }
+        f2b.give_to_nobody();
+    }
+    let started = client(&f2b, &["-x", "start"]);
+    assert_eq!(started.code, Some(0), "{started:#?}");
     row.save(&f2b.config(), named, &logs);
     let test = client(&f2b, &["-t"]);
     let check = check(&f2b);
@@ -80,6 +88,7 @@ pub(crate) fn measure(row: &Row, version: Version) -> Option<Seen> {
 fn client(f2b: &Fail2ban, words: &[&str]) -> Ran {
     let ran = Command::new("timeout")
         .args(["--signal=KILL", HANGS])
+        .args(f2b.user_words())
         .args(f2b.client_words())
         .args(words)
         .stdin(Stdio::null())
@@ -100,7 +109,14 @@ fn check(f2b: &Fail2ban) -> (i32, Vec<Finding>) {
         format!("daemon:\n  client: [{}]\n", client.join(", ")),
     )
     .unwrap();
-    let checked = Command::new(env!("CARGO_BIN_EXE_jailwarden"))
+    // Where anybody may run it.
+    let program = f2b.path("jailwarden");
+    let _ = fs::hard_link(env!("CARGO_BIN_EXE_jailwarden"), &program)
+        .or_else(|_| fs::copy(env!("CARGO_BIN_EXE_jailwarden"), &program).map(drop));
+    let mut words = f2b.user_words();
+    words.extend(["env".into(), program.display().to_string()]);
+    let checked = Command::new(&words[0])
+        .args(&words[1..])
         .arg("check")
         .arg("--config")
         .arg(settings)
@@ -110,15 +126,32 @@ fn check(f2b: &Fail2ban) -> (i32, Vec<Finding>) {
         .stdin(Stdio::null())
         .output()
         .unwrap();
+    let code = checked.status.code().unwrap();
+    let said = String::from_utf8_lossy(&checked.stderr).into_owned();
+    if !(0..=1).contains(&code) {
+        return (code, vec![Finding::unread(&said, &f2b.config())]);
+    }
     let report: Value = serde_json::from_slice(&checked.stdout)
         .unwrap_or_else(|error| panic!("{error}: {checked:?}"));
     assert_eq!(report["unproven"], Value::Null, "{report:#}");
     let findings = report["findings"].as_array().unwrap().iter();
     let findings = findings.map(|finding| Finding::of(finding, &f2b.config()));
-    (checked.status.code().unwrap(), findings.collect())
+    (code, findings.collect())
 }
 
 impl Finding {
+    /// That it could not be checked, by the first file below the config folder that is named.
+    fn unread(said: &str, config: &Path) -> Self {
+        let config = format!("{}/", config.display());
+        let file = said.split_once(&config).map_or("", |(_, rest)| rest);
+        Self {
+            kind: "exit status 4, no permission:".to_owned(),
+            jails: FAULTY.to_owned(),
+            place: file.split(':').next().unwrap_or_default().to_owned(),
+            words: said.to_owned(),
+        }
+    }
+
     fn of(finding: &Value, config: &Path) -> Self {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let file = text(&finding["file"]);
@@ -225,6 +258,11 @@ impl Seen {
             Verdict::Beyond => {
                 must(harm, "it does no harm");
                 must(*code == 0 && found.is_empty(), "it was found");
+            }
+            Verdict::Denied(file) => {
+                must(harm || refused, "it does no harm");
+                let named = found.iter().any(|(.., place)| *place == file);
+                must(*code == 4 && named, "not said to be unreadable");
             }
             Verdict::Found(told) => {
                 must(harm || refused, "a false alarm");

@@ -92,6 +92,7 @@ pub(crate) struct Fail2ban {
     folder: TempDir,
     next_ip: AtomicU8,
     hides_modules: bool,
+    is_nobodys: bool,
 }
 
 impl Fail2ban {
@@ -115,6 +116,7 @@ impl Fail2ban {
             folder,
             next_ip: AtomicU8::new(1),
             hides_modules: false,
+            is_nobodys: false,
         };
         let copied = Command::new("cp")
             .arg("-r")
@@ -218,6 +220,29 @@ impl Fail2ban {
         fs::create_dir_all(&hidden).unwrap();
         fs::write(hidden.join(format!("{name}.py")), "raise ImportError\n").unwrap();
         self.hides_modules = true;
+    }
+
+    /// From now on all of it belongs to, and is run by, the user nobody. It takes root.
+    pub(crate) fn give_to_nobody(&mut self) {
+        let folder = self.folder.path();
+        let given = Command::new("chown")
+            .args(["-R", "65534:65534"])
+            .arg(folder)
+            .status();
+        assert!(given.unwrap().success());
+        self.is_nobodys = true;
+    }
+
+    /// What stands before a command that is run as the user who runs fail2ban.
+    pub(crate) fn user_words(&self) -> Vec<String> {
+        let words = [
+            "setpriv",
+            "--reuid=65534",
+            "--regid=65534",
+            "--clear-groups",
+        ];
+        let words = words.into_iter().filter(|_| self.is_nobodys);
+        words.map(str::to_owned).collect()
     }
 
     /// The words that run this fail2ban's client on this config.

@@ -3,17 +3,15 @@
 //! The working config has three jails, of which [`FAULTY`] is the one in the middle: a fault of it must
 //! leave those alone that sort before and after it.
 
-use std::fs;
-use std::os::unix::fs::symlink;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 
 use super::daemon::Version;
 
-mod table;
-
-pub(crate) use table::TABLE;
+pub(crate) mod table;
 
 /// The jail that gets the faults, by the name of its log and of its mark.
 pub(crate) const FAULTY: &str = "web";
@@ -54,6 +52,8 @@ pub(crate) enum Verdict {
     Works,
     /// This is found, in this order.
     Found(&'static [Told]),
+    /// The user may not read this file, so that there is no telling.
+    Denied(&'static str),
     /// Nothing can be found before it is run, and yet something does not protect.
     Beyond,
 }
@@ -74,6 +74,8 @@ pub(crate) enum Put {
     Fifo(&'static str),
     Link(&'static str, &'static str),
     Gone(&'static str),
+    /// Nobody but root may read it.
+    Secret(&'static str),
 }
 
 pub(crate) const fn works(name: &'static str, puts: &'static [Put]) -> Row {
@@ -102,6 +104,22 @@ pub(crate) const fn beyond(name: &'static str, puts: &'static [Put]) -> Row {
 }
 
 impl Row {
+    pub(crate) const fn denied(
+        name: &'static str,
+        file: &'static str,
+        puts: &'static [Put],
+    ) -> Self {
+        Self {
+            verdict: Verdict::Denied(file),
+            ..works(name, puts)
+        }
+    }
+
+    /// Whether it takes a plain user.
+    pub(crate) fn is_of_plain_user(&self) -> bool {
+        matches!(self.verdict, Verdict::Denied(_))
+    }
+
     pub(crate) const fn but(self, but: &'static [(Version, Verdict)]) -> Self {
         Self { but, ..self }
     }
@@ -150,6 +168,7 @@ impl Row {
                     symlink(said(target), place).unwrap();
                 }
                 Put::Gone(_) => remove(&place),
+                Put::Secret(_) => fs::set_permissions(place, Permissions::from_mode(0)).unwrap(),
             }
         }
     }
@@ -183,7 +202,7 @@ impl Put {
             Self::Jail(_) => "jail.d/web.local",
             Self::Filter(_) => "filter.d/web.conf",
             Self::Text(path, _) | Self::Bytes(path, _) | Self::Link(path, _) => path,
-            Self::Folder(path) | Self::Fifo(path) | Self::Gone(path) => path,
+            Self::Folder(path) | Self::Fifo(path) | Self::Gone(path) | Self::Secret(path) => path,
         };
         match path.strip_prefix("LOGS/") {
             Some(log) => logs.join(log),

@@ -1,6 +1,6 @@
 //! The table.
 
-use super::Put::{Bytes, Fifo, Filter, Folder, Gone, Jail, Link, Text};
+use super::Put::{Bytes, Fifo, Filter, Folder, Gone, Jail, Link, Secret, Text};
 use super::Verdict::Found;
 use super::{Group, Row, beyond, fault, works};
 use crate::support::daemon::Version::V111;
@@ -35,8 +35,12 @@ pub(crate) const TABLE: &[Group] = &[
         rows: SERVER,
     },
     Group {
-        title: "Unusual, and yet sound",
+        title: "Unusual names and values, and yet sound",
         rows: SOUND,
+    },
+    Group {
+        title: "Unusual files, and yet sound",
+        rows: SOUND_FILES,
     },
     Group {
         title: "Beyond a dry run",
@@ -429,11 +433,33 @@ const FILTERS: &[Row] = &[
 ];
 
 const FILES: &[Row] = &[
+    Row::denied(
+        "a jail's file that a plain user's fail2ban may not read",
+        "jail.d/web.conf",
+        &[Secret("jail.d/web.conf")],
+    ),
+    Row::denied(
+        "a filter that a plain user's fail2ban may not read",
+        "filter.d/web.conf",
+        &[Secret("filter.d/web.conf")],
+    ),
     fault(
         "a line before any section",
         &[Text("jail.d/web.local", "maxretry = 3\n")],
         &[("config-unreadable", "", "jail.d/web.local:1")],
     ),
+    fault(
+        "a file of the server's that is not UTF-8",
+        &[Bytes(
+            "fail2ban.d/x.local",
+            b"[Definition]\nloglevel = \xff\n",
+        )],
+        &[("file-ignored", "", "fail2ban.d/x.local:2")],
+    )
+    .but(&[(
+        V111,
+        Found(&[("config-unreadable", "", "fail2ban.d/x.local:2")]),
+    )]),
     fault(
         "a junk line",
         &[Jail("junk")],
@@ -622,27 +648,6 @@ macro_rules! renamed {
 const SOUND: &[Row] = &[
     works("nothing is changed", &[]),
     works(
-        "a dangling symlink in a file's place",
-        &[Link("jail.d/web.local", "nowhere")],
-    ),
-    works(
-        "there is no `jail.conf`",
-        &[Gone("jail.conf")],
-    ),
-    works(
-        "includes of what does not exist",
-        &[
-            Text(
-                "jail.local",
-                "[INCLUDES]\nbefore = nowhere.conf\n[web]\nmaxretry = 3\n",
-            ),
-            Text(
-                "filter.d/web.conf",
-                "[INCLUDES]\nafter = nowhere.conf\n[Definition]\nfailregex = ^ fail from <HOST>$\n",
-            ),
-        ],
-    ),
-    works(
         "odd values of the server's",
         &[Text(
             "fail2ban.d/x.local",
@@ -657,26 +662,6 @@ const SOUND: &[Row] = &[
         &[renamed!("wwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwww")],
     )
     .jail("wwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwww"),
-    works(
-        "carriage returns, colons, tabs, upper case",
-        &[Text(
-            "jail.d/web.local",
-            "[web]\r\n# c\r\n\r\n\tMaxRetry: 3 ; three\r\nBANTIME\t=\t600\r\n",
-        )],
-    ),
-    works(
-        "UTF-8 in comments and values",
-        &[Jail("# café ☃\nignoreip = 10.0.0.1\n  bücher.example")],
-    ),
-    works(
-        "one jail in four files",
-        &[
-            Text("jail.local", "[web]\nmaxretry = 7\n"),
-            Text("jail.d/a.conf", "[web]\nmaxretry = 8\n"),
-            Text("jail.d/b.local", "[web]\nbantime = 11\n"),
-            Jail("maxretry = 3"),
-        ],
-    ),
     works(
         "times with units, for ever, and as code",
         &[Jail("bantime = -1\nfindtime = 1h 30min\nbantime.maxtime = 60*60*24*365")],
@@ -701,6 +686,59 @@ const SOUND: &[Row] = &[
         &[Jail("failregex = %(known/failregex)s\n  ^ other from <HOST>$")],
     ),
     works(
+        "globs, and one log of two",
+        &[Jail("logpath = LOGS/we?.log\n  LOGS/nowhere.log")],
+    ),
+    works(
+        "one action twice under two names",
+        &[Jail("action = mark[name=web]\n  mark[name=web, actname=two]")],
+    ),
+    works(
+        "an action with an option that it does not know",
+        &[Jail("action = mark[name=web, colour=blue]")],
+    ),
+];
+
+const SOUND_FILES: &[Row] = &[
+    works(
+        "a dangling symlink in a file's place",
+        &[Link("jail.d/web.local", "nowhere")],
+    ),
+    works("there is no `jail.conf`", &[Gone("jail.conf")]),
+    works(
+        "includes of what does not exist",
+        &[
+            Text(
+                "jail.local",
+                "[INCLUDES]\nbefore = nowhere.conf\n[web]\nmaxretry = 3\n",
+            ),
+            Text(
+                "filter.d/web.conf",
+                "[INCLUDES]\nafter = nowhere.conf\n[Definition]\nfailregex = ^ fail from <HOST>$\n",
+            ),
+        ],
+    ),
+    works(
+        "carriage returns, colons, tabs, upper case",
+        &[Text(
+            "jail.d/web.local",
+            "[web]\r\n# c\r\n\r\n\tMaxRetry: 3 ; three\r\nBANTIME\t=\t600\r\n",
+        )],
+    ),
+    works(
+        "UTF-8 in comments and values",
+        &[Jail("# café ☃\nignoreip = 10.0.0.1\n  bücher.example")],
+    ),
+    works(
+        "one jail in four files",
+        &[
+            Text("jail.local", "[web]\nmaxretry = 7\n"),
+            Text("jail.d/a.conf", "[web]\nmaxretry = 8\n"),
+            Text("jail.d/b.local", "[web]\nbantime = 11\n"),
+            Jail("maxretry = 3"),
+        ],
+    ),
+    works(
         "a loop of includes",
         &[
             Text(
@@ -712,18 +750,6 @@ const SOUND: &[Row] = &[
                 "[INCLUDES]\nbefore = web.conf\nafter = own.conf\n[Definition]\nignoreregex = ^ never\n",
             ),
         ],
-    ),
-    works(
-        "globs, and one log of two",
-        &[Jail("logpath = LOGS/we?.log\n  LOGS/nowhere.log")],
-    ),
-    works(
-        "one action twice under two names",
-        &[Jail("action = mark[name=web]\n  mark[name=web, actname=two]")],
-    ),
-    works(
-        "an action with an option that it does not know",
-        &[Jail("action = mark[name=web, colour=blue]")],
     ),
     works(
         "faults in a jail that is not enabled",
