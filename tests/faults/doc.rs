@@ -106,6 +106,19 @@ fn joined(values: &[(Version, &str)]) -> String {
 }
 
 impl Doc {
+    /// The rows that have not been measured with each version.
+    pub(crate) fn missing(&self) -> Vec<&'static str> {
+        let rows = TABLE.iter().flat_map(|group| group.rows);
+        let is_whole = |row: &str| {
+            self.0
+                .get(row)
+                .is_some_and(|known| known.len() == Version::ALL.len())
+        };
+        rows.map(|row| row.name)
+            .filter(|name| !is_whole(name))
+            .collect()
+    }
+
     /// The file.
     pub(crate) fn text(&self) -> String {
         let mut text = BEGIN.to_owned();

@@ -168,7 +168,9 @@ impl Row {
                     symlink(said(target), place).unwrap();
                 }
                 Put::Gone(_) => remove(&place),
-                Put::Secret(_) => fs::set_permissions(place, Permissions::from_mode(0)).unwrap(),
+                Put::Secret(_) => {
+                    fs::set_permissions(place, Permissions::from_mode(0o000)).unwrap()
+                }
             }
         }
     }
@@ -201,8 +203,13 @@ impl Put {
         let path = match self {
             Self::Jail(_) => "jail.d/web.local",
             Self::Filter(_) => "filter.d/web.conf",
-            Self::Text(path, _) | Self::Bytes(path, _) | Self::Link(path, _) => path,
-            Self::Folder(path) | Self::Fifo(path) | Self::Gone(path) | Self::Secret(path) => path,
+            Self::Text(path, _)
+            | Self::Bytes(path, _)
+            | Self::Link(path, _)
+            | Self::Folder(path)
+            | Self::Fifo(path)
+            | Self::Gone(path)
+            | Self::Secret(path) => path,
         };
         match path.strip_prefix("LOGS/") {
             Some(log) => logs.join(log),

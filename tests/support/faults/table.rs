@@ -556,7 +556,7 @@ const LATIN_1_IN_1_1_1: &[(crate::support::daemon::Version, super::Verdict)] = &
 
 const SERVER: &[Row] = &[
     fault(
-        "junk in `fail2ban.local`",
+        "junk in a file of the server's",
         &[Text("fail2ban.d/x.conf", "[Definition]\njunk\n")],
         &[("config-unreadable", "", "fail2ban.d/x.conf:2")],
     ),
