@@ -168,6 +168,7 @@ impl From<FindingKind> for Kind {
             FindingKind::JailSkipped => Self::JailSkipped,
             FindingKind::FileIgnored => Self::FileIgnored,
             FindingKind::NoLogFile => Self::NoLogFile,
+            FindingKind::LogAwaited => Self::LogAwaited,
             FindingKind::BadNumber => Self::BadNumber,
             FindingKind::ReservedName => Self::ReservedName,
             FindingKind::Refused => Self::Refused,

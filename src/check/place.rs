@@ -110,12 +110,7 @@ fn bare(kind: Kind, jail: Option<String>, words: String) -> Diagnostic {
 }
 
 fn of_finding(finding: Finding) -> Diagnostic {
-    let awaited = finding.kind == FindingKind::JailSkipped && finding.words == "missing log files.";
-    let kind = if awaited {
-        Kind::LogAwaited
-    } else {
-        finding.kind.into()
-    };
+    let kind = finding.kind.into();
     let (option, value) = setting(&finding).unzip();
     let place = finding.file.as_deref().zip(finding.line);
     Diagnostic {

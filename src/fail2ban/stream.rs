@@ -263,6 +263,9 @@ fn config_error(text: &str) -> Finding {
     let Some((jail, why)) = parts else {
         return Finding::new(FindingKind::JailSkipped, None, text);
     };
+    if why == "missing log files." {
+        return Finding::new(FindingKind::LogAwaited, Some(jail), why);
+    }
     let words = why.strip_prefix("wrong configuration: ").unwrap_or(why);
     Finding::new(FindingKind::JailSkipped, Some(jail), words)
 }

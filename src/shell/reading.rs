@@ -77,6 +77,8 @@ async fn finish(
             missing_logs,
         }) => {
             handle.kept().awaited = missing_logs;
+            let mut findings = findings;
+            findings.retain(|finding| finding.kind != FindingKind::LogAwaited);
             let faults = rehearse(handle, &stream, stage, &findings).await;
             let findings = place(handle, findings, faults).await;
             (Some(keep(handle, &stream)), findings)

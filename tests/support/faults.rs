@@ -135,6 +135,13 @@ impl Row {
         }
     }
 
+    /// Whether it changes the config, and not what the config speaks of.
+    pub(crate) fn is_of_config(&self) -> bool {
+        let (config, logs) = (Path::new("config"), Path::new("logs"));
+        let mut places = self.puts.iter().map(|put| put.place(config, logs));
+        places.any(|place| place.starts_with(config))
+    }
+
     pub(crate) fn verdict(&self, version: Version) -> Verdict {
         let other = self.but.iter().find(|(of, _)| *of == version);
         other.map_or(self.verdict, |(_, verdict)| *verdict)
@@ -169,7 +176,7 @@ impl Row {
                 }
                 Put::Gone(_) => remove(&place),
                 Put::Secret(_) => {
-                    fs::set_permissions(place, Permissions::from_mode(0o000)).unwrap()
+                    fs::set_permissions(place, Permissions::from_mode(0o000)).unwrap();
                 }
             }
         }

@@ -66,7 +66,7 @@ impl Blame {
                 return self.unplaced(&finding.words);
             }
             (FindingKind::BadNumber, ..) => self.number(jail, &finding.words),
-            (FindingKind::NoLogFile, ..) => self.log_path(jail),
+            (FindingKind::NoLogFile | FindingKind::LogAwaited, ..) => self.log_path(jail),
             (FindingKind::ReservedName, ..) => jail.and_then(|jail| self.place(jail, &At::Jail)),
             (FindingKind::JailSkipped, ..) => self.skipped(jail, &finding.words),
             _ => None,
@@ -121,9 +121,6 @@ impl Blame {
     /// The line for why fail2ban skips a jail: the messages of client/jailreader.py `getOptions` and
     /// `convert`.
     fn skipped(&mut self, jail: Option<&str>, words: &str) -> Option<Place> {
-        if words == "missing log files." {
-            return self.log_path(jail);
-        }
         let quoted = |begin: &str| literal::leading_string(words.strip_prefix(begin)?).ok();
         let jail = Jail::whole(&mut self.files, jail?)?;
         let of_filter = ["Unable to read the filter ", "Invalid filter definition "];

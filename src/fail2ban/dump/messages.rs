@@ -145,7 +145,7 @@ fn no_log_file(findings: &[Finding], text: &str) -> Option<Finding> {
     let skipped = |known: &Finding| known.jail.as_deref() == Some(jail);
     let is_skipped = findings
         .iter()
-        .any(|f| f.kind == FindingKind::JailSkipped && skipped(f));
+        .any(|f| f.kind == FindingKind::LogAwaited && skipped(f));
     (!is_skipped).then(|| Finding::new(FindingKind::NoLogFile, Some(jail), text))
 }
 

@@ -297,7 +297,7 @@ fn a_jail_skipped_for_want_of_a_log_file_is_found_once() {
         2026-11-23 13:34:35,525 fail2ban.jailreader     [11147]: WARNING Jail 'web' skipped, because of missing log files.\n";
     let dump = read(ExitStatus::default(), stdout, stderr).expect("a dump");
     let kinds: Vec<_> = dump.findings.iter().map(|f| f.kind).collect();
-    assert_eq!(kinds, [JailSkipped]);
+    assert_eq!(kinds, [LogAwaited]);
 }
 
 fn shell(script: &str) -> Instance {
