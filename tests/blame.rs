@@ -505,15 +505,8 @@ mod blame {
         found: &'static [(&'static str, &'static str)],
     }
 
+    /// Those that `tests/faults` does not have.
     const FAULTS: &[Fault] = &[
-        Fault {
-            name: "no such filter",
-            files: &[(
-                "jail.d/web.conf",
-                "[web]\nenabled = true\nlogpath = /dev/null\naction =\nfilter = nope[a=b]\n",
-            )],
-            found: &[("web", "jail.d/web.conf:5")],
-        },
         Fault {
             name: "no filter of the jail's own name",
             files: &[(
@@ -521,30 +514,6 @@ mod blame {
                 "# c\n[web]\nenabled = true\nlogpath = /dev/null\naction =\n",
             )],
             found: &[("web", "jail.d/web.conf:2")],
-        },
-        Fault {
-            name: "a filter that makes no sense",
-            files: &[(
-                "jail.d/web.conf",
-                "[web]\nenabled = true\nlogpath = /dev/null\naction =\nfilter = sshd[a=b, c\n",
-            )],
-            found: &[("web", "jail.d/web.conf:5")],
-        },
-        Fault {
-            name: "no such action, by way of a default",
-            files: &[
-                ("jail.d/web.conf", WEB_STOCK_ACTION),
-                ("jail.local", "[DEFAULT]\nbanaction = nope\n"),
-            ],
-            found: &[("web", "jail.local:2")],
-        },
-        Fault {
-            name: "an action that makes no sense",
-            files: &[(
-                "jail.d/web.conf",
-                "[web]\nenabled = true\nlogpath = /dev/null\nfilter = sshd\naction = dummy\n  w1[a=b, c\n",
-            )],
-            found: &[("web", "jail.d/web.conf:6")],
         },
         Fault {
             name: "no log file",
@@ -561,19 +530,6 @@ mod blame {
                 ("jail.d/x.conf", "[web]\nmaxretry = abc\n"),
             ],
             found: &[("web", "jail.d/x.conf:2"), ("web", "jail.d/x.conf:2")],
-        },
-        Fault {
-            name: "a server's number that is none",
-            files: &[("fail2ban.local", "[Definition]\n\ndbmaxmatches = ten\n")],
-            found: &[("", "fail2ban.local:3")],
-        },
-        Fault {
-            name: "a reserved name",
-            files: &[(
-                "jail.d/x.conf",
-                "\n[loglevel]\nenabled = true\nlogpath = /dev/null\naction =\nfilter = sshd\n",
-            )],
-            found: &[("loglevel", "jail.d/x.conf:2")],
         },
         Fault {
             name: "an unknown reference",
@@ -596,22 +552,6 @@ mod blame {
             found: &[("two", "jail.local:2"), ("web", "jail.local:2")],
         },
         Fault {
-            name: "a loop of references",
-            files: &[
-                ("jail.d/web.conf", WEB_STOCK_ACTION),
-                ("jail.d/x.conf", "[web]\nbantime = %(bantime)s\n"),
-            ],
-            found: &[("web", "jail.d/x.conf:2")],
-        },
-        Fault {
-            name: "a reference that is none, which fail2ban lays to nobody",
-            files: &[
-                ("jail.d/web.conf", WEB_STOCK_ACTION),
-                ("jail.d/x.conf", "[web]\nignoreip = 1.1.1.1\n  %d  x\n"),
-            ],
-            found: &[("web", "jail.d/x.conf:3")],
-        },
-        Fault {
             name: "an unknown reference in a filter that two jails share",
             files: &[
                 (
@@ -624,42 +564,6 @@ mod blame {
                 ),
             ],
             found: &[("two", "filter.d/f.conf:3"), ("web", "filter.d/f.conf:3")],
-        },
-        Fault {
-            name: "an unknown reference in an action",
-            files: &[
-                (
-                    "jail.d/web.conf",
-                    "[web]\nenabled = true\nfilter = sshd\nlogpath = /dev/null\naction = a\n",
-                ),
-                ("action.d/a.conf", "[Definition]\nactionban = %(nope)s\n"),
-            ],
-            found: &[("web", "action.d/a.conf:2")],
-        },
-        Fault {
-            name: "a loop of tags",
-            files: &[
-                (
-                    "jail.d/web.conf",
-                    "[web]\nenabled = true\nfilter = f\nlogpath = /dev/null\naction =\n",
-                ),
-                (
-                    "filter.d/f.conf",
-                    "[Definition]\na = <b>\nb = <a>\nfailregex = <HOST> <a>\n",
-                ),
-            ],
-            found: &[("web", "filter.d/f.conf:4")],
-        },
-        Fault {
-            name: "a filter without a definition",
-            files: &[
-                (
-                    "jail.d/web.conf",
-                    "[web]\nenabled = true\nfilter = f\nlogpath = /dev/null\naction =\n",
-                ),
-                ("filter.d/f.conf", "# c\n[Definitoin]\nfailregex = <HOST>\n"),
-            ],
-            found: &[("web", "filter.d/f.conf:2")],
         },
         Fault {
             name: "junk in what two filters include",
@@ -679,19 +583,6 @@ mod blame {
                 ("filter.d/h.conf", "[Definition]\nx = y\njunk\n"),
             ],
             found: &[("two", "filter.d/h.conf:3"), ("web", "filter.d/h.conf:3")],
-        },
-        Fault {
-            name: "junk in a jail's file is nobody's",
-            files: &[
-                ("jail.d/web.conf", WEB_STOCK_ACTION),
-                ("jail.d/x.conf", "[web]\njunk\n"),
-            ],
-            found: &[("", "jail.d/x.conf:2")],
-        },
-        Fault {
-            name: "a byte order mark",
-            files: &[("jail.d/x.conf", "\u{feff}[web]\n")],
-            found: &[("", "jail.d/x.conf:1")],
         },
     ];
 

@@ -354,24 +354,6 @@ fn logs_of_another_machine_need_not_be_here() {
 }
 
 #[test]
-fn a_jail_that_may_wait_for_its_log_is_no_fault() {
-    let spec = JailSpec {
-        with_log: false,
-        extra: "skip_if_nologs = true",
-        ..JailSpec::default()
-    };
-    let Some(scene) = Scene::new(Version::V111, &[("web", spec)]) else {
-        return;
-    };
-    let said = scene.check(&[]);
-    assert_eq!(said.code, 0, "{said:#?}");
-    assert_eq!(
-        findings(&scene.json(&[])),
-        [found("log-awaited", "web", "web.conf", 5)]
-    );
-}
-
-#[test]
 fn nothing_that_steers_a_terminal_gets_out() {
     let Some(scene) = Scene::new(Version::V102, &[]) else {
         return;
@@ -586,18 +568,6 @@ fn a_diff_names_the_jails_that_a_reload_would_change() {
     let said = diff(&[]);
     assert_eq!(said.code, 3, "{said:#?}");
     assert!(said.stderr.contains("nothing to compare with"), "{said:#?}");
-}
-
-#[test]
-fn a_lone_percent_sign_is_found() {
-    let Some(scene) = Scene::new(Version::V102, &[("web", JailSpec::default())]) else {
-        return;
-    };
-    scene
-        .f2b
-        .write("jail.local", "[web]\nignoreip = 10.0.0.1 100%\n");
-    let expected = [found("config-unreadable", "web", "jail.local", 2)];
-    assert_eq!(findings(&scene.json(&[])), expected);
 }
 
 #[test]

@@ -58,13 +58,15 @@ pub enum Kind {
     Refused,
     /// A jail that was named is not enabled.
     NotEnabled,
+    /// A jail has no `failregex`: it finds nobody, which is meant where bans are set by hand.
+    NoFailregex,
     /// Any other error of fail2ban.
     Other,
 }
 
 impl Kind {
     /// All kinds, in the order of SARIF's rules.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Unreadable,
         Self::JailSkipped,
         Self::FileIgnored,
@@ -74,6 +76,7 @@ impl Kind {
         Self::ReservedName,
         Self::Refused,
         Self::NotEnabled,
+        Self::NoFailregex,
         Self::Other,
     ];
 
@@ -90,6 +93,7 @@ impl Kind {
             Self::ReservedName => "reserved-name",
             Self::Refused => "setting-refused",
             Self::NotEnabled => "not-enabled",
+            Self::NoFailregex => "no-failregex",
             Self::Other => "other-error",
         }
     }
@@ -98,7 +102,7 @@ impl Kind {
     #[must_use]
     pub fn level(self) -> Level {
         match self {
-            Self::LogAwaited => Level::Note,
+            Self::LogAwaited | Self::NoFailregex => Level::Note,
             Self::Other => Level::Warning,
             _ => Level::Error,
         }
@@ -126,6 +130,7 @@ impl Kind {
             }
             Self::ReservedName => "fail2ban takes the jail's settings for its own",
             Self::NotEnabled => "fail2ban does not run this jail",
+            Self::NoFailregex => "the jail runs and bans nobody by itself",
             Self::Other => "fail2ban starts all the same, but not as this was meant",
         }
     }
@@ -147,6 +152,9 @@ impl Kind {
             Self::BadNumber => "give a whole number",
             Self::ReservedName => "give the jail another name",
             Self::Refused => "mend the value",
+            Self::NoFailregex => {
+                "nothing, if it is there for bans by hand; else give its filter a failregex"
+            }
             Self::NotEnabled => "set `enabled = true` in the jail's section, or mend the name",
             Self::Other => "mend the file",
         }
@@ -160,6 +168,7 @@ impl From<FindingKind> for Kind {
             FindingKind::JailSkipped => Self::JailSkipped,
             FindingKind::FileIgnored => Self::FileIgnored,
             FindingKind::NoLogFile => Self::NoLogFile,
+            FindingKind::LogAwaited => Self::LogAwaited,
             FindingKind::BadNumber => Self::BadNumber,
             FindingKind::ReservedName => Self::ReservedName,
             FindingKind::Refused => Self::Refused,

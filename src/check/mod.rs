@@ -191,9 +191,10 @@ async fn look(request: &Request, config_dir: PathBuf) -> Result<Report, CheckErr
         .iter()
         .filter(|jail| jail.starts && is_wanted(&jail.name))
         .collect();
-    let (faults, unproven) = rehearse(stage, &jails).await;
+    let server = stream.server_part();
+    let (faults, unproven) = rehearse(stage, &jails, &server).await;
     let mut blame = Blame::open(&config_dir);
-    let diagnostics = place::diagnostics(&mut blame, findings, faults);
+    let diagnostics = place::diagnostics(&mut blame, findings, faults, &jails);
     let mut report = Report {
         jails: jails.iter().map(|jail| jail.name.clone()).collect(),
         diagnostics,
@@ -226,12 +227,14 @@ fn instance(client: &[OsString], config_dir: PathBuf) -> Instance {
 async fn rehearse(
     stage: Result<Stage, Unproven>,
     jails: &[&JailStream],
+    server: &JailStream,
 ) -> (Vec<Fault>, Option<Unjudged>) {
-    if jails.is_empty() {
+    if jails.is_empty() && server.text.is_empty() {
         return (Vec::new(), None);
     }
+    let parts = [&[server], jails].concat();
     let rehearsed = match stage {
-        Ok(stage) => stage.rehearse(jails, LIMIT).await,
+        Ok(stage) => stage.rehearse(&parts, LIMIT).await,
         Err(unproven) => Err(unproven),
     };
     match rehearsed {

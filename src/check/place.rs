@@ -7,10 +7,11 @@ use std::path::Path;
 use rustix::fs::{Mode, OFlags};
 
 use super::diagnostic::{Diagnostic, Kind};
-use crate::fail2ban::blame::{At, Blame};
+use crate::fail2ban::blame::{At, Blame, Place};
 use crate::fail2ban::finding::{Finding, FindingKind};
 use crate::fail2ban::literal;
 use crate::fail2ban::rehearsal::Fault;
+use crate::fail2ban::stream::JailStream;
 
 /// How much of a file is looked at for one line.
 const MOST_BYTES: u64 = 4 << 20;
@@ -20,6 +21,7 @@ pub(super) fn diagnostics(
     blame: &mut Blame,
     findings: Vec<Finding>,
     faults: Vec<Fault>,
+    jails: &[&JailStream],
 ) -> Vec<Diagnostic> {
     let mut all: Vec<Diagnostic> = Vec::new();
     for finding in blame.settle(findings) {
@@ -29,6 +31,11 @@ pub(super) fn diagnostics(
         let diagnostic = of_fault(blame, fault);
         if !all.iter().any(|known| covers(known, &diagnostic)) {
             add(&mut all, diagnostic);
+        }
+    }
+    for jail in jails.iter().filter(|jail| !jail.finds()) {
+        if !all.iter().any(|d| d.jails.contains(&jail.name)) {
+            add(&mut all, without_failregex(blame, &jail.name));
         }
     }
     // `maxmatches` is `%(maxretry)s` in the stock jail.conf.
@@ -52,7 +59,15 @@ pub(super) fn not_enabled(blame: &mut Blame, jail: &str) -> Diagnostic {
         None => "no file has a section for it",
     };
     let mut diagnostic = bare(Kind::NotEnabled, Some(jail.to_owned()), words.to_owned());
-    put(&mut diagnostic, blame, &At::Jail);
+    put(&mut diagnostic, place);
+    diagnostic
+}
+
+fn without_failregex(blame: &mut Blame, jail: &str) -> Diagnostic {
+    let words = "it has no failregex".to_owned();
+    let mut diagnostic = bare(Kind::NoFailregex, Some(jail.to_owned()), words);
+    let place = blame.place(jail, &At::from_option("failregex", None));
+    put(&mut diagnostic, place);
     diagnostic
 }
 
@@ -95,12 +110,7 @@ fn bare(kind: Kind, jail: Option<String>, words: String) -> Diagnostic {
 }
 
 fn of_finding(finding: Finding) -> Diagnostic {
-    let awaited = finding.kind == FindingKind::JailSkipped && finding.words == "missing log files.";
-    let kind = if awaited {
-        Kind::LogAwaited
-    } else {
-        finding.kind.into()
-    };
+    let kind = finding.kind.into();
     let (option, value) = setting(&finding).unzip();
     let place = finding.file.as_deref().zip(finding.line);
     Diagnostic {
@@ -142,43 +152,17 @@ fn setting(finding: &Finding) -> Option<(String, Option<String>)> {
 }
 
 fn of_fault(blame: &mut Blame, fault: Fault) -> Diagnostic {
-    let at = at_of_fault(&fault);
-    let mut diagnostic = bare(Kind::Refused, Some(fault.jail), fault.words);
+    let place = blame.place_of(&fault);
+    let jail = fault.of_jail().map(str::to_owned);
+    let mut diagnostic = bare(Kind::Refused, jail, fault.words);
     diagnostic.option = fault.option;
     diagnostic.value = fault.value;
-    put(&mut diagnostic, blame, &at);
+    put(&mut diagnostic, place);
     diagnostic
 }
 
-fn at_of_fault(fault: &Fault) -> At {
-    let Some(option) = fault.option.as_deref() else {
-        return At::Jail;
-    };
-    let value = fault.value.clone();
-    if fault.command == "addaction" {
-        return At::Action {
-            action: value.unwrap_or_default(),
-            option: None,
-            value: None,
-        };
-    }
-    match option
-        .strip_prefix("action ")
-        .and_then(|rest| rest.rsplit_once(' '))
-    {
-        Some((action, option)) => At::Action {
-            action: action.to_owned(),
-            option: Some(option.to_owned()),
-            value,
-        },
-        None => At::from_option(option, value.as_deref()),
-    }
-}
-
 /// Gives the diagnostic the line that the files blame.
-fn put(diagnostic: &mut Diagnostic, blame: &mut Blame, at: &At) {
-    let jail = diagnostic.jails.first();
-    let place = jail.and_then(|jail| blame.place(jail, at));
+fn put(diagnostic: &mut Diagnostic, place: Option<Place>) {
     if let Some(place) = place {
         diagnostic.file = Some(place.file);
         diagnostic.line = Some(place.line);

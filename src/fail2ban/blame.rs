@@ -19,6 +19,7 @@ use self::expand::Value;
 use self::files::Files;
 use self::jail::Jail;
 use self::traced::Origin;
+use super::rehearsal::Fault;
 
 mod definition;
 mod expand;
@@ -119,6 +120,35 @@ impl Blame {
             } => self.of_action(&jail, action, option.as_deref(), value.as_deref()),
         };
         self.shown(origin.or_else(|| jail.header())?)
+    }
+
+    /// The line that made what the rehearsal found refused.
+    pub fn place_of(&mut self, fault: &Fault) -> Option<Place> {
+        let Some(jail) = fault.of_jail() else {
+            return self.server_place(fault.option.as_deref()?);
+        };
+        let value = fault.value.as_deref();
+        let at = match fault.option.as_deref() {
+            None => At::Jail,
+            Some("action") if fault.command == "addaction" => At::Action {
+                action: value.unwrap_or_default().to_owned(),
+                option: None,
+                value: None,
+            },
+            // `action NAME OPTION`
+            Some(option) => match option
+                .strip_prefix("action ")
+                .and_then(|o| o.rsplit_once(' '))
+            {
+                Some((action, option)) => At::Action {
+                    action: action.to_owned(),
+                    option: Some(option.to_owned()),
+                    value: fault.value.clone(),
+                },
+                None => At::from_option(option, value),
+            },
+        };
+        self.place(jail, &at)
     }
 
     /// The line in `fail2ban.conf` or one of its like that sets an option of the server.

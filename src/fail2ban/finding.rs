@@ -28,6 +28,8 @@ pub enum FindingKind {
     /// The file is left out, and what it says is not in effect; the rest runs. 1.1.1 refuses the
     /// whole config instead, except for a filter or an action, which skips the jail.
     FileIgnored,
+    /// No log file is there for the jail, which is left out as `skip_if_nologs` says (1.1.1): no fault.
+    LogAwaited,
     /// No log file is there for the jail: neither start nor reload works, though `-d` exits with 0.
     NoLogFile,
     /// A number is missing or none: neither start nor reload works, though `-d` exits with 0.
@@ -51,7 +53,7 @@ impl FindingKind {
             | Self::BadNumber
             | Self::ReservedName
             | Self::Refused => true,
-            Self::JailSkipped | Self::FileIgnored | Self::Other => false,
+            Self::JailSkipped | Self::FileIgnored | Self::LogAwaited | Self::Other => false,
         }
     }
 }

@@ -5,7 +5,8 @@
 //! started that could be left behind, no socket, thread, database or log is made, and both its start
 //! and its end are cheaper (measured for 500 jails: 0.4 s against 1.1 s and more). Each jail gets a
 //! server of its own, so that it is rehearsed as on a cold start, which refuses what a reload takes,
-//! such as an action that stands twice.
+//! such as an action that stands twice. So do the server's own settings, which come as a jail named
+//! [`SERVER`].
 //!
 //! Nothing is executed, written, or sent: `start` is left out, so no action runs; backends watch
 //! nothing; no journal and no log file is opened (a FIFO would hold the daemon for ever, and is a
@@ -28,7 +29,7 @@ use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 use super::Instance;
 use super::dump::NOT_FOR_CHILDREN;
 use super::finding::{Finding, FindingKind};
-use super::stream::{JailStream, SERVER_SETTINGS};
+use super::stream::{JailStream, SERVER, SERVER_SETTINGS};
 
 mod interpreter;
 mod json;
@@ -52,7 +53,7 @@ const MAX_ANSWER: u64 = 1 << 20;
 /// One command that fail2ban refuses.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
-    /// The jail.
+    /// The jail, or [`SERVER`].
     pub jail: String,
     /// What is refused: `add`, or what follows the jail's name, such as `addfailregex`.
     pub command: String,
@@ -222,7 +223,13 @@ impl Fault {
     /// What it means for the config.
     #[must_use]
     pub fn finding(&self) -> Finding {
-        Finding::new(FindingKind::Refused, Some(&self.jail), self.words.clone())
+        Finding::new(FindingKind::Refused, self.of_jail(), self.words.clone())
+    }
+
+    /// The jail, unless it is the server's own setting that is refused.
+    #[must_use]
+    pub fn of_jail(&self) -> Option<&str> {
+        Some(self.jail.as_str()).filter(|jail| *jail != SERVER)
     }
 
     /// Whether `finding` is what `-d` says of the same fault.
@@ -232,7 +239,7 @@ impl Fault {
             let option = self.option.as_deref().unwrap_or_default();
             finding.words.starts_with(&format!("'{option}' "))
         };
-        finding.jail.as_ref() == Some(&self.jail)
+        finding.jail.as_deref() == self.of_jail()
             && match finding.kind {
                 FindingKind::ReservedName => true,
                 FindingKind::BadNumber => same_option(),

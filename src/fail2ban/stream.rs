@@ -25,6 +25,10 @@ pub const SERVER_SETTINGS: [&str; 8] = [
     "dbpurgeage",
 ];
 
+/// The name of the server's own settings where they stand among jails, none of which can have it: a
+/// section has a name.
+pub const SERVER: &str = "";
+
 /// The config as fail2ban itself reads it, jail by jail.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Stream {
@@ -139,6 +143,18 @@ impl Stream {
         text
     }
 
+    /// The server's own settings, to be rehearsed as a jail is.
+    #[must_use]
+    pub fn server_part(&self) -> JailStream {
+        let text = self.server.join("\n");
+        JailStream {
+            name: SERVER.to_owned(),
+            digest: digest(&text),
+            text,
+            starts: false,
+        }
+    }
+
     /// What to keep in order to see later what changed.
     #[must_use]
     pub fn digests(&self) -> Digests {
@@ -153,6 +169,12 @@ impl Stream {
 }
 
 impl JailStream {
+    /// Whether a line of its log can lead to a ban: whether it has a `failregex`.
+    #[must_use]
+    pub fn finds(&self) -> bool {
+        self.text.contains("'addfailregex'")
+    }
+
     /// The commands as values, ready to be sent.
     ///
     /// # Errors
@@ -259,6 +281,9 @@ fn config_error(text: &str) -> Finding {
     let Some((jail, why)) = parts else {
         return Finding::new(FindingKind::JailSkipped, None, text);
     };
+    if why == "missing log files." {
+        return Finding::new(FindingKind::LogAwaited, Some(jail), why);
+    }
     let words = why.strip_prefix("wrong configuration: ").unwrap_or(why);
     Finding::new(FindingKind::JailSkipped, Some(jail), words)
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::Hasher as _;
+use std::iter;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -78,6 +79,8 @@ async fn finish(
             missing_logs,
         }) => {
             handle.kept().awaited = missing_logs;
+            let mut findings = findings;
+            findings.retain(|finding| finding.kind != FindingKind::LogAwaited);
             let faults = rehearse(handle, &stream, stage, &findings).await;
             let findings = place(root, findings, faults).await;
             (Some(keep(handle, &stream)), findings)
@@ -152,18 +155,20 @@ pub(super) fn in_machine_words(finding: finding::Finding) -> Finding {
     }
 }
 
-/// What fail2ban's own code refuses of the jails that have not passed it before, beyond what was
-/// found already.
+/// What fail2ban's own code refuses of the jails, and of the server's settings, that have not passed
+/// it before, beyond what was found already.
 async fn rehearse(
     handle: &Handle,
     stream: &Stream,
     stage: Result<Stage, Unproven>,
     findings: &[finding::Finding],
 ) -> Vec<Fault> {
+    let server = stream.server_part();
     let jails: Vec<_> = {
         let rehearsed = &handle.kept().rehearsed;
         let to_run = stream.jails.iter().filter(|jail| jail.starts);
-        to_run
+        iter::once(&server)
+            .chain(to_run)
             .filter(|jail| !rehearsed.contains(&jail.digest))
             .collect()
     };
@@ -219,11 +224,8 @@ pub(super) async fn place(
 }
 
 fn place_fault(blame: &mut Blame, fault: &Fault) -> finding::Finding {
-    let value = fault.value.as_deref();
-    let option = fault.option.as_deref();
-    let at = option.map_or(At::Jail, |option| At::from_option(option, value));
     let mut finding = fault.finding();
-    if let Some(place) = blame.place(&fault.jail, &at) {
+    if let Some(place) = blame.place_of(fault) {
         finding.file = Some(place.file);
         finding.line = Some(place.line);
     }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::fail2ban::Instance;
 use crate::fail2ban::dump::{self, Dump, DumpError};
-use crate::fail2ban::finding;
+use crate::fail2ban::finding::{self, FindingKind};
 use crate::fail2ban::rehearsal::{Fault, Stage};
 use crate::fail2ban::scratch::{Scratch, StandIn};
 use crate::fail2ban::stream::{self, JailStream};
@@ -34,7 +34,7 @@ pub(super) async fn of(
     let stage = Stage::set(&instance);
     let Dump {
         stream,
-        findings,
+        mut findings,
         missing_logs,
     } = match dump::dump(&instance, DUMP_LIMIT).await {
         Ok(dump) => dump,
@@ -45,6 +45,7 @@ pub(super) async fn of(
         Err(error) => return Err(error.to_string()),
     };
     handle.kept().awaited_by_rollbacks = missing_logs;
+    findings.retain(|finding| finding.kind != FindingKind::LogAwaited);
     let tried: Vec<_> = stream
         .jails
         .iter()

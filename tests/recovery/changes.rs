@@ -10,13 +10,25 @@ on_each_release! {
     two_filters_that_do_not_compile_never_reach_the_daemon
     a_fault_that_fail2ban_names_never_reaches_the_daemon
     a_file_that_is_not_text_never_reaches_the_daemon
+    of_three_changed_jails_the_faulty_one_waits
+    an_action_that_is_renamed_is_started
+    a_server_wide_change_touches_no_jail
+    a_jail_is_taken_up_when_its_log_appears
+}
+
+/// Earlier releases do not know `skip_if_nologs`.
+#[test]
+fn a_jail_that_may_wait_for_its_log_does_so_in_silence() {
+    scenario::a_jail_that_may_wait_for_its_log_does_so_in_silence();
 }
 
 mod scenario {
     use std::fs;
     use std::process::Command;
+    use std::time::Duration;
 
     use crate::support::daemon::{JailSpec, Version};
+    use crate::support::{GUARD, wait_until};
     use crate::{LONG, supervised};
 
     pub(super) fn a_sound_change_touches_its_own_jail_alone(version: Version) {
@@ -172,6 +184,118 @@ mod scenario {
         f2b.edit("filter.d/web.conf", "fail [from", "fail from");
         warden.wait_told("STATUS=healthy: 3 of 3 jails protect");
         f2b.wait_bans(&["a", "mail", "web"]);
+    }
+
+    pub(super) fn of_three_changed_jails_the_faulty_one_waits(version: Version) {
+        let jails = ["a", "calm", "mail", "web"];
+        let Some((f2b, warden)) = supervised(version, &jails, LONG) else {
+            return;
+        };
+        let (calm, mail) = (f2b.threads("calm"), f2b.threads("mail"));
+        f2b.edit("filter.d/mail.conf", "fail from", "fail (from");
+        for jail in ["a", "web"] {
+            f2b.edit(
+                &format!("jail.d/{jail}.conf"),
+                "maxretry = 3",
+                "maxretry = 1",
+            );
+        }
+        // Three writes are one burst or several.
+        let at_once = |jail| {
+            wait_until(GUARD, || {
+                let ip = f2b.fresh_ip();
+                f2b.log_lines(jail, &format!("fail from {ip}"), 1);
+                f2b.is_banned_within(Duration::from_secs(1), jail, &ip)
+                    .then_some(())
+            })
+        };
+        assert!(at_once("a").is_some() && at_once("web").is_some());
+        warden.wait_told("STATUS=degraded: 4 of 4 jails protect; a faulty change waits for: mail");
+        f2b.wait_bans(&jails);
+        assert_eq!((f2b.threads("calm"), f2b.threads("mail")), (calm, mail));
+        let refused = warden.lines().join("\n");
+        assert!(
+            refused.contains("filter.d/mail.conf:2: jail mail: "),
+            "{refused}"
+        );
+        assert!(!refused.contains("jail a: ") && !refused.contains("jail web: "));
+    }
+
+    /// A plain reload leaves it unstarted (fail2ban issue 3860): it would find and never ban.
+    pub(super) fn an_action_that_is_renamed_is_started(version: Version) {
+        let Some((f2b, warden)) = supervised(version, &["mail", "web"], LONG) else {
+            return;
+        };
+        let mail = f2b.threads("mail");
+        f2b.edit(
+            "jail.d/web.conf",
+            "mark[name=\"web\"]",
+            "mark[name=\"web\", actname=\"renamed\"]",
+        );
+        warden.wait_for("config change applied: restarted web");
+        f2b.wait_ban("web");
+        assert_eq!(f2b.threads("mail"), mail);
+    }
+
+    pub(super) fn a_server_wide_change_touches_no_jail(version: Version) {
+        let Some((f2b, warden)) = supervised(version, &["mail", "web"], LONG) else {
+            return;
+        };
+        let threads = || (f2b.pid(), f2b.threads("mail"), f2b.threads("web"));
+        let before = threads();
+        let get = || String::from_utf8(f2b.client(&["get", "dbpurgeage"]).stdout).unwrap();
+        assert!(!get().contains("172800"));
+        let settings = fs::read_to_string(f2b.config().join("fail2ban.local")).unwrap();
+        f2b.write("fail2ban.local", &format!("{settings}dbpurgeage = soon\n"));
+        let said = warden.wait_for("is not applied");
+        let line = settings.lines().count() + 1;
+        assert!(said.contains(&format!("fail2ban.local:{line}: ")), "{said}");
+        f2b.write("fail2ban.local", &format!("{settings}dbpurgeage = 2d\n"));
+        warden.wait_for("config change applied: server settings set");
+        assert!(get().contains("172800"), "{}", get());
+        f2b.wait_bans(&["mail", "web"]);
+        assert_eq!(threads(), before);
+    }
+
+    pub(super) fn a_jail_is_taken_up_when_its_log_appears(version: Version) {
+        let Some((f2b, warden)) = supervised(version, &["mail"], LONG) else {
+            return;
+        };
+        let mail = f2b.threads("mail");
+        let without = JailSpec {
+            with_log: false,
+            ..JailSpec::default()
+        };
+        f2b.jail("new", &without);
+        let said = warden.wait_for("is not applied");
+        assert!(
+            said.contains("jail new: Have not found any log file"),
+            "{said}"
+        );
+        f2b.wait_ban("mail");
+        fs::write(f2b.jail_log("new"), "").unwrap();
+        warden.wait_for("config change applied: loaded new; 2 jails protect");
+        f2b.wait_bans(&["mail", "new"]);
+        assert_eq!(f2b.threads("mail"), mail);
+    }
+
+    pub(super) fn a_jail_that_may_wait_for_its_log_does_so_in_silence() {
+        let Some((f2b, warden)) = supervised(Version::V111, &["mail"], LONG) else {
+            return;
+        };
+        warden.wait_calm();
+        let without = JailSpec {
+            with_log: false,
+            extra: "skip_if_nologs = true",
+            ..JailSpec::default()
+        };
+        f2b.jail("new", &without);
+        warden.wait_told("STATUS=settling");
+        warden.wait_told("STATUS=healthy: 1 of 1 jails protect");
+        assert_eq!(warden.rest(), [""; 0]);
+        fs::write(f2b.jail_log("new"), "").unwrap();
+        warden.wait_for("config change applied: loaded new; 2 jails protect");
+        f2b.wait_bans(&["mail", "new"]);
     }
 
     fn line_of(text: &str, option: &str) -> usize {

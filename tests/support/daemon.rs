@@ -21,7 +21,7 @@ use tempfile::TempDir;
 use super::{GUARD, skip, wait_until};
 
 /// The fail2ban releases that jailwarden is held against.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Version {
     /// Debian 12's, installed.
     V102,
@@ -32,6 +32,17 @@ pub(crate) enum Version {
 }
 
 impl Version {
+    pub(crate) const ALL: [Self; 3] = [Self::V102, Self::V110, Self::V111];
+
+    /// As fail2ban writes it.
+    pub(crate) fn number(self) -> &'static str {
+        match self {
+            Self::V102 => "1.0.2",
+            Self::V110 => "1.1.0",
+            Self::V111 => "1.1.1",
+        }
+    }
+
     fn root(self) -> PathBuf {
         let unpacked = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/fail2ban");
         match self {
@@ -80,6 +91,8 @@ pub(crate) struct Fail2ban {
     version: Version,
     folder: TempDir,
     next_ip: AtomicU8,
+    hides_modules: bool,
+    is_nobodys: bool,
 }
 
 impl Fail2ban {
@@ -102,6 +115,8 @@ impl Fail2ban {
             version,
             folder,
             next_ip: AtomicU8::new(1),
+            hides_modules: false,
+            is_nobodys: false,
         };
         let copied = Command::new("cp")
             .arg("-r")
@@ -199,9 +214,48 @@ impl Fail2ban {
         self.write(&format!("jail.d/{name}.conf"), &jail);
     }
 
+    /// From now on its Python has no such module.
+    pub(crate) fn hide_module(&mut self, name: &str) {
+        let hidden = self.path("hidden");
+        fs::create_dir_all(&hidden).unwrap();
+        fs::write(hidden.join(format!("{name}.py")), "raise ImportError\n").unwrap();
+        self.hides_modules = true;
+    }
+
+    /// From now on all of it belongs to, and is run by, the user nobody. It takes root.
+    pub(crate) fn give_to_nobody(&mut self) {
+        let folder = self.folder.path();
+        let given = Command::new("chown")
+            .args(["-R", "65534:65534"])
+            .arg(folder)
+            .status();
+        assert!(given.unwrap().success());
+        self.is_nobodys = true;
+    }
+
+    /// What stands before a command that is run as the user who runs fail2ban.
+    pub(crate) fn user_words(&self) -> Vec<String> {
+        let words = [
+            "setpriv",
+            "--reuid=65534",
+            "--regid=65534",
+            "--clear-groups",
+        ];
+        let words = words.into_iter().filter(|_| self.is_nobodys);
+        words.map(str::to_owned).collect()
+    }
+
     /// The words that run this fail2ban's client on this config.
     pub(crate) fn client_words(&self) -> Vec<String> {
         let mut words = self.version.client();
+        if self.hides_modules {
+            let root = self.version.root();
+            let modules = root.join("usr/lib/python3/dist-packages");
+            let hidden = self.path("hidden");
+            let path = format!("PYTHONPATH={}:{}", hidden.display(), modules.display());
+            let program = root.join("usr/bin/fail2ban-client").display().to_string();
+            words = vec!["env".into(), path, "/usr/bin/python3".into(), program];
+        }
         words.extend(["-c".into(), self.config().display().to_string()]);
         words
     }
@@ -252,6 +306,30 @@ impl Fail2ban {
 
     pub(crate) fn kill(&self) {
         kill_process(self.pid(), Signal::KILL).unwrap();
+    }
+
+    /// Ends all that runs of it with the quickest signal, and removes what it kept.
+    pub(crate) fn wipe(&self) {
+        let folder = self.folder.path();
+        let ended = wait_until(GUARD, || {
+            kill_all_of(folder);
+            processes_of(folder).is_empty().then_some(())
+        });
+        assert!(ended.is_some(), "something of {folder:?} goes on");
+        for left in ["fail2ban.sqlite3", "f2b.sock", "f2b.pid", "marks"] {
+            let _ = fs::remove_file(self.path(left));
+        }
+    }
+
+    /// The names of all threads of all processes that run of it.
+    pub(crate) fn thread_names(&self) -> Vec<Vec<u8>> {
+        let tasks = processes_of(self.folder.path())
+            .into_iter()
+            .filter_map(|pid| fs::read_dir(format!("/proc/{pid}/task")).ok());
+        let names = tasks
+            .flatten()
+            .filter_map(|task| fs::read(task.ok()?.path().join("comm")).ok());
+        names.map(|name| name.trim_ascii_end().to_owned()).collect()
     }
 
     /// Makes it hang.
@@ -374,21 +452,27 @@ impl Drop for Fail2ban {
     }
 }
 
-/// Kills every process whose command line names the folder: the daemon, whoever started it, and
-/// clients that wait for it.
+/// Kills every process of a folder: the daemon, whoever started it, and clients that wait for it.
 fn kill_all_of(folder: &Path) {
+    for pid in processes_of(folder) {
+        // It may have ended by itself meanwhile.
+        let _ = kill_process(pid, Signal::KILL);
+    }
+}
+
+/// Every process whose command line names the folder.
+fn processes_of(folder: &Path) -> Vec<Pid> {
     let folder = folder.as_os_str().as_bytes();
     let numbers = fs::read_dir("/proc").unwrap().filter_map(|entry| {
         let name = entry.ok()?.file_name();
         Some((name.to_str()?.parse().ok().and_then(Pid::from_raw)?, name))
     });
-    for (pid, name) in numbers {
+    let is_of = |name: &OsStr| {
         let line = fs::read(Path::new("/proc").join(name).join("cmdline")).unwrap_or_default();
-        if line.windows(folder.len()).any(|part| part == folder) {
-            // It may have ended by itself meanwhile.
-            let _ = kill_process(pid, Signal::KILL);
-        }
-    }
+        line.windows(folder.len()).any(|part| part == folder)
+    };
+    let of_folder = numbers.filter(|(_, name)| is_of(name));
+    of_folder.map(|(pid, _)| pid).collect()
 }
 
 /// A running `jailwarden run` that watches one private fail2ban.

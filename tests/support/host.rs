@@ -152,7 +152,13 @@ impl Host {
         fs::read_to_string(self.folder.path().join("console")).unwrap_or_default()
     }
 
-    fn inside(&self, words: &[&str]) -> Command {
+    /// The host's root folder as seen from here.
+    pub(crate) fn root(&self) -> PathBuf {
+        format!("/proc/{}/root", self.leader).into()
+    }
+
+    /// A command as root of the host.
+    pub(crate) fn inside(&self, words: &[&str]) -> Command {
         let mut command = Command::new("nsenter");
         command
             .args([
@@ -234,7 +240,7 @@ impl Host {
             ])
             // What a `make test` above this was told is not meant for it.
             .env_remove("MAKEFLAGS")
-            .arg(format!("DESTDIR=/proc/{}/root", self.leader))
+            .arg(format!("DESTDIR={}", self.root().display()))
             .arg(concat!("BINARY=", env!("CARGO_BIN_EXE_jailwarden")))
             .output()
             .unwrap();
@@ -251,12 +257,17 @@ impl Host {
         self.sh("touch /var/log/auth.log");
     }
 
-    /// Writes a jail that reads `/var/log/NAME.log`, and notes whom it bans in `/var/log/bans`.
-    pub(crate) fn jail(&self, name: &str) {
+    /// Writes an action that notes whom it bans in `/var/log/bans`.
+    pub(crate) fn write_mark(&self) {
         self.write(
             "/etc/fail2ban/action.d/mark.conf",
             "[Definition]\nactionban = echo '<name> <ip>' >>/var/log/bans\nactionunban =\n",
         );
+    }
+
+    /// Writes a jail that reads `/var/log/NAME.log`, and marks whom it bans.
+    pub(crate) fn jail(&self, name: &str) {
+        self.write_mark();
         self.write(
             &format!("/etc/fail2ban/filter.d/{name}.conf"),
             "[Definition]\nfailregex = fail from <HOST>\ndatepattern = {^LN-BEG}EPOCH\n",

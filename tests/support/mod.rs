@@ -2,6 +2,7 @@
 
 pub(crate) mod daemon;
 pub(crate) mod fake;
+pub(crate) mod faults;
 pub(crate) mod host;
 
 use std::path::PathBuf;

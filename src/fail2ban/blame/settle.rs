@@ -3,7 +3,7 @@
 use super::super::finding::{Finding, FindingKind};
 use super::super::literal;
 use super::definition::Definition;
-use super::expand::{Broken, Expansion, Vars, Why, nothing_known};
+use super::expand::{Broken, Expansion, Value, Vars, Why, nothing_known};
 use super::files::Files;
 use super::find;
 use super::jail::Jail;
@@ -66,7 +66,7 @@ impl Blame {
                 return self.unplaced(&finding.words);
             }
             (FindingKind::BadNumber, ..) => self.number(jail, &finding.words),
-            (FindingKind::NoLogFile, ..) => self.log_path(jail),
+            (FindingKind::NoLogFile | FindingKind::LogAwaited, ..) => self.log_path(jail),
             (FindingKind::ReservedName, ..) => jail.and_then(|jail| self.place(jail, &At::Jail)),
             (FindingKind::JailSkipped, ..) => self.skipped(jail, &finding.words),
             _ => None,
@@ -121,9 +121,6 @@ impl Blame {
     /// The line for why fail2ban skips a jail: the messages of client/jailreader.py `getOptions` and
     /// `convert`.
     fn skipped(&mut self, jail: Option<&str>, words: &str) -> Option<Place> {
-        if words == "missing log files." {
-            return self.log_path(jail);
-        }
         let quoted = |begin: &str| literal::leading_string(words.strip_prefix(begin)?).ok();
         let jail = Jail::whole(&mut self.files, jail?)?;
         let of_filter = ["Unable to read the filter ", "Invalid filter definition "];
@@ -145,10 +142,20 @@ impl Blame {
         let no_definition = |files: &Files, part: &Definition, _: &Jail| {
             let is_faulty = !part.cfg.sections.contains_key("Definition");
             let file = part.cfg.files.first().filter(|_| is_faulty)?;
-            files.first_header(*file)
+            // Nothing stands in an empty file.
+            files.first_header(*file).or_else(|| part.reference.home())
         };
         if words == "No section: 'Definition'" {
             return self.in_parts(no_definition);
+        }
+        // helpers.py `str2LogLevel`
+        if words.starts_with("Invalid log level ") {
+            let place = self.server_place("loglevel");
+            return place.map(|place| (place, None)).into_iter().collect();
+        }
+        // client/filterreader.py `convert` gives it to shlex.
+        if words == "No closing quotation" {
+            return self.open_quotes();
         }
         // helpers.py `substituteRecursiveTags`
         if let Some((_, rest)) = words.split_once("self referencing definitions and cannot be")
@@ -164,6 +171,26 @@ impl Blame {
             Some(complaint) => self.broken_reference(&complaint),
             None => Vec::new(),
         }
+    }
+
+    /// The lines of journal matches whose quotes are not closed.
+    fn open_quotes(&mut self) -> Vec<Blamed> {
+        let mut blamed = Vec::new();
+        for name in self.enabled_jails() {
+            let Some(jail) = Jail::whole(&mut self.files, &name) else {
+                continue;
+            };
+            let of_filter = jail.of_filter("journalmatch").map(|(value, _)| value);
+            let is_open = |value: &Value| {
+                let count = |quote| value.text.text().matches(quote).count();
+                count('"') % 2 == 1 || count('\'') % 2 == 1
+            };
+            let values = jail.option("journalmatch").into_iter().chain(of_filter);
+            let origin = values.filter(is_open).map(|value| value.home).next();
+            let place = origin.and_then(|origin| self.shown(origin));
+            blamed.extend(place.map(|place| (place, Some(name))));
+        }
+        blamed
     }
 
     /// What `fault` finds in the filters and actions of the enabled jails.

@@ -18,6 +18,9 @@ const ECHOES: [&str; 4] = [
     "Read jails configuration failed.",
 ];
 
+/// Our words for a file that fail2ban names without a reason.
+const UNREAD: &str = "this file could not be read";
+
 /// Sections that are no jail.
 const NO_JAILS: [&str; 5] = ["DEFAULT", "INCLUDES", "Definition", "Init", "Thread"];
 
@@ -66,6 +69,11 @@ pub(super) fn complete(findings: &mut Vec<Finding>, stderr: &str) {
             _ => {}
         }
     }
+    let skipping = |f: &Finding| f.kind == FindingKind::JailSkipped;
+    let skipped: Vec<_> = findings.iter().filter(|f| skipping(f)).collect();
+    let skipped: Vec<_> = skipped.iter().filter_map(|f| f.file.clone()).collect();
+    // A jail that is skipped for its filter or action says more.
+    findings.retain(|f| f.words != UNREAD || !f.file.iter().any(|file| skipped.contains(file)));
 }
 
 /// The `logpath` patterns without a file, as the client says them when it is told to (`-v`).
@@ -98,7 +106,7 @@ fn error(findings: &mut Vec<Finding>, text: &str, file: &mut Option<PathBuf>) {
         for path in missed.split(", ") {
             *file = Some(path.into());
             if findings.iter().all(|known| known.file != *file) {
-                let mut finding = placed(FindingKind::FileIgnored, "this file could not be read");
+                let mut finding = placed(FindingKind::FileIgnored, UNREAD);
                 finding.file.clone_from(file);
                 findings.push(finding);
             }
@@ -137,7 +145,7 @@ fn no_log_file(findings: &[Finding], text: &str) -> Option<Finding> {
     let skipped = |known: &Finding| known.jail.as_deref() == Some(jail);
     let is_skipped = findings
         .iter()
-        .any(|f| f.kind == FindingKind::JailSkipped && skipped(f));
+        .any(|f| f.kind == FindingKind::LogAwaited && skipped(f));
     (!is_skipped).then(|| Finding::new(FindingKind::NoLogFile, Some(jail), text))
 }
 

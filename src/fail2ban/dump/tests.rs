@@ -166,27 +166,8 @@ struct Case {
     found: &'static [Place],
 }
 
+/// `tests/faults` has the rest.
 const CASES: &[Case] = &[
-    Case {
-        name: "healthy",
-        fault: |s| s.jail("web", &[]),
-        found: &[],
-    },
-    Case {
-        name: "no such filter",
-        fault: |s| s.jail("web", &[("filter", "nope")]),
-        found: &[(JailSkipped, Some("web"), Some("filter.d/nope.conf"), None)],
-    },
-    Case {
-        name: "no such action",
-        fault: |s| s.jail("web", &[("action", "nope")]),
-        found: &[(JailSkipped, Some("web"), Some("action.d/nope.conf"), None)],
-    },
-    Case {
-        name: "broken filter reference",
-        fault: |s| s.jail("web", &[("filter", "a[b")]),
-        found: &[(JailSkipped, Some("web"), None, None)],
-    },
     Case {
         name: "nothing but faulty jails",
         fault: |s| {
@@ -194,73 +175,6 @@ const CASES: &[Case] = &[
             s.jail("web", &[("filter", "nope")]);
         },
         found: &[(JailSkipped, Some("web"), Some("filter.d/nope.conf"), None)],
-    },
-    Case {
-        name: "no section",
-        fault: |s| s.write("jail.d/web.conf", "foo = bar\n"),
-        found: &[(Unreadable, None, Some("jail.d/web.conf"), Some(1))],
-    },
-    Case {
-        name: "byte order mark",
-        fault: |s| s.write("jail.d/web.conf", "\u{feff}[web]\n"),
-        found: &[(Unreadable, None, Some("jail.d/web.conf"), Some(1))],
-    },
-    Case {
-        name: "junk lines",
-        fault: |s| s.write("jail.d/web.conf", "[web]\njunk\nmore junk\n"),
-        found: &[(Unreadable, None, Some("jail.d/web.conf"), Some(2))],
-    },
-    Case {
-        name: "doubled section",
-        fault: |s| s.write("jail.d/web.conf", "[web]\nenabled = false\n[web]\n"),
-        found: &[(Unreadable, Some("web"), Some("jail.d/web.conf"), Some(3))],
-    },
-    Case {
-        name: "doubled option",
-        fault: |s| {
-            s.write(
-                "jail.d/web.conf",
-                "[web]\nenabled = false\nenabled = false\n",
-            );
-        },
-        found: &[(Unreadable, Some("web"), Some("jail.d/web.conf"), Some(3))],
-    },
-    Case {
-        name: "unknown interpolation",
-        fault: |s| s.jail("web", &[("logpath", "%(nope)s")]),
-        found: &[(Unreadable, Some("web"), None, None)],
-    },
-    Case {
-        name: "broken interpolation",
-        fault: |s| s.jail("web", &[("logpath", "%z")]),
-        found: &[(Unreadable, None, None, None)],
-    },
-    Case {
-        name: "junk in a filter",
-        fault: |s| {
-            s.write(
-                "filter.d/f.conf",
-                "[Definition]\nfailregex = <HOST>\njunk\n",
-            );
-            s.jail("web", &[("filter", "f")]);
-        },
-        found: &[(Unreadable, None, Some("filter.d/f.conf"), Some(3))],
-    },
-    Case {
-        name: "junk in an action",
-        fault: |s| {
-            s.write("action.d/f.conf", "[Definition]\nactionban = true\njunk\n");
-            s.jail("web", &[("action", "f")]);
-        },
-        found: &[(Unreadable, None, Some("action.d/f.conf"), Some(3))],
-    },
-    Case {
-        name: "filter without a definition",
-        fault: |s| {
-            s.write("filter.d/f.conf", "[Def]\nfailregex = <HOST>\n");
-            s.jail("web", &[("filter", "f")]);
-        },
-        found: &[(Other, None, None, None)],
     },
     Case {
         name: "numbers that are none",
@@ -271,54 +185,9 @@ const CASES: &[Case] = &[
         ],
     },
     Case {
-        name: "a number that is none and does no harm",
-        fault: |s| s.jail("web", &[("maxlines", "abc")]),
-        found: &[],
-    },
-    Case {
-        name: "a server's number that is none",
-        fault: |s| s.write("fail2ban.local", "[Definition]\ndbmaxmatches = ten\n"),
-        found: &[(BadNumber, None, None, None)],
-    },
-    Case {
-        name: "no log file",
-        fault: |s| s.jail("web", &[("logpath", "/nonexistent/log")]),
-        found: &[(NoLogFile, Some("web"), None, None)],
-    },
-    Case {
-        name: "a file that is not UTF-8",
-        fault: |s| s.write("jail.d/web.conf", b"[web]\nfilter = \xff\n"),
-        found: &[(FileIgnored, None, Some("jail.d/web.conf"), None)],
-    },
-    Case {
         name: "a main file that is not UTF-8",
         fault: |s| s.write("fail2ban.local", b"[Definition]\nloglevel = \xff\n"),
         found: &[(FileIgnored, None, Some("fail2ban.local"), None)],
-    },
-    Case {
-        name: "a folder in a file's place",
-        fault: |s| fs::create_dir(s.etc("jail.d/d.conf")).expect("made"),
-        found: &[(FileIgnored, None, Some("jail.d/d.conf"), None)],
-    },
-    Case {
-        name: "junk in the main file",
-        fault: |s| s.write("fail2ban.local", "[Definition]\njunk\n"),
-        found: &[(Unreadable, None, Some("fail2ban.local"), Some(2))],
-    },
-    Case {
-        name: "broken quotes",
-        fault: |s| s.jail("web", &[("backend", "systemd"), ("journalmatch", "\"a")]),
-        found: &[(Unreadable, None, None, None)],
-    },
-    Case {
-        name: "a reserved name",
-        fault: |s| s.jail("loglevel", &[]),
-        found: &[(ReservedName, Some("loglevel"), None, None)],
-    },
-    Case {
-        name: "a keyword as a name",
-        fault: |s| s.jail("--all", &[]),
-        found: &[(ReservedName, Some("--all"), None, None)],
     },
     Case {
         name: "no folder",
@@ -428,7 +297,7 @@ fn a_jail_skipped_for_want_of_a_log_file_is_found_once() {
         2026-11-23 13:34:35,525 fail2ban.jailreader     [11147]: WARNING Jail 'web' skipped, because of missing log files.\n";
     let dump = read(ExitStatus::default(), stdout, stderr).expect("a dump");
     let kinds: Vec<_> = dump.findings.iter().map(|f| f.kind).collect();
-    assert_eq!(kinds, [JailSkipped]);
+    assert_eq!(kinds, [LogAwaited]);
 }
 
 fn shell(script: &str) -> Instance {

@@ -1,8 +1,8 @@
 """Feeds jails to fail2ban's own server classes, and tells what they refuse.
 
 Arguments: the client's script, the parent's process id, the address space in bytes, the CPU time in
-seconds. Standard input holds a line for each jail, the list of its commands; standard output gets a
-line for each, `{"faults": […]}`, or `{"cannot": words}` as the last.
+seconds. Standard input holds a line for each jail, the list of its commands, and one for the server's
+own settings; standard output gets a line for each, `{"faults": […]}`, or `{"cannot": words}` as the last.
 """
 import contextlib
 import gc
@@ -112,8 +112,11 @@ def tame(actions, command_action, filters, utils):
         """In place of a Python action, which is parsed and not run."""
 
         def __init__(self, path):
+            import ast
             with open(path, "rb") as source:
-                compile(source.read(), path, "exec", dont_inherit=True)
+                tree = compile(source.read(), path, "exec", ast.PyCF_ONLY_AST, dont_inherit=True)
+            if not any(may_bind(node, "Action") for node in ast.walk(tree)):
+                raise RuntimeError(f"{path} module does not have 'Action' class")
 
         @staticmethod
         def Action(jail, name, **_options):
@@ -125,6 +128,33 @@ def tame(actions, command_action, filters, utils):
     utils.Utils.executeCmd = staticmethod(
         lambda *_, output=False, **__: (True, b"", b"", 0) if output else True
     )
+
+
+def may_bind(node, name):
+    """Whether a part of a module may give it something of this name."""
+    named = getattr(node, "asname", None) or getattr(node, "name", None) or getattr(node, "id", None)
+    return named in (name, "*")
+
+
+def check_log_target(target):
+    """In place of opening fail2ban's own log: whether it could be."""
+    if target.upper() in ("INHERITED", "STDOUT", "SYSOUT", "STDERR", "SYSLOG", "SYSTEMD-JOURNAL"):
+        return
+    if os.path.isdir(target) or not os.path.isdir(os.path.dirname(os.path.abspath(target))):
+        raise ValueError("Failed to change log target")
+
+
+def check_database(path):
+    """In place of opening the database, for which fail2ban makes the folders that it lacks."""
+    if path == ":memory:":
+        return
+    if os.path.isdir(path):
+        raise ValueError("unable to open database file")
+    folder = os.path.dirname(os.path.abspath(path))
+    while not os.path.lexists(folder):
+        folder = os.path.dirname(folder)
+    if not os.path.isdir(folder):
+        raise NotADirectoryError(20, "Not a directory", folder)
 
 
 OPTIONS = {
@@ -157,6 +187,18 @@ class Step:
                 rest = rest[:1]
         # What fail2ban's reader takes for no number, it prints as None.
         self.value = None if rest == [None] else " ".join(map(str, rest))
+
+    @classmethod
+    def of_server(cls, words):
+        """One of the server's own settings."""
+        value = words[2]
+        if isinstance(value, dict):  # of threads: there is but one
+            ((option, value),) = value.items()
+        else:
+            option = words[1]
+        step = cls([words[0], words[1], option, value])
+        step.words = words
+        return step
 
     def fault(self, error):
         told, value = explain(error, self.value or "")
@@ -231,7 +273,9 @@ def steps(commands):
 class Rehearsal:
     def __init__(self):
         from fail2ban.server import action, actions, filter, jail, server, transmitter, utils
+        from fail2ban.server.mytime import MyTime
         from fail2ban.helpers import extractOptions
+        self.seconds = MyTime.str2seconds
         self.server, self.transmitter, self.options = server, transmitter, extractOptions
         self.backends = jail.Jail._BACKENDS
         tame(actions, action.CommandAction, filter, utils)
@@ -239,6 +283,8 @@ class Rehearsal:
 
     def of(self, commands):
         """What fails in a jail of its own server: as on a cold start, nothing is there before."""
+        if commands[:1] and commands[0][0] != "add":
+            return self.of_server(commands)
         transmitter = self.transmitter.Transmitter(self.server.Server())
         transmitter._Transmitter__quiet = 1  # else each answer repeats all that was set before
         faults, failed, missing = [], set(), set()
@@ -259,6 +305,41 @@ class Rehearsal:
             if not follows:
                 faults.append(step.fault(error))
         return faults
+
+    def of_server(self, commands):
+        """What fails of the server's own settings on a cold start."""
+        transmitter = self.transmitter.Transmitter(self.server.Server())
+        transmitter._Transmitter__quiet = 1
+        said = {words[1]: words[2] for words in commands}
+        has_database = str(said.get("dbfile", "none")).lower() != "none"
+        tried_here = {
+            "logtarget": lambda target: check_log_target(self.options(target)[0]),
+            "dbfile": check_database if has_database else None,
+            "dbmaxmatches": int if has_database else None,
+            "dbpurgeage": self.seconds if has_database else None,
+        }
+        faults = []
+        for words in commands:
+            name, value = words[1:3]
+            if name in tried_here:
+                error = self.attempt(tried_here[name], value)
+            else:
+                error = self.answer(transmitter, words)
+            if error is not None:
+                faults.append(Step.of_server(words).fault(error))
+        return faults
+
+    def attempt(self, function, value):
+        """The error of one of the functions that stand for the server's."""
+        self.fence.touched = False
+        try:
+            if function is not None:
+                function(value)
+        except MemoryError:
+            raise
+        except BaseException as error:
+            return None if self.fence.touched else error
+        return None
 
     def add(self, transmitter, step):
         """Adds the jail with a backend that watches nothing, and one in any case."""

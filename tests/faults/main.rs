@@ -1,0 +1,103 @@
+//! The table of config faults against real fail2bans: what `fail2ban-client -t` says of each, what
+//! `jailwarden check` says, and what is true after a reload and after a start.
+//!
+//! What was measured is in `docs/config-faults.md`. It is compared with that file, or written into it
+//! where `JAILWARDEN_WRITE_DOCS=1`.
+
+#[cfg(test)]
+mod doc;
+#[cfg(test)]
+mod measure;
+#[cfg(test)]
+#[expect(dead_code, reason = "each test uses its part of the shared support")]
+#[path = "../support/mod.rs"]
+mod support;
+
+/// Rows of a group are measured this many at a time: most of it is waiting.
+#[cfg(test)]
+const AT_A_TIME: usize = 3;
+
+/// Makes one test of each group of rows and version, by the group's place in the table.
+#[cfg(test)]
+macro_rules! groups {
+    ($($name:ident $at:literal)*) => {
+        $(mod $name {
+            use crate::support::daemon::Version;
+
+            #[test]
+            fn v1_0_2() {
+                crate::agree($at, Version::V102);
+            }
+
+            #[test]
+            fn v1_1_0() {
+                crate::agree($at, Version::V110);
+            }
+
+            #[test]
+            fn v1_1_1() {
+                crate::agree($at, Version::V111);
+            }
+        })*
+
+        #[test]
+        fn every_group_is_tried() {
+            let tried = [$($at),*];
+            assert!(tried.into_iter().eq(0..crate::support::faults::table::TABLE.len()));
+        }
+    };
+}
+#[cfg(test)]
+groups! {
+    expressions 0
+    values 1
+    logs 2
+    actions 3
+    filters 4
+    files 5
+    server 6
+    sound 7
+    sound_files 8
+    beyond 9
+}
+
+/// Measures the rows of a group, holds what was found against the truth, and both against the file.
+#[cfg(test)]
+fn agree(group: usize, version: support::daemon::Version) {
+    use std::sync::Mutex;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::thread;
+
+    let rows = support::faults::table::TABLE[group].rows;
+    let next = AtomicUsize::new(0);
+    let measured: Mutex<Vec<_>> = Mutex::default();
+    let wrong: Mutex<Vec<String>> = Mutex::default();
+    thread::scope(|scope| {
+        for _ in 0..AT_A_TIME {
+            scope.spawn(|| {
+                while let Some(row) = rows.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let Some(seen) = measure::measure(row, version) else {
+                        continue;
+                    };
+                    let faults = seen.faults(row.verdict(version));
+                    if !faults.is_empty() {
+                        let text = format!("{}: {faults:#?}\n{seen:#?}", row.name);
+                        wrong.lock().unwrap().push(text);
+                    }
+                    measured.lock().unwrap().push((row.name, seen.cells()));
+                }
+            });
+        }
+    });
+    let mut wrong = wrong.into_inner().unwrap();
+    wrong.extend(doc::compare(version, measured.into_inner().unwrap()));
+    assert!(wrong.is_empty(), "{version:?}\n{}", wrong.join("\n\n"));
+}
+
+#[test]
+fn the_file_shows_the_table() {
+    let text = doc::read();
+    let doc = doc::parse(&text);
+    assert_eq!(doc.missing(), [""; 0]);
+    assert_eq!(text, doc.text());
+}
