@@ -7,6 +7,7 @@ pub mod check;
 pub mod cli;
 pub mod fail2ban;
 pub mod machine;
+pub mod pause;
 mod pollable;
 pub mod rollback;
 pub mod settings;

@@ -43,6 +43,7 @@ impl Host {
         let paths = WatchPaths {
             config_dir: base.join("etc/fail2ban"),
             socket: base.join("run/fail2ban/fail2ban.sock"),
+            pause: base.join("var/lib/jailwarden/pause.json"),
         };
         let mut host = Self {
             watch: Watch::start(&paths).await,
@@ -412,6 +413,7 @@ async fn in_a_process_of_its_own() {
     let paths = WatchPaths {
         config_dir: base.clone(),
         socket: base.join("run/fail2ban.sock"),
+        pause: base.join("pause.json"),
     };
     let usual = getrlimit(Resource::Nofile);
     let none = Rlimit {

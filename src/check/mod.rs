@@ -30,14 +30,13 @@ pub mod human;
 pub mod json;
 mod place;
 pub mod sarif;
-mod scratch;
 #[cfg(test)]
 mod tests;
 mod text;
 
+pub use crate::fail2ban::scratch::StandIn;
+use crate::fail2ban::scratch::{Scratch, ScratchError};
 pub use diagnostic::{Diagnostic, Kind, Level};
-use scratch::Scratch;
-pub use scratch::StandIn;
 
 /// How long each of the two runs of fail2ban's code may take; 500 jails take under a second each.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -167,7 +166,7 @@ pub async fn gather(request: &Request) -> Result<Report, CheckError> {
     }
     let scratch = Scratch::of(&config_dir, &request.stand_ins)?;
     let report = look(request, scratch.path().to_owned()).await?;
-    Ok(scratch.told(report))
+    Ok(report.told_of(&scratch))
 }
 
 async fn look(request: &Request, config_dir: PathBuf) -> Result<Report, CheckError> {
@@ -245,7 +244,31 @@ async fn rehearse(
     }
 }
 
+impl From<ScratchError> for CheckError {
+    fn from(ScratchError { path, error }: ScratchError) -> Self {
+        match error.kind() {
+            io::ErrorKind::PermissionDenied => denied(&path),
+            _ => Self::Copy {
+                path: text::safe(&path.display().to_string()),
+                error,
+            },
+        }
+    }
+}
+
 impl Report {
+    /// The report on a copy as if it were on the original.
+    fn told_of(mut self, scratch: &Scratch) -> Self {
+        let told = |words: &mut String| *words = scratch.told(words);
+        scratch.original().clone_into(&mut self.config_dir);
+        for diagnostic in &mut self.diagnostics {
+            told(&mut diagnostic.words);
+            diagnostic.value.as_mut().map(told);
+            diagnostic.file = diagnostic.file.take().map(|file| scratch.place(&file));
+        }
+        self
+    }
+
     /// Leaves out what nobody asked for.
     fn narrow(&mut self, request: &Request) {
         if request.allow_missing_logs {

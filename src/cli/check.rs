@@ -10,14 +10,13 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-use super::output;
 use super::run::FAULTY_SETTINGS;
+use super::{NOT_PERMITTED, output};
 use crate::check::diff::{self, Comparison, DiffError};
 use crate::check::{self, CheckError, Report, Request, StandIn, human};
 use crate::settings::{Settings, SettingsError};
 
 const NOT_SUPERVISED: u8 = 3;
-const NOT_PERMITTED: u8 = 4;
 const NOT_ASKED: u8 = 6;
 const NOT_IN_TIME: u8 = 7;
 

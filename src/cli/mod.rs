@@ -3,14 +3,19 @@
 mod check;
 mod config_check;
 mod output;
+mod pause;
+mod rollback;
 pub mod run;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::settings::SettingsError;
+use crate::settings::{Settings, SettingsError};
+
+/// The exit code for what the system does not let this user do.
+const NOT_PERMITTED: u8 = 4;
 
 /// Keep fail2ban protecting this host: reload it on change, restart it when it fails, and take back
 /// the jail that broke it.
@@ -41,6 +46,20 @@ enum Command {
     Check(check::Words),
     /// Say which jails a reload would change, against what jailwarden last gave the daemon
     Diff(check::DiffWords),
+    /// Show or undo what jailwarden has disabled so that the other jails can run
+    #[command(
+        arg_required_else_help = true,
+        disable_help_subcommand = true,
+        after_help = "Example: jailwarden rollback list"
+    )]
+    Rollback {
+        #[command(subcommand)]
+        command: rollback::Command,
+    },
+    /// Have jailwarden watch and do nothing, for a time or until it is told to go on
+    Pause(pause::PauseWords),
+    /// End a pause
+    Resume(pause::ResumeWords),
     /// Work with the settings file
     #[command(
         arg_required_else_help = true,
@@ -71,10 +90,21 @@ pub fn main() -> ExitCode {
         Command::Run { config } => run::run(config.as_deref()),
         Command::Check(words) => check::check(words),
         Command::Diff(words) => check::diff(words),
+        Command::Rollback { command } => rollback::run(command),
+        Command::Pause(words) => pause::pause(words),
+        Command::Resume(words) => pause::resume(&words),
         Command::Config { command } => match command {
             ConfigCommand::Check { file } => config_check::check(file.as_deref()),
         },
     }
+}
+
+/// The settings, or what is left to do without them: the mistakes are printed.
+fn settings_or_code(config: Option<&Path>) -> Result<Settings, ExitCode> {
+    Settings::load(config).map_err(|error| {
+        output::complain(&error);
+        ExitCode::from(run::FAULTY_SETTINGS)
+    })
 }
 
 /// Prints why settings could not be had, and gives the exit code for it.

@@ -15,6 +15,7 @@ pub mod pickle;
 mod proc;
 pub mod process;
 pub mod rehearsal;
+pub mod scratch;
 pub mod stream;
 pub mod threads;
 pub mod vitals;

@@ -171,7 +171,8 @@ impl Digests {
 }
 
 /// Takes any text to a 128-bit hash; the key is fixed, so that it may be kept on disk.
-fn digest(text: &str) -> u128 {
+#[must_use]
+pub fn digest(text: &str) -> u128 {
     let mut hasher = SipHasher13::new();
     std::hash::Hasher::write(&mut hasher, text.as_bytes());
     hasher.finish128().as_u128()

@@ -1,6 +1,7 @@
 //! Whose doing it is that no daemon answers: an admin's stop, systemd at work, or a failure.
 
-use super::event::{ActiveState, ExitKind, Unit};
+use super::Machine;
+use super::event::{ActiveState, ExitKind, Sight, Unit};
 
 /// What the absence of the daemon means.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,6 +14,8 @@ pub enum Absence {
     Failed(String),
     /// systemd could not run it: no config is to blame for that.
     Broken(String),
+    /// It failed while packages are being installed, and so may be half there.
+    Unpacked(String),
 }
 
 /// Reads the unit, or the traces that a process without a unit left.
@@ -47,6 +50,27 @@ pub fn read(unit: Option<&Unit>, traces: bool) -> Absence {
             Absence::Deliberate("its unit was stopped, or never started".into())
         }
         ActiveState::Failed | ActiveState::Other => read_failed(unit),
+    }
+}
+
+impl Machine {
+    /// What the absence of a daemon means that jailwarden is not just restarting.
+    ///
+    /// A unit that somebody disabled is not started, unless it was jailwarden who stopped it. While
+    /// packages are installed, fail2ban may be half there, and whoever installs them starts it.
+    pub(super) fn absence(&self, sight: &Sight, traces: bool) -> Absence {
+        let found = read(sight.unit.as_ref(), traces);
+        let (Absence::Failed(why) | Absence::Broken(why)) = &found else {
+            return found;
+        };
+        let ours = self.stopping || self.incident.as_ref().is_some_and(|i| i.restarted);
+        if sight.unit.as_ref().is_some_and(|u| u.disabled) && !ours {
+            return Absence::Deliberate(format!("{why}, and its unit is disabled"));
+        }
+        if sight.packages {
+            return Absence::Unpacked(why.clone());
+        }
+        found
     }
 }
 

@@ -74,6 +74,14 @@ pub enum Effect {
         /// The jails that are no longer disabled.
         jails: Vec<String>,
     },
+    /// Read the config as if these jails had no rollback, and try what fail2ban would refuse of
+    /// them; nothing on disk and in the daemon is touched.
+    TryMend {
+        /// The jails, each disabled by a rollback of ours.
+        jails: BTreeSet<String>,
+    },
+    /// Remove the file that asks for a pause, whose time is up.
+    EndPause,
     /// Write what must survive jailwarden itself.
     Save(Memory),
 }

@@ -27,13 +27,16 @@ pub(super) enum Sign {
     Jails { jails: BTreeSet<String>, looks: u32 },
     /// It lives but has no socket to be asked at; whether that it stays so was told.
     Unaskable { told: bool },
-    /// It is away, and systemd has something under way.
-    AtWork,
+    /// It is away, and systemd has something under way, or whoever installs packages.
+    AtWork { packages: bool },
 }
 
 impl Machine {
     /// Judges a look at a daemon that should be running.
     pub(super) fn assess(&mut self, sight: Sight) {
+        if self.pause.is_some() {
+            return self.enter_pause();
+        }
         match sight.daemon {
             Daemon::Answers { .. } => self.assess_jails(),
             Daemon::Silent { pid, motion } => {
@@ -57,12 +60,16 @@ impl Machine {
                 ..
             } => {
                 self.forget_daemon();
-                match absence::read(sight.unit.as_ref(), traces) {
+                match self.absence(&sight, traces) {
                     Absence::AtWork => {
                         if let Some(why) = sight.unit.as_ref().and_then(absence::crash) {
                             self.note_crash(&why);
                         }
-                        self.assess_at_work(sight.unit.is_some_and(|u| u.job));
+                        self.assess_at_work(&sight, false);
+                    }
+                    Absence::Unpacked(why) => {
+                        self.note_unpacked(&why);
+                        self.assess_at_work(&sight, true);
                     }
                     Absence::Deliberate(_) if self.is_our_stop(sight.unit.as_ref()) => {
                         self.restart(Cause::Interrupted, None);
@@ -199,20 +206,33 @@ impl Machine {
         }
     }
 
-    fn assess_at_work(&mut self, job: bool) {
+    fn note_unpacked(&mut self, why: &str) {
+        if self.incident.is_none() {
+            self.open_incident();
+            self.say_unpacked(why);
+        }
+    }
+
+    fn assess_at_work(&mut self, sight: &Sight, packages: bool) {
         let waited = match &self.state {
             State::Suspect(Suspect {
-                sign: Sign::AtWork,
+                sign: Sign::AtWork { .. },
                 since,
             }) => self.now.since(*since),
             _ => std::time::Duration::ZERO,
         };
-        if waited >= self.policy.comeback && !job {
-            let why = "systemd does not bring it back".to_owned();
+        let job = sight.unit.as_ref().is_some_and(|u| u.job);
+        let limit = if packages {
+            Policy::PACKAGES_LIMIT
+        } else {
+            self.policy.comeback
+        };
+        if waited >= limit && !job {
+            let why = "nobody else brings it back".to_owned();
             self.restart(Cause::Down(why), None);
         } else {
             let pace = (waited / 10).clamp(Policy::FAST_PACE, Policy::SUSPECT_PACE);
-            self.suspect(Sign::AtWork, pace);
+            self.suspect(Sign::AtWork { packages }, pace);
         }
     }
 

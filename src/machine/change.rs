@@ -158,10 +158,17 @@ impl Machine {
     pub(super) fn check(&mut self) {
         let known = self.disk.begin();
         let read = self.run(Effect::ReadConfig { known });
-        self.state = State::Checking { read };
+        self.state = State::Checking { read, ours: false };
     }
 
-    pub(super) fn checked(&mut self, config: ConfigRead) {
+    /// Reads what jailwarden itself has just written or removed.
+    pub(super) fn read_own_change(&mut self) {
+        self.disk.begin();
+        let read = self.run(Effect::ReadConfig { known: None });
+        self.state = State::Checking { read, ours: true };
+    }
+
+    pub(super) fn checked(&mut self, config: ConfigRead, ours: bool) {
         self.watch();
         match config {
             ConfigRead::Unchanged => self.disk.failing = None,
@@ -175,6 +182,10 @@ impl Machine {
             }
             ConfigRead::Read(reading) => {
                 self.disk.failing = None;
+                let before = self.disk.reading.as_ref().map(|r| r.fingerprint);
+                if !ours && before != Some(reading.fingerprint) {
+                    self.hint_mends();
+                }
                 self.note_rollbacks(&reading.rollbacks);
                 self.apply_reading(reading);
             }
@@ -276,6 +287,11 @@ impl Machine {
                 reading.findings.push(finding);
             }
         }
+    }
+
+    /// Whether the daemon itself refused the jail as it stands on disk.
+    pub(super) fn is_spurned(&self, jail: &str) -> bool {
+        self.spurned.jails.contains_key(jail)
     }
 
     /// Keeps the order in which jails changed, the last change first.

@@ -1,6 +1,6 @@
 //! What the machine is told: a closed set of events, each a plain value.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -25,10 +25,26 @@ pub enum Event {
         /// How it ended.
         outcome: Outcome,
     },
+    /// A person at the command line asked for something.
+    Operator(Operator),
     /// The settings were read again and are sound.
     SettingsChanged(Policy),
     /// jailwarden was told to end.
     Shutdown,
+}
+
+/// What a person asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Operator {
+    /// Do nothing but watch.
+    Pause {
+        /// For how long; without an end if none is given.
+        left: Option<Duration>,
+        /// Who wants it, and why.
+        why: String,
+    },
+    /// Go on.
+    Resume,
 }
 
 /// A sign from outside. Each is a hint that something should be looked at afresh.
@@ -38,6 +54,9 @@ pub enum Observed {
     ConfigTouched,
     /// Something outside the config folder that the config depends on has changed.
     ConfigStale,
+    /// Packages were installed, upgraded or removed: fail2ban, Python or what an action runs may be
+    /// another now.
+    PackagesChanged,
     /// The socket file may have come or gone.
     SocketMoved,
     /// The daemon's process has ended (its pidfd says so).
@@ -56,9 +75,12 @@ pub enum Outcome {
     Config(ConfigRead),
     /// Of `Apply`.
     Applied(Applied),
+    /// Of `TryMend`: how each jail fares without its rollback, or why there is no telling.
+    Tried(Result<BTreeMap<String, Trial>, String>),
     /// Of `AskStop`: what the daemon said.
     StopAsked(StopAnswer),
-    /// Of `Signal`, `Start`, `WriteRollback`, `RemoveRollback` and `Save`: done, or why not.
+    /// Of `Signal`, `Start`, `WriteRollback`, `RemoveRollback`, `Save` and `EndPause`: done, or why
+    /// not.
     Effect(Result<(), String>),
     /// Of `Start`: somebody else had systemd stop the daemon meanwhile; it was not started.
     Forestalled(String),
@@ -77,6 +99,8 @@ pub struct Sight {
     pub daemon: Daemon,
     /// What systemd says, where a unit runs fail2ban and the daemon did not answer.
     pub unit: Option<Unit>,
+    /// Packages are being installed just now; looked at only where nobody listens.
+    pub packages: bool,
 }
 
 /// The daemon as a look finds it.
@@ -141,6 +165,8 @@ pub struct Unit {
     pub main_status: i32,
     /// A job (start, stop, restart) is queued or running.
     pub job: bool,
+    /// `UnitFileState` is `disabled`: nothing starts it by itself.
+    pub disabled: bool,
 }
 
 /// systemd's `ActiveState`.
@@ -214,6 +240,22 @@ pub struct Finding {
     pub words: String,
     /// It keeps the whole daemon from starting; otherwise fail2ban skips the jail by itself.
     pub fatal: bool,
+}
+
+/// How a jail fares without its rollback.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Trial {
+    /// fail2ban would run it.
+    Sound {
+        /// Digest of its commands.
+        digest: u128,
+    },
+    /// fail2ban would refuse it.
+    Faulty(Finding),
+    /// The config does not enable it any more.
+    Gone,
+    /// It could not be tried: why.
+    Unknown(String),
 }
 
 /// What came of an `Apply`, part by part.

@@ -1,9 +1,10 @@
 //! What must survive jailwarden's own death.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use super::mend::Mend;
 use super::plan::Plan;
 
 /// The state file's content. All of it can be lost without harm to the host; with it jailwarden
@@ -25,4 +26,6 @@ pub struct Memory {
     pub recent: Vec<String>,
     /// Fingerprint of a config whose refusal was already reported.
     pub refused: Option<u128>,
+    /// The jails that a rollback disables, or did until lately.
+    pub mends: BTreeMap<String, Mend>,
 }

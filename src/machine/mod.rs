@@ -13,6 +13,8 @@ mod give_up;
 mod incident;
 mod ladder;
 mod memory;
+mod mend;
+mod pause;
 mod plan;
 mod policy;
 pub mod report;
@@ -27,14 +29,15 @@ mod words;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 pub use action::{Action, Effect, Signal};
 pub use event::{
     ActionId, ActiveState, Applied, ConfigRead, Daemon, Event, ExitKind, Finding, Motion, Observed,
-    Outcome, Reading, Sight, StopAnswer, Unit,
+    Operator, Outcome, Reading, Sight, StopAnswer, Trial, Unit,
 };
 pub use memory::Memory;
+pub use mend::Mend;
 pub use plan::{Change, Changes, JailPlan, Plan};
 pub use policy::Policy;
 pub use snapshot::Snapshot;
@@ -45,6 +48,8 @@ use assess::{Sign, Suspect};
 use change::{Disk, Refusal, Reload, Spurned};
 use give_up::By;
 use incident::Incident;
+use mend::{Mending, Wait};
+use pause::Pause;
 use restart::Restart;
 
 /// The supervisor's mind.
@@ -74,6 +79,11 @@ pub struct Machine {
     rollbacks: BTreeSet<String>,
     refusal: Option<Refusal>,
     spurned: Spurned,
+    /// The jails that a rollback disables, or did until lately.
+    mends: BTreeMap<String, Mend>,
+    waits: BTreeMap<String, Wait>,
+    /// A pause that is asked for; it begins once nothing is under way.
+    pause: Option<Pause>,
     daemon: Known,
     incident: Option<Incident>,
     incidents: u32,
@@ -119,13 +129,21 @@ enum State {
     /// A sign of trouble is being watched.
     Suspect(Suspect),
     /// The config is being read and checked.
-    Checking { read: ActionId },
+    Checking {
+        read: ActionId,
+        /// It is our own change that is read.
+        ours: bool,
+    },
     /// Settings are on their way into the daemon.
     Reloading(Reload),
     /// The daemon is being brought back.
     Restarting(Restart),
+    /// A jail that a rollback disables is brought back, or back to its rollback.
+    Mending(Mending),
     /// The daemon was stopped on purpose.
     Standby { why: String },
+    /// A person paused jailwarden; whether it stood by before.
+    Paused { stood_by: bool },
     /// Every way back has failed so far.
     GaveUp {
         attempt: u32,
@@ -162,6 +180,9 @@ impl Machine {
             rollbacks: BTreeSet::new(),
             refusal: None,
             spurned: Spurned::default(),
+            mends: memory.mends.clone(),
+            waits: BTreeMap::new(),
+            pause: None,
             daemon: Known::default(),
             incident: None,
             incidents: 0,
@@ -191,13 +212,17 @@ impl Machine {
             Event::Timeout => {}
             Event::Observed(observed) => self.observe(observed),
             Event::Done { id, outcome } => self.done(id, outcome),
+            Event::Operator(operator) => self.operator(operator),
             Event::SettingsChanged(policy) => {
                 self.policy = policy;
                 self.next_look = self.next_look.min(self.now + policy.interval);
             }
             Event::Shutdown => self.shut_down(),
         }
+        self.end_pause_if_due();
+        self.pause_if_asked();
         self.tick();
+        self.keep_mends();
         self.save_if_changed();
         std::mem::take(&mut self.out)
     }
@@ -214,13 +239,23 @@ impl Machine {
             State::Restarting(restart) => restart.deadline(),
             _ => None,
         };
-        [look, settle, step].into_iter().flatten().min()
+        let mend = self.mend_deadline();
+        let pause = self.pause_deadline();
+        let all = [look, settle, step, mend, pause];
+        all.into_iter().flatten().min()
     }
 
     fn observe(&mut self, observed: Observed) {
         match observed {
             Observed::ConfigTouched => self.disk.touch(self.now),
-            Observed::ConfigStale => self.disk.distrust(self.now),
+            Observed::ConfigStale => {
+                self.disk.distrust(self.now);
+                self.hint_mends();
+            }
+            Observed::PackagesChanged => {
+                self.disk.distrust(self.now);
+                self.hint_mends_afresh();
+            }
             Observed::SocketMoved => {
                 if self.looks_in_this_state() && self.look.is_none() {
                     self.next_look = self.now;
@@ -243,12 +278,14 @@ impl Machine {
                 self.watch();
                 self.look_now();
             }
-            State::Watching | State::Suspect(_) | State::GaveUp { .. } => self.look_now(),
+            State::Watching | State::Suspect(_) | State::GaveUp { .. } | State::Paused { .. } => {
+                self.look_now();
+            }
             State::Starting { ref mut sight, .. } => {
                 *sight = None;
                 self.look_now();
             }
-            State::Standby { .. } | State::Ended => {}
+            State::Standby { .. } | State::Mending(_) | State::Ended => {}
         }
     }
 
@@ -274,7 +311,10 @@ impl Machine {
                 }
                 self.take_stock();
             }
-            State::Checking { read } if *read == id => self.checked(config_of(outcome)),
+            State::Checking { read, ours } if *read == id => {
+                let ours = *ours;
+                self.checked(config_of(outcome), ours);
+            }
             State::GaveUp {
                 undo: Some((i, _)), ..
             } if *i == id => self.guesses_taken_back(outcome),
@@ -283,6 +323,7 @@ impl Machine {
             } if *i == id => {
                 self.gave_up_read(config_of(outcome));
             }
+            State::Mending(mending) if mending.awaits(id) => self.mend_done(outcome),
             State::Reloading(reload) if reload.awaits(id) => self.reload_done(outcome),
             State::Restarting(restart) if restart.awaits(id) => self.restart_done(outcome),
             _ if self.saving == Some(id) => self.save_done(&outcome),
@@ -307,7 +348,8 @@ impl Machine {
             State::Restarting(_) => self.restart_seen(sight),
             State::Standby { .. } => self.standby_seen(sight),
             State::GaveUp { .. } => self.gave_up_seen(sight, new),
-            State::Checking { .. } | State::Ended => {}
+            State::Paused { .. } => self.next_look = self.now + self.policy.interval,
+            State::Checking { .. } | State::Mending(_) | State::Ended => {}
         }
     }
 
@@ -366,6 +408,7 @@ impl Machine {
                 _ => self.check(),
             }
         }
+        self.mend_if_due();
         match &self.state {
             State::Restarting(restart) if restart.deadline().is_some_and(|d| d <= self.now) => {
                 self.restart_overdue();
@@ -380,12 +423,14 @@ impl Machine {
     fn looks_in_this_state(&self) -> bool {
         match &self.state {
             State::Starting { sight, .. } => sight.is_none(),
-            State::Watching | State::Suspect(_) | State::Standby { .. } | State::GaveUp { .. } => {
-                true
-            }
+            State::Watching
+            | State::Suspect(_)
+            | State::Standby { .. }
+            | State::Paused { .. }
+            | State::GaveUp { .. } => true,
             State::Reloading(reload) => reload.looks(),
             State::Restarting(restart) => restart.looks(),
-            State::Checking { .. } | State::Ended => false,
+            State::Checking { .. } | State::Mending(_) | State::Ended => false,
         }
     }
 
@@ -436,13 +481,17 @@ impl Machine {
 
     fn memory(&self) -> Memory {
         Memory {
-            standby: matches!(self.state, State::Standby { .. }),
+            standby: matches!(
+                self.state,
+                State::Standby { .. } | State::Paused { stood_by: true }
+            ),
             stopping: self.stopping,
             held: self.held.clone(),
             accepted: Some(self.accepted.clone()),
             proven: self.proven.clone(),
             recent: self.recent.clone(),
             refused: self.refusal.as_ref().map(|r| r.fingerprint),
+            mends: self.mends.clone(),
         }
     }
 

@@ -39,6 +39,16 @@ impl Policy {
     pub const RESTART_BUDGET: usize = 5;
     /// See `RESTART_BUDGET`.
     pub const BUDGET_WINDOW: Duration = Duration::from_secs(600);
+    /// How long a package manager at work keeps a daemon that is down from being started.
+    pub const PACKAGES_LIMIT: Duration = Duration::from_secs(600);
+    /// The first wait before a jail is tried without its rollback; it doubles up to `MEND_LIMIT`.
+    pub const MEND_START: Duration = Duration::from_secs(600);
+    /// See `MEND_START`.
+    pub const MEND_LIMIT: Duration = Duration::from_secs(6 * 3600);
+    /// How long a mended jail has to run before it counts as any other.
+    pub const PROBATION: Duration = Duration::from_secs(600);
+    /// A jail that failed in life so often, though its trials passed, waits for a person.
+    pub const FLAP_LIMIT: u32 = 3;
     /// First wait before another try once every way has failed; it doubles up to `BACKOFF_LIMIT`.
     pub const BACKOFF_START: Duration = Duration::from_secs(10);
     /// See `BACKOFF_START`.

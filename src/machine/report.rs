@@ -32,6 +32,8 @@ pub enum Kind {
     RollbackFailed,
     /// A rollback file of ours was removed by hand.
     RollbackUndone,
+    /// A jail passed its trial without its rollback, which was removed.
+    JailMended,
     /// Every way to bring the daemon back has failed; retries go on ever more slowly.
     GaveUp,
     /// The daemon was stopped on purpose; it is left alone.
@@ -40,6 +42,10 @@ pub enum Kind {
     BackByHand,
     /// A jail was stopped by hand; it is left alone.
     JailHeld,
+    /// A person paused jailwarden: it only watches.
+    Paused,
+    /// The pause is over.
+    Resumed,
     /// The settings were read again.
     SettingsReloaded,
     /// The new settings are faulty; the old ones stay.
@@ -70,7 +76,7 @@ pub enum Priority {
 
 impl Kind {
     /// Every kind, for the tests that hold the catalog and this list together.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 24] = [
         Self::Supervising,
         Self::Ending,
         Self::DaemonDown,
@@ -84,10 +90,13 @@ impl Kind {
         Self::RolledBack,
         Self::RollbackFailed,
         Self::RollbackUndone,
+        Self::JailMended,
         Self::GaveUp,
         Self::Standby,
         Self::BackByHand,
         Self::JailHeld,
+        Self::Paused,
+        Self::Resumed,
         Self::SettingsReloaded,
         Self::SettingsRefused,
         Self::WatchIncomplete,
@@ -111,10 +120,13 @@ impl Kind {
             Self::RolledBack => "9e2a5a677b0144a58f10db59aaf0f8fa",
             Self::RollbackFailed => "e5b0b6893b4e4a0289cf6f1b9255d3c9",
             Self::RollbackUndone => "dae804ac247a49e3a0d22f40dddcc76c",
+            Self::JailMended => "cd9dae7c50f64d69a4e6dac4f675306d",
             Self::GaveUp => "02c1c03ac9484dfb93ccf8a4cfd7ea6c",
             Self::Standby => "8d2aba1a74224dcf80fedec5b9f5a919",
             Self::BackByHand => "8ce8856de3fc41149023f7b82a9bdf43",
             Self::JailHeld => "9344f3aec3434d84978e77bc5aa70178",
+            Self::Paused => "456d5b31c0364f5389c08b63a012d9f1",
+            Self::Resumed => "f159dfa829624762866659958adb2317",
             Self::SettingsReloaded => "1987d0bedf104a8e90218ec4f2336183",
             Self::SettingsRefused => "ddfb9e0d8d1b42fb96dcc0fd4ad7c931",
             Self::WatchIncomplete => "fb7f4630ab2b485e805f9f22eca46393",
@@ -135,6 +147,9 @@ impl Kind {
             Self::AllClear
             | Self::ChangeWithdrawn
             | Self::RollbackUndone
+            | Self::JailMended
+            | Self::Paused
+            | Self::Resumed
             | Self::Standby
             | Self::BackByHand
             | Self::JailHeld => Priority::Notice,

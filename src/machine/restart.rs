@@ -323,7 +323,7 @@ impl Machine {
                         Absence::Failed(why) => return self.not_back(&why),
                         Absence::Broken(why) => return self.give_up(&why),
                         Absence::Deliberate(why) => return self.stand_by(why),
-                        Absence::AtWork => {}
+                        Absence::AtWork | Absence::Unpacked(_) => {}
                     }
                 }
             }

@@ -68,6 +68,10 @@ impl Machine {
                 incident.guessed.extend(jails.iter().cloned());
             }
         }
+        for jail in &jails {
+            let failed = self.digest_on_disk(jail);
+            self.note_disabled(jail, failed);
+        }
         self.say_rolled_back(&jails);
         self.rollbacks.extend(jails);
         self.disk.begin();
@@ -101,6 +105,9 @@ impl Machine {
 
     /// Takes the next rung; the first time, the config is read afresh to find who is to blame.
     pub(super) fn next_rung(&mut self) {
+        if self.pause.is_some() {
+            return self.enter_pause();
+        }
         let State::Restarting(restart) = &mut self.state else {
             return;
         };

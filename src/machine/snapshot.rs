@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashSet};
 
+use super::assess::{Sign, Suspect};
 use super::words::names;
 use super::{Machine, State};
 
@@ -61,10 +62,20 @@ impl Machine {
             State::Reloading(_) => "reloading",
             State::Restarting(restart) if restart.is_rolling_back() => "rolling-back",
             State::Restarting(_) => "restarting",
+            State::Mending(_) => "mending",
             State::Standby { .. } => "standby",
+            State::Paused { .. } => "paused",
             State::GaveUp { .. } => "gave-up",
             State::Ended => "ended",
         }
+    }
+
+    fn paused_text(&self, alive: usize, expected: usize) -> String {
+        let protects = match self.daemon.pid {
+            Some(_) => format!("{alive} of {expected} jails protect"),
+            None => "fail2ban is DOWN".to_owned(),
+        };
+        format!("paused{}: {protects}", self.pause_end())
     }
 
     fn is_reduced(&self) -> bool {
@@ -84,11 +95,19 @@ impl Machine {
                 )
             }
             State::Ended => return "ended".to_owned(),
+            State::Paused { .. } => self.paused_text(alive, expected),
+            State::Suspect(Suspect {
+                sign: Sign::AtWork { packages: true },
+                ..
+            }) => "suspect: fail2ban is DOWN; packages are being installed, and it is not started \
+                   before that is done"
+                .to_owned(),
             _ => format!("{}: {alive} of {expected} jails protect", self.state_name()),
         };
         for (what, set) in [
             ("stopped by hand", &self.held),
             ("disabled by a rollback", &self.rollbacks),
+            ("of these for a person to mend", &self.hopeless()),
             ("without protection", &self.lost),
             ("a faulty change waits for", &self.refused_jails()),
         ] {

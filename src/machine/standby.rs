@@ -1,6 +1,6 @@
 //! Taking stock at the start, and leaving a daemon alone that somebody stopped.
 
-use super::absence::{self, Absence};
+use super::absence::Absence;
 use super::event::{ConfigRead, Daemon, Sight, Unit};
 use super::plan::Plan;
 use super::restart::Cause;
@@ -27,6 +27,9 @@ impl Machine {
         };
         self.know_config(&config, &sight);
         self.say_supervising(&sight);
+        if self.pause.is_some() {
+            return self.enter_pause();
+        }
         self.next_look = self.now;
         if let Daemon::Absent {
             process: None,
@@ -48,8 +51,8 @@ impl Machine {
     }
 
     fn found_absent(&mut self, sight: Sight, traces: bool) {
-        match absence::read(sight.unit.as_ref(), traces) {
-            Absence::AtWork => self.assess(sight),
+        match self.absence(&sight, traces) {
+            Absence::AtWork | Absence::Unpacked(_) => self.assess(sight),
             _ if self.is_our_stop(sight.unit.as_ref()) => {
                 self.restart(Cause::Interrupted, None);
             }
@@ -113,8 +116,10 @@ impl Machine {
                 process: None,
                 traces,
                 ..
-            } => match absence::read(sight.unit.as_ref(), *traces) {
-                Absence::AtWork => self.next_look = self.now + Policy::SUSPECT_PACE,
+            } => match self.absence(&sight, *traces) {
+                Absence::AtWork | Absence::Unpacked(_) => {
+                    self.next_look = self.now + Policy::SUSPECT_PACE;
+                }
                 Absence::Failed(why) | Absence::Broken(why) => self.restart(Cause::Down(why), None),
                 Absence::Deliberate(_) => {}
             },

@@ -2,6 +2,7 @@
 
 mod config;
 mod daemon;
+mod people;
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;

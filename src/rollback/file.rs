@@ -21,7 +21,7 @@ const TEMPORARY_SUFFIX: &str = ".new";
 const LONGEST_NOTE: usize = 1000;
 
 /// Why a jail is rolled back, for the file's comment.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Why {
     /// When it was decided, as RFC 3339.
     pub when: String,
@@ -38,6 +38,8 @@ pub struct Standing {
     pub jail: JailName,
     /// Where it is.
     pub path: PathBuf,
+    /// When and why it was written, as its comment says.
+    pub note: Why,
 }
 
 /// Disables a jail: writes `jail.d/zzz-jailwarden-<jail>.local` whole and durably, and gives its path.
@@ -100,9 +102,10 @@ pub fn standing(config_dir: &Path) -> Result<Vec<Standing>, RollbackError> {
             .map_err(|error| RollbackError::new("list", &folder, error))?
             .path();
         if let Some(jail) = jail_of(&path)
-            && matches!(ours(&path), Ok(Some(_)))
+            && let Ok(Some(content)) = ours(&path)
         {
-            found.push(Standing { jail, path });
+            let note = noted(&String::from_utf8_lossy(&content));
+            found.push(Standing { jail, path, note });
         }
     }
     found.sort();
@@ -114,7 +117,7 @@ pub(crate) fn is_rollback_name(path: &Path) -> bool {
     jail_of(path).is_some()
 }
 
-fn file_name(jail: &JailName) -> String {
+pub(crate) fn file_name(jail: &JailName) -> String {
     format!("{PREFIX}{jail}{SUFFIX}")
 }
 
@@ -131,7 +134,8 @@ fn text(jail: &JailName, why: &Why) -> String {
          # When:     {}\n\
          # Incident: {}\n\
          # Why:      {}\n\
-         # To undo: mend the jail, then delete this file; jailwarden notices and applies it.\n\
+         # It comes back by itself once its config is mended. At once: jailwarden rollback undo {jail}\n\
+         # or delete this file.\n\
          # backend and filter stand here because fail2ban reads them even of a disabled jail.\n\
          [{jail}]\n\
          enabled = false\n\
@@ -141,6 +145,19 @@ fn text(jail: &JailName, why: &Why) -> String {
         note(why.incident.as_deref().unwrap_or("-")),
         note(&why.reason),
     )
+}
+
+/// What the comment of a file of ours says.
+fn noted(text: &str) -> Why {
+    let after = |head: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(head));
+        line.unwrap_or_default().trim().to_owned()
+    };
+    Why {
+        when: after("# When:"),
+        reason: after("# Why:"),
+        incident: Some(after("# Incident:")).filter(|id| !id.is_empty() && id != "-"),
+    }
 }
 
 /// One line of comment: nothing in it can end the line or hide what the file says.

@@ -11,6 +11,6 @@ mod file;
 mod name;
 
 pub use error::RollbackError;
-pub(crate) use file::is_rollback_name;
 pub use file::{Standing, Why, remove, standing, write};
+pub(crate) use file::{file_name, is_rollback_name};
 pub use name::{JailName, NameError};

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
 
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -13,6 +14,7 @@ use crate::fail2ban::process::{Pid, Process};
 use crate::machine::{Event, Observed, Policy};
 use crate::settings::Settings;
 
+use super::packages;
 use super::policy;
 use super::unit::{self, Shown};
 
@@ -48,6 +50,10 @@ pub(super) struct Kept {
     pub(super) commands: HashMap<u128, Arc<str>>,
     /// Patterns of log files that were not there at the last reading.
     pub(super) awaited: Vec<String>,
+    /// The same of the jails that a rollback disables, as if it did not.
+    pub(super) awaited_by_rollbacks: Vec<String>,
+    /// When packages last came or went, as of the last look.
+    packages: Option<SystemTime>,
     /// The digests of the jails that passed a rehearsal.
     pub(super) rehearsed: HashSet<u128>,
     /// Why the last rehearsal had no result, if it had none.
@@ -97,7 +103,10 @@ impl Handle {
 
     /// Tells the loop if a log file has come that the last reading missed.
     pub(super) async fn look_for_logs(&self) {
-        let awaited = self.kept().awaited.clone();
+        let awaited = {
+            let kept = self.kept();
+            [kept.awaited.clone(), kept.awaited_by_rollbacks.clone()].concat()
+        };
         if awaited.is_empty() {
             return;
         }
@@ -105,9 +114,26 @@ impl Handle {
             |pattern: &String| glob::glob(pattern).is_ok_and(|mut found| found.next().is_some());
         let come = tokio::task::spawn_blocking(move || awaited.iter().any(exists)).await;
         if come.unwrap_or_default() {
-            self.kept().awaited.clear();
+            let mut kept = self.kept();
+            kept.awaited.clear();
+            kept.awaited_by_rollbacks.clear();
+            drop(kept);
             self.tell(Message::Event(Event::Observed(Observed::ConfigStale)));
         }
+    }
+
+    /// Tells the loop if packages came or went since the last look, once nobody works on them.
+    pub(super) fn look_for_packages(&self) {
+        let change = packages::last_change();
+        let mut kept = self.kept();
+        if kept.packages == change || (kept.packages.is_some() && packages::are_changing()) {
+            return;
+        }
+        if kept.packages.is_some() {
+            kept.rehearsed.clear();
+            self.tell(Message::Event(Event::Observed(Observed::PackagesChanged)));
+        }
+        kept.packages = change;
     }
 
     /// Forgets the commands that the machine can no longer ask for.

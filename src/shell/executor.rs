@@ -1,5 +1,6 @@
 //! Turns the machine's effects into tasks; each ends in `Event::Done` with its id.
 
+use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use tokio::task::JoinHandle;
@@ -8,10 +9,11 @@ use crate::fail2ban::diagnose::diagnose;
 use crate::fail2ban::process;
 use crate::fail2ban::vitals::vitals;
 use crate::machine::{ActionId, Effect, Event, Motion, Outcome, Signal};
+use crate::pause;
 use crate::rollback::{self, JailName, Why};
 
 use super::daemon::{Handle, Message, number};
-use super::{apply, look, memory_file, reading, start};
+use super::{apply, look, memory_file, reading, start, trial};
 
 /// An effect that has not ended by itself after this long is given up. Far above every limit
 /// within, so that nothing is ever waited for without end.
@@ -66,6 +68,7 @@ async fn perform(handle: &Handle, effect: Effect) -> Outcome {
     match effect {
         Effect::Look { expect } => {
             handle.look_for_logs().await;
+            handle.look_for_packages();
             Outcome::Seen(look::look(handle, &expect).await)
         }
         Effect::ReadConfig { known } => Outcome::Config(reading::read(handle, known).await),
@@ -84,6 +87,11 @@ async fn perform(handle: &Handle, effect: Effect) -> Outcome {
         Effect::RemoveRollback { jails } => {
             let handle = handle.clone();
             blocking(move || remove_rollbacks(&handle, &jails)).await
+        }
+        Effect::TryMend { jails } => Outcome::Tried(trial::of(handle, jails).await),
+        Effect::EndPause => {
+            let state_dir = handle.settings().state_dir.clone();
+            blocking(move || end_pause(&state_dir)).await
         }
         Effect::Save(memory) => {
             let state_dir = handle.settings().state_dir.clone();
@@ -139,6 +147,16 @@ async fn write_down(handle: &Handle, pid: u32) -> String {
     let written =
         tokio::task::spawn_blocking(move || diagnose(process.pid(), log.as_deref())).await;
     written.unwrap_or_else(|error| error.to_string())
+}
+
+/// Whoever asked for another pause meanwhile has it.
+fn end_pause(state_dir: &Path) -> Result<(), String> {
+    match pause::in_force(state_dir, SystemTime::now()) {
+        Ok(Some(_)) => Ok(()),
+        _ => pause::end(state_dir)
+            .map(drop)
+            .map_err(|error| format!("{}: {error}", pause::path(state_dir).display())),
+    }
 }
 
 fn remove_rollbacks(handle: &Handle, jails: &[String]) -> Result<(), String> {

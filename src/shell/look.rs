@@ -12,6 +12,7 @@ use crate::fail2ban::vitals::{Activity, Vitals, vitals};
 use crate::machine::{ActiveState, Daemon, Motion, Sight};
 
 use super::daemon::{Handle, number};
+use super::packages;
 
 /// How long an answer may be on its way before the process is watched for signs of life.
 const PROMPT: Duration = Duration::from_secs(1);
@@ -118,7 +119,11 @@ async fn ask(handle: &Handle, mut connection: Connection, expect: &BTreeSet<Stri
         listed: names,
         dead,
     };
-    Sight { daemon, unit: None }
+    Sight {
+        daemon,
+        unit: None,
+        packages: false,
+    }
 }
 
 fn is_silence(error: &CallError) -> bool {
@@ -159,6 +164,7 @@ async fn silent(
     Sight {
         daemon: Daemon::Silent { pid, motion },
         unit,
+        packages: false,
     }
 }
 
@@ -173,6 +179,7 @@ async fn absent(handle: &Handle, why: String) -> Sight {
             why,
         },
         unit: handle.show().await.map(|s| s.unit),
+        packages: packages::are_changing(),
     }
 }
 

@@ -9,22 +9,27 @@ pub mod journal;
 mod look;
 mod memory_file;
 pub mod notify;
+mod packages;
 mod reading;
 mod start;
 mod text;
+mod trial;
 mod unit;
 pub mod watch;
 
 use std::collections::VecDeque;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use crate::machine::report::{Kind, Report};
-use crate::machine::{Action, Event, Machine, MonoTime, Names, Observed, Outcome, Policy};
+use crate::machine::{
+    Action, Event, Machine, MonoTime, Names, Observed, Operator, Outcome, Policy,
+};
+use crate::pause;
 use crate::settings::Settings;
 
 use alarm::Alarm;
@@ -121,6 +126,7 @@ impl Supervisor {
         let paths = WatchPaths {
             config_dir: settings.config_dir.clone(),
             socket: settings.daemon.socket.clone(),
+            pause: pause::path(&settings.state_dir),
         };
         let watch = Watch::start(&paths).await;
         let (memory, said) = memory_file::load(&settings.state_dir);
@@ -157,6 +163,10 @@ impl Supervisor {
     async fn run(&mut self) {
         let begun = std::mem::take(&mut self.begun);
         self.act(begun);
+        if let Some(pause) = self.pause() {
+            let actions = self.machine.handle_event(self.now(), pause);
+            self.act(actions);
+        }
         while !self.ended {
             let wake = self.wait().await;
             for event in self.events(wake).await {
@@ -229,12 +239,33 @@ impl Supervisor {
                 if hints.socket {
                     events.push_back(Event::Observed(Observed::SocketMoved));
                 }
+                if hints.pause {
+                    let resume = Event::Operator(Operator::Resume);
+                    events.push_back(self.pause().unwrap_or(resume));
+                }
             }
             Wake::Time => events.push_back(Event::Timeout),
             Wake::End => events.push_back(Event::Shutdown),
             Wake::Reread => events.extend(self.reread_settings()),
         }
         events
+    }
+
+    /// The pause in force, if one is. A file that cannot be understood asks for one all the same.
+    fn pause(&self) -> Option<Event> {
+        let (state_dir, now) = (&self.handle.settings().state_dir, SystemTime::now());
+        let (left, why) = match pause::in_force(state_dir, now) {
+            Ok(pause) => {
+                let pause = pause?;
+                let reason = pause.reason.as_deref().unwrap_or("no reason given");
+                (pause.left(now), format!("{}: {reason}", pause.by))
+            }
+            Err(error) => {
+                let path = pause::path(state_dir);
+                (None, format!("{}: {error}", path.display()))
+            }
+        };
+        Some(Event::Operator(Operator::Pause { left, why }))
     }
 
     fn act(&mut self, actions: Vec<Action>) {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::hash::Hasher as _;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,9 +23,9 @@ use crate::rollback;
 use super::daemon::{Handle, Message};
 
 /// How long `fail2ban-client -d` may take; measured: 0.75 s for 500 jails.
-const DUMP_LIMIT: Duration = Duration::from_secs(60);
+pub(super) const DUMP_LIMIT: Duration = Duration::from_secs(60);
 /// How long a rehearsal may take; measured: 0.4 s for 500 jails.
-const REHEARSAL_LIMIT: Duration = Duration::from_secs(15);
+pub(super) const REHEARSAL_LIMIT: Duration = Duration::from_secs(15);
 /// How often a config that changes while it is read is read again.
 const TRIES: u32 = 5;
 
@@ -69,6 +70,7 @@ async fn finish(
     dumped: Result<Dump, DumpError>,
     stage: Result<Stage, Unproven>,
 ) -> ConfigRead {
+    let root = handle.instance().config_dir.clone();
     let (plan, findings) = match dumped {
         Ok(Dump {
             stream,
@@ -77,12 +79,10 @@ async fn finish(
         }) => {
             handle.kept().awaited = missing_logs;
             let faults = rehearse(handle, &stream, stage, &findings).await;
-            let findings = place(handle, findings, faults).await;
+            let findings = place(root, findings, faults).await;
             (Some(keep(handle, &stream)), findings)
         }
-        Err(DumpError::Unreadable { findings }) => {
-            (None, place(handle, findings, Vec::new()).await)
-        }
+        Err(DumpError::Unreadable { findings }) => (None, place(root, findings, Vec::new()).await),
         Err(error) => return ConfigRead::Failed(error.to_string()),
     };
     let config_dir = &handle.instance().config_dir;
@@ -109,7 +109,7 @@ async fn finish(
     })
 }
 
-fn in_machine_words(finding: finding::Finding) -> Finding {
+pub(super) fn in_machine_words(finding: finding::Finding) -> Finding {
     let hint = match finding.kind {
         FindingKind::NoLogFile => {
             " (create it, or set backend = systemd for a jail whose service logs to the journal)"
@@ -169,15 +169,14 @@ async fn rehearse(
 }
 
 /// All that was found, each with the file and line at fault where they can be told.
-async fn place(
-    handle: &Handle,
+pub(super) async fn place(
+    root: PathBuf,
     findings: Vec<finding::Finding>,
     faults: Vec<Fault>,
 ) -> Vec<finding::Finding> {
     if findings.is_empty() && faults.is_empty() {
         return findings;
     }
-    let root = handle.instance().config_dir.clone();
     let unplaced: Vec<_> = faults.iter().map(Fault::finding).collect();
     let unplaced = [findings.clone(), unplaced].concat();
     let placed = tokio::task::spawn_blocking(move || {

@@ -38,7 +38,7 @@ pub(super) async fn show(name: &str) -> io::Result<Option<Shown>> {
     if !is_booted() {
         return Ok(None);
     }
-    let properties = "--property=LoadState,ActiveState,SubState,Result,ExecMainCode,ExecMainStatus,MainPID,Job,TriggeredBy";
+    let properties = "--property=LoadState,ActiveState,SubState,Result,ExecMainCode,ExecMainStatus,MainPID,Job,TriggeredBy,UnitFileState";
     let output = systemctl(&["show", properties, name]).await?;
     Ok(parse(&output))
 }
@@ -125,6 +125,7 @@ fn parse(text: &str) -> Option<Shown> {
         },
         main_status: get("ExecMainStatus").parse().unwrap_or_default(),
         job: !matches!(get("Job"), "" | "0"),
+        disabled: get("UnitFileState") == "disabled",
     };
     Some(Shown {
         unit,

@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use notify::{Config, ErrorKind, INotifyWatcher, RecursiveMode, Watcher as _};
 use tokio::sync::Notify;
 
-use self::plan::{CONFIG, Filter, Plan, SOCKET, STALE, judge};
+use self::plan::{CONFIG, Filter, PAUSE, Plan, SOCKET, STALE, judge};
 use crate::fail2ban::folder::{FolderId, Places};
 
 /// What to watch. Neither needs to exist.
@@ -28,6 +28,8 @@ pub struct WatchPaths {
     pub config_dir: PathBuf,
     /// fail2ban's socket (`/run/fail2ban/fail2ban.sock`), whose folder comes and goes with the unit.
     pub socket: PathBuf,
+    /// The file that asks for a pause.
+    pub pause: PathBuf,
 }
 
 /// What may have happened since the last time; at least one of them is set.
@@ -38,6 +40,8 @@ pub struct Hints {
     pub config: bool,
     /// The socket's file or folder may have come or gone.
     pub socket: bool,
+    /// The file that asks for a pause may have come, gone or changed.
+    pub pause: bool,
     /// Some changes will be missed until [`Watch::verify`] succeeds: why, and what to do. Each
     /// reason is told once.
     pub incomplete: Option<String>,
@@ -61,6 +65,7 @@ impl Watch {
             paths: WatchPaths {
                 config_dir: absolute(&paths.config_dir),
                 socket: absolute(&paths.socket),
+                pause: absolute(&paths.pause),
             },
             places: Places::default(),
             watcher: None,
@@ -95,6 +100,7 @@ impl Watch {
                 return Hints {
                     config: bits & CONFIG != 0,
                     socket: bits & SOCKET != 0,
+                    pause: bits & PAUSE != 0,
                     incomplete,
                 };
             }
@@ -199,7 +205,7 @@ impl State {
             Ok(watcher) => watcher,
             Err(error) => {
                 *lock(&self.signal.trouble) = Some(advice("anything", &error));
-                self.signal.raise(CONFIG | SOCKET);
+                self.signal.raise(CONFIG | SOCKET | PAUSE);
                 return true;
             }
         };

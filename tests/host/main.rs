@@ -16,3 +16,5 @@ mod itself;
 mod recovers;
 #[cfg(test)]
 mod respects;
+#[cfg(test)]
+mod returns;

@@ -100,7 +100,8 @@ fn a_jail_that_breaks_the_start() {
     host.wait_protects("sshd");
     host.wait_status("degraded: 1 of 1 jails protect");
     let said = host.said();
-    assert!(said.contains(ROLLBACK), "how to undo it?\n{said}");
+    let undo = "jailwarden rollback undo web";
+    assert!(said.contains(undo), "how to undo it?\n{said}");
 
     host.mark();
     host.sh(&format!(

@@ -10,6 +10,7 @@ fn check(unit: Option<&Unit>, traces: bool, expected: &str) {
         Absence::Deliberate(_) => "deliberate",
         Absence::Failed(_) => "failed",
         Absence::Broken(_) => "broken",
+        Absence::Unpacked(_) => "unpacked",
     };
     assert_eq!(got, expected, "{unit:?}, traces: {traces}");
 }

@@ -2,6 +2,8 @@
 
 mod absence;
 mod change;
+mod mend;
+mod pause;
 mod restart;
 mod simulation;
 mod stock;
@@ -113,7 +115,7 @@ impl Rig {
 
     /// Lets one deadline pass.
     #[track_caller]
-    fn next_deadline(&mut self) {
+    pub(super) fn next_deadline(&mut self) {
         let Some(due) = self.machine.poll_timeout() else {
             panic!("no deadline in {:?}", self.machine.state);
         };
@@ -286,6 +288,11 @@ pub(super) fn word(effect: &Effect) -> String {
         Effect::Start => "start".into(),
         Effect::WriteRollback { jails, .. } => format!("rollback({})", jails.join(" ")),
         Effect::RemoveRollback { jails } => format!("undo({})", jails.join(" ")),
+        Effect::TryMend { jails } => {
+            let jails: Vec<_> = jails.iter().map(String::as_str).collect();
+            format!("try({})", jails.join(" "))
+        }
+        Effect::EndPause => "end-pause".into(),
         Effect::Save(_) => "save".into(),
     }
 }
@@ -313,6 +320,7 @@ pub(super) fn with_dead(pid: u32, jails: &[&str], dead: &[&str]) -> Sight {
             dead: set(dead),
         },
         unit: None,
+        packages: false,
     }
 }
 
@@ -323,6 +331,7 @@ pub(super) fn silent(motion: Motion) -> Sight {
             motion,
         },
         unit: None,
+        packages: false,
     }
 }
 
@@ -334,6 +343,7 @@ pub(super) fn unaskable() -> Sight {
             why: "no such file".into(),
         },
         unit: None,
+        packages: false,
     }
 }
 
@@ -349,6 +359,7 @@ pub(super) fn gone(unit: Option<Unit>, traces: bool) -> Sight {
             why: "connection refused".into(),
         },
         unit,
+        packages: false,
     }
 }
 
@@ -368,6 +379,7 @@ pub(super) fn unit(
         main_code,
         main_status,
         job: false,
+        disabled: false,
     }
 }
 

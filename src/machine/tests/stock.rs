@@ -38,8 +38,8 @@ fn a_fault_known_at_the_first_look_is_rolled_back_before_the_first_start() {
         .does("start");
     rig.ok()
         .sees(answers_as(8, &["a"]))
-        .does("AllClear")
-        .is("degraded");
+        .does("AllClear try(sshd)");
+    rig.gets(Outcome::Lost).is("degraded");
 }
 
 #[test]

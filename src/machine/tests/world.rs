@@ -82,6 +82,8 @@ pub(super) struct World {
     // What is remembered to be checked.
     shown: BTreeSet<u32>,
     stopped_by_admin: bool,
+    /// The file that asks for a pause stands.
+    paused: bool,
     changed_ever: BTreeSet<String>,
     at_this_instant: (MonoTime, u32),
     pub(super) starts: Vec<MonoTime>,
@@ -112,6 +114,7 @@ impl World {
             later: Vec::new(),
             shown: BTreeSet::new(),
             stopped_by_admin: false,
+            paused: false,
             changed_ever: BTreeSet::new(),
             at_this_instant: (MonoTime::START, 0),
             starts: Vec::new(),
@@ -238,6 +241,15 @@ impl World {
             let hit = |(_, t): &&(MonoTime, Then)| matches!(t, Then::Answer(_, e, _) if wanted(e));
             self.later.iter().filter(hit).count()
         };
+        let only_watches = matches!(
+            effect,
+            Effect::Look { .. } | Effect::ReadConfig { .. } | Effect::Save(_) | Effect::EndPause
+        );
+        assert!(
+            only_watches || !matches!(self.machine.state, State::Paused { .. }),
+            "{} though it is paused",
+            word(effect)
+        );
         match effect {
             Effect::Start => {
                 assert_eq!(
@@ -276,8 +288,12 @@ impl World {
                 );
             }
             Effect::WriteRollback { jails, .. } => {
+                let on_probation = |jail| {
+                    let mend = self.machine.mends.get(jail);
+                    mend.is_some_and(|mend| mend.on_probation)
+                };
                 assert!(
-                    !self.all_protect() || self.was_hung(),
+                    !self.all_protect() || self.was_hung() || jails.iter().all(on_probation),
                     "rolled {jails:?} back though every jail protects"
                 );
                 for jail in jails {
@@ -340,12 +356,11 @@ impl World {
         self.touch();
     }
 
-    /// All files are what they should be, and all rollbacks are gone.
+    /// All files are what they should be; what jailwarden disabled is for it to bring back.
     pub(super) fn mend(&mut self) {
         self.unreadable = false;
         self.disk_full = false;
         self.check_fails = false;
-        self.rollbacks.clear();
         for jail in self.files.clone().into_keys() {
             self.edit(&jail, Fault::None);
         }
@@ -484,6 +499,18 @@ impl World {
         self.tell(Event::Observed(Observed::SocketMoved));
     }
 
+    /// A pause, with or without an end.
+    pub(super) fn pauses(&mut self, left: Option<Duration>) {
+        self.paused = true;
+        let why = "root: a test".to_owned();
+        self.tell(Event::Operator(Operator::Pause { left, why }));
+    }
+
+    pub(super) fn resumes(&mut self) {
+        self.paused = false;
+        self.tell(Event::Operator(Operator::Resume));
+    }
+
     /// Only while jailwarden is not itself restarting it: whose stop it was is then past telling.
     pub(super) fn admin_stops(&mut self, systemctl: bool) {
         let ours = self.machine.stopping
@@ -517,6 +544,9 @@ impl World {
         // One clock for the world, a new one for each machine, would only obscure the tests.
         self.machine = machine;
         self.take(actions);
+        if self.paused {
+            self.pauses(None);
+        }
         self.tell(Event::Timeout);
     }
 
@@ -531,8 +561,10 @@ impl World {
         let hung = self.process.as_ref().is_some_and(|p| p.hang.is_some());
         match effect {
             Effect::Look { .. } | Effect::Apply { .. } | Effect::AskStop if hung => secs(5),
-            Effect::Look { .. } | Effect::Save(_) | Effect::Signal { .. } => ms(1),
-            Effect::ReadConfig { .. } => ms(80),
+            Effect::Look { .. } | Effect::Save(_) | Effect::EndPause | Effect::Signal { .. } => {
+                ms(1)
+            }
+            Effect::ReadConfig { .. } | Effect::TryMend { .. } => ms(80),
             Effect::Apply { .. } => ms(50),
             Effect::AskStop => ms(5),
             Effect::Sample { .. } | Effect::Diagnose { .. } => secs(1),
@@ -581,11 +613,33 @@ impl World {
                 self.rollbacks.retain(|jail| !jails.contains(jail));
                 Outcome::Effect(Ok(()))
             }
+            Effect::TryMend { jails } => Outcome::Tried(self.try_mend(jails)),
+            Effect::EndPause => {
+                self.paused = false;
+                Outcome::Effect(Ok(()))
+            }
             Effect::Save(memory) => {
                 self.memory = memory.clone();
                 Outcome::Effect(Ok(()))
             }
         }
+    }
+
+    fn try_mend(&self, jails: &BTreeSet<String>) -> Result<BTreeMap<String, Trial>, String> {
+        if self.check_fails {
+            return Err("no Python".into());
+        }
+        let trial = |jail: &String| {
+            let Some(digest) = self.files.get(jail) else {
+                return Trial::Gone;
+            };
+            match self.faults[digest] {
+                _ if self.unreadable => Trial::Faulty(finding(None, true)),
+                Fault::Fatal | Fault::Skipped => Trial::Faulty(finding(Some(jail), true)),
+                _ => Trial::Sound { digest: *digest },
+            }
+        };
+        Ok(jails.iter().map(|j| (j.clone(), trial(j))).collect())
     }
 
     /// The process, if it can be talked to.
@@ -642,7 +696,11 @@ impl World {
             }
         };
         self.shown.insert(pid);
-        Outcome::Seen(Sight { daemon, unit })
+        Outcome::Seen(Sight {
+            daemon,
+            unit,
+            packages: false,
+        })
     }
 
     fn read_config(&mut self, known: Option<u128>) -> Outcome {

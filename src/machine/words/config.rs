@@ -11,19 +11,18 @@ use super::{NAMES_SHOWN, fault, names, protecting};
 
 impl Machine {
     /// What a person types to undo rollbacks.
-    pub(super) fn undo_rollbacks(&self, jails: &BTreeSet<String>) -> String {
-        let folder = self.names.config_dir.join("jail.d");
-        let files = jails.iter().take(NAMES_SHOWN);
-        let files = files.map(|j| {
-            folder
-                .join(format!("zzz-jailwarden-{j}.local"))
-                .display()
-                .to_string()
-        });
-        format!(
-            "mend the config, then rm {}",
-            files.collect::<Vec<_>>().join(" ")
-        )
+    pub(super) fn undo_rollbacks(jails: &BTreeSet<String>) -> String {
+        let names: Vec<_> = match jails.len() {
+            0..=NAMES_SHOWN => jails.iter().map(String::as_str).collect(),
+            _ => vec!["--all"],
+        };
+        format!("jailwarden rollback undo {}", names.join(" "))
+    }
+
+    /// The file that disables a jail.
+    fn rollback_file(&self, jail: &str) -> PathBuf {
+        let name = format!("zzz-jailwarden-{jail}.local");
+        self.names.config_dir.join("jail.d").join(name)
     }
 
     pub(in super::super) fn say_applied(
@@ -134,11 +133,13 @@ impl Machine {
         let mut report = self.report(
             Kind::RolledBack,
             format!(
-                "{} disabled so that the others can run: {reason}. To undo: {}",
+                "{} disabled so that the others can run: {reason}. It comes back by itself once \
+                 that is mended; to have it back at once: {}",
                 names(&set),
-                self.undo_rollbacks(&set),
+                Self::undo_rollbacks(&set),
             ),
         );
+        report.file = jails.first().map(|jail| self.rollback_file(jail));
         report.jails = jails.to_vec();
         report.reason = Some(reason);
         self.say(report);

@@ -109,6 +109,18 @@ impl Machine {
         self.say(report);
     }
 
+    pub(in super::super) fn say_unpacked(&mut self, why: &str) {
+        let mut report = self.report(
+            Kind::DaemonDown,
+            format!(
+                "fail2ban is down: {why}; packages are being installed, so it is not started before \
+                 that is done"
+            ),
+        );
+        report.reason = Some(why.to_owned());
+        self.say(report);
+    }
+
     pub(in super::super) fn say_hung(&mut self, diagnosis: &str) {
         let mut report = self.report(
             Kind::DaemonHung,
@@ -199,7 +211,7 @@ impl Machine {
                 message,
                 "; disabled for it: {}. To undo: {}",
                 names(&incident.rolled_back),
-                self.undo_rollbacks(&incident.rolled_back),
+                Self::undo_rollbacks(&incident.rolled_back),
             );
         }
         if !self.lost.is_empty() {

@@ -47,6 +47,7 @@ fn a_rollback_is_written_found_and_removed() {
     let found = Standing {
         jail: jail("web"),
         path: path.clone(),
+        note: why(),
     };
     assert_eq!(standing(root).unwrap(), [found]);
     assert!(remove(root, &jail("web")).unwrap());
@@ -177,7 +178,7 @@ fn no_word_of_the_reason_becomes_config() {
             ["[web]", "enabled = false", "backend = auto", "filter ="],
             "{text:?}"
         );
-        assert_eq!(text.lines().count(), 11);
+        assert_eq!(text.lines().count(), 12);
         let odd = |c: char| (c.is_control() && c != '\n') || is_invisible(c) || c == '\u{85}';
         assert!(!text.contains(odd), "{text:?}");
         assert!(text.len() < 8000);

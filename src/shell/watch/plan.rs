@@ -12,6 +12,8 @@ use crate::fail2ban::folder::{End, FolderId, Places, folder_id, is_noise, trail}
 pub(super) const CONFIG: u8 = 1;
 /// The socket may have come or gone.
 pub(super) const SOCKET: u8 = 2;
+/// Whether a pause is asked for may have changed.
+pub(super) const PAUSE: u8 = 8;
 /// Something watched came, went or moved, so that the plan must be made anew.
 pub(super) const STALE: u8 = 4;
 
@@ -47,7 +49,7 @@ impl Filter {
 pub(super) fn judge(filter: &Filter, event: &notify::Result<notify::Event>) -> u8 {
     // The kernel's queue overflowed (such an event has no paths), or could not be read.
     let Some(event) = event.as_ref().ok().filter(|event| !event.need_rescan()) else {
-        return CONFIG | SOCKET | STALE;
+        return CONFIG | SOCKET | PAUSE | STALE;
     };
     let moved = match event.kind {
         // A file written through a memory map tells nothing until it is closed.
@@ -89,11 +91,13 @@ impl Plan {
             plan.whole(folder, CONFIG);
         }
         plan.names(&places.links, CONFIG);
-        let socket = trail(&paths.socket);
-        plan.names(&socket.hops, SOCKET);
-        match socket.end {
-            End::Found(name) | End::Missing(name) => plan.name(&name, SOCKET),
-            End::Lost => {}
+        for (path, about) in [(&paths.socket, SOCKET), (&paths.pause, PAUSE)] {
+            let trail = trail(path);
+            plan.names(&trail.hops, about);
+            match trail.end {
+                End::Found(name) | End::Missing(name) => plan.name(&name, about),
+                End::Lost => {}
+            }
         }
         plan
     }

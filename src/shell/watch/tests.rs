@@ -19,6 +19,7 @@ fn each_event_is_judged_by_kind_and_path() {
     let paths = WatchPaths {
         config_dir: root.clone(),
         socket: base.join("run/fail2ban.sock"),
+        pause: base.join("elsewhere/pause.json"),
     };
     let filter = Plan::new(&paths, &places).filter;
     let check = |kind: EventKind, path: &str, expected: u8| {

@@ -7,9 +7,6 @@ use std::path::{Component, Path, PathBuf};
 
 use tempfile::TempDir;
 
-use super::text::safe;
-use super::{CheckError, Report, denied};
-
 /// How deep folders may lie in one another; a link can lead in a circle.
 const DEPTH: u32 = 8;
 
@@ -22,14 +19,29 @@ pub struct StandIn {
     pub content: PathBuf,
 }
 
+/// Why there is no copy.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {error}", path.display())]
+pub struct ScratchError {
+    /// The file or folder.
+    pub path: PathBuf,
+    /// Why not.
+    pub error: io::Error,
+}
+
 /// A copy that is removed when dropped; only its owner can read it, as configs hold passwords.
-pub(super) struct Scratch {
+#[derive(Debug)]
+pub struct Scratch {
     folder: TempDir,
     original: PathBuf,
 }
 
 impl Scratch {
-    pub(super) fn of(original: &Path, stand_ins: &[StandIn]) -> Result<Self, CheckError> {
+    /// Copies a config folder, with some files in place of others. Blocking.
+    ///
+    /// # Errors
+    /// [`ScratchError`] for the first file that cannot be copied.
+    pub fn of(original: &Path, stand_ins: &[StandIn]) -> Result<Self, ScratchError> {
         let folder = TempDir::with_prefix("jailwarden-check-");
         let folder = folder.map_err(|error| failed(&std::env::temp_dir(), error))?;
         copy(original, folder.path(), DEPTH)?;
@@ -42,33 +54,47 @@ impl Scratch {
         })
     }
 
-    pub(super) fn path(&self) -> &Path {
+    /// Takes a file out of the copy; one that is not there is no error.
+    ///
+    /// # Errors
+    /// [`ScratchError`] if it stays.
+    pub fn remove(&self, place: &Path) -> Result<(), ScratchError> {
+        let path = self.path().join(inside(place)?);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed(&path, error)),
+            _ => Ok(()),
+        }
+    }
+
+    /// The copy.
+    #[must_use]
+    pub fn path(&self) -> &Path {
         self.folder.path()
     }
 
-    /// The report as if it were of the original.
-    pub(super) fn told(&self, mut report: Report) -> Report {
-        let (copy, original) = (
-            self.path().display().to_string(),
-            self.original.display().to_string(),
-        );
-        let moved = |words: &mut String| *words = words.replace(&copy, &original);
-        report.config_dir.clone_from(&self.original);
-        for diagnostic in &mut report.diagnostics {
-            moved(&mut diagnostic.words);
-            diagnostic.value.as_mut().map(moved);
-            let below = diagnostic.file.as_ref();
-            let below = below.and_then(|file| file.strip_prefix(self.path()).ok());
-            diagnostic.file = below
-                .map(|file| self.original.join(file))
-                .or(diagnostic.file.take());
-        }
-        report
+    /// The folder that this is a copy of.
+    #[must_use]
+    pub fn original(&self) -> &Path {
+        &self.original
+    }
+
+    /// Words that name the copy, as if they were of the original.
+    #[must_use]
+    pub fn told(&self, words: &str) -> String {
+        let (copy, original) = (self.path().display(), self.original.display());
+        words.replace(&copy.to_string(), &original.to_string())
+    }
+
+    /// A path in the copy as one in the original.
+    #[must_use]
+    pub fn place(&self, path: &Path) -> PathBuf {
+        path.strip_prefix(self.path())
+            .map_or_else(|_| path.to_owned(), |inner| self.original.join(inner))
     }
 }
 
 /// A place that does not lead out of the folder.
-fn inside(place: &Path) -> Result<&Path, CheckError> {
+fn inside(place: &Path) -> Result<&Path, ScratchError> {
     let is_name = |part: Component<'_>| matches!(part, Component::Normal(_) | Component::CurDir);
     if place.components().all(is_name) && place.file_name().is_some() {
         return Ok(place);
@@ -80,7 +106,7 @@ fn inside(place: &Path) -> Result<&Path, CheckError> {
     ))
 }
 
-fn put(content: &Path, to: &Path) -> Result<(), CheckError> {
+fn put(content: &Path, to: &Path) -> Result<(), ScratchError> {
     if let Some(folder) = to.parent() {
         fs::create_dir_all(folder).map_err(|error| failed(to, error))?;
     }
@@ -96,7 +122,7 @@ fn put(content: &Path, to: &Path) -> Result<(), CheckError> {
 
 /// Copies what links lead to; a link that leads nowhere stays one, and what is neither a file nor a
 /// folder is left out.
-fn copy(from: &Path, to: &Path, depth: u32) -> Result<(), CheckError> {
+fn copy(from: &Path, to: &Path, depth: u32) -> Result<(), ScratchError> {
     for entry in fs::read_dir(from).map_err(|error| failed(from, error))? {
         let entry = entry.map_err(|error| failed(from, error))?;
         let (old, new) = (entry.path(), to.join(entry.file_name()));
@@ -115,12 +141,9 @@ fn copy(from: &Path, to: &Path, depth: u32) -> Result<(), CheckError> {
     Ok(())
 }
 
-fn failed(path: &Path, error: io::Error) -> CheckError {
-    match error.kind() {
-        io::ErrorKind::PermissionDenied => denied(path),
-        _ => CheckError::Copy {
-            path: safe(&path.display().to_string()),
-            error,
-        },
+fn failed(path: &Path, error: io::Error) -> ScratchError {
+    ScratchError {
+        path: path.to_owned(),
+        error,
     }
 }

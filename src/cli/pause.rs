@@ -1,0 +1,128 @@
+//! `jailwarden pause` and `jailwarden resume`.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::{Duration, SystemTime};
+
+use clap::Args;
+
+use super::{NOT_PERMITTED, output, settings_or_code};
+use crate::pause::{self, Pause};
+
+const AFTER_PAUSE: &str = "\
+While it is paused, jailwarden watches and does nothing: no config change is applied, and a fail2ban \
+that fails stays down. The pause survives a restart of jailwarden and of the host. A restart of \
+fail2ban that is under way is finished first.
+
+Exit codes: 0 asked for, 1 it could not be written, 2 wrong usage, 4 not permitted, 78 faulty settings.
+
+Example: jailwarden pause --for 30m --reason \"moving the logs\"";
+
+const AFTER_RESUME: &str = "\
+Exit codes: 0 no pause stands any more, 1 it could not be removed, 2 wrong usage, 4 not permitted, \
+78 faulty settings.
+
+Example: jailwarden resume";
+
+/// The words of `jailwarden pause`.
+#[derive(Debug, Args)]
+#[command(after_help = AFTER_PAUSE)]
+pub(super) struct PauseWords {
+    /// End the pause by itself after this time, such as 30m or 2h [default: it lasts until resume]
+    #[arg(long = "for", value_name = "TIME", value_parser = span)]
+    span: Option<Duration>,
+    /// Why, for the journal and for whoever finds jailwarden paused
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
+    /// The settings file [default: /etc/jailwarden/jailwarden.yaml if it exists]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+/// The words of `jailwarden resume`.
+#[derive(Debug, Args)]
+#[command(after_help = AFTER_RESUME)]
+pub(super) struct ResumeWords {
+    /// The settings file [default: /etc/jailwarden/jailwarden.yaml if it exists]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+fn span(word: &str) -> Result<Duration, String> {
+    match humantime::parse_duration(word) {
+        Ok(span) if span >= Duration::from_secs(1) => Ok(span),
+        Ok(_) => Err("a pause lasts a second at least".to_owned()),
+        Err(error) => Err(format!("{error}; write it as 30m, 2h or 1day")),
+    }
+}
+
+/// Asks for a pause.
+pub(super) fn pause(words: PauseWords) -> ExitCode {
+    let state_dir = match settings_or_code(words.config.as_deref()) {
+        Ok(settings) => settings.state_dir,
+        Err(code) => return code,
+    };
+    let until = match words.span.map(|span| SystemTime::now().checked_add(span)) {
+        Some(None) => {
+            output::complain("--for: that is further away than time goes; leave it out");
+            return ExitCode::from(2);
+        }
+        until => until.flatten(),
+    };
+    let pause = Pause {
+        until,
+        reason: words.reason,
+        by: who(),
+    };
+    if let Err(error) = pause::ask(&state_dir, &pause) {
+        return refused("the pause cannot be asked for", &state_dir, &error);
+    }
+    let end = match until {
+        Some(until) => format!("until {}", humantime::format_rfc3339_seconds(until)),
+        None => "until `jailwarden resume`".to_owned(),
+    };
+    output::say(format_args!(
+        "jailwarden pauses {end}: it watches, and does nothing"
+    ));
+    ExitCode::SUCCESS
+}
+
+/// Ends the pause.
+pub(super) fn resume(words: &ResumeWords) -> ExitCode {
+    let state_dir = match settings_or_code(words.config.as_deref()) {
+        Ok(settings) => settings.state_dir,
+        Err(code) => return code,
+    };
+    match pause::end(&state_dir) {
+        Ok(true) => output::say("the pause is over: jailwarden supervises fail2ban again"),
+        Ok(false) => output::say("jailwarden was not paused"),
+        Err(error) => return refused("the pause cannot be ended", &state_dir, &error),
+    }
+    ExitCode::SUCCESS
+}
+
+fn refused(what: &str, state_dir: &Path, error: &io::Error) -> ExitCode {
+    let path = pause::path(state_dir);
+    if error.kind() == io::ErrorKind::PermissionDenied {
+        output::complain(format_args!(
+            "{what}: {}: permission denied; run it as root",
+            path.display()
+        ));
+        return ExitCode::from(NOT_PERMITTED);
+    }
+    output::complain(format_args!("{what}: {}: {error}", path.display()));
+    ExitCode::FAILURE
+}
+
+/// Who asks, behind `sudo` too.
+fn who() -> String {
+    let behind = std::env::var("SUDO_USER")
+        .ok()
+        .filter(|name| !name.is_empty());
+    let uid = nix::unistd::getuid();
+    let user = || nix::unistd::User::from_uid(uid).ok().flatten();
+    behind
+        .or_else(|| user().map(|user| user.name))
+        .unwrap_or_else(|| format!("uid {uid}"))
+}

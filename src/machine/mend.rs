@@ -1,0 +1,411 @@
+//! Jails that a rollback disables come back by themselves: tried without it, and only what passes
+//! runs again; what then fails in life is disabled again, and waits longer.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::event::{ActionId, Finding, Outcome, Trial};
+use super::time::MonoTime;
+use super::{Effect, Machine, Policy, State};
+
+/// What is known of a jail that a rollback disables, or did until lately.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Mend {
+    /// How often it was tried in vain by the clock; each time doubles the wait.
+    pub tries: u32,
+    /// How often it failed in life though its trial had passed.
+    pub flaps: u32,
+    /// Digest of the commands with which it last failed, if that is known.
+    pub failed: Option<u128>,
+    /// Its rollback was taken away, and it has not yet run for long enough to be called mended.
+    pub on_probation: bool,
+}
+
+/// When a jail is tried again. Not kept across our own restarts: the wait then begins anew.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Wait {
+    next: MonoTime,
+    /// Its config may have changed, or what it lacked may have come: it is tried at once.
+    hinted: bool,
+    /// Nothing has changed yet: it is tried at once to learn what it lacks, such as a log file.
+    first: bool,
+    /// Something beside its config changed, such as a package: the same config may pass now.
+    afresh: bool,
+    /// What the last trial found, once that was told.
+    told: Option<Finding>,
+    /// Since when it runs again.
+    runs_since: Option<MonoTime>,
+}
+
+/// A mend under way.
+#[derive(Debug, Clone)]
+pub(super) struct Mending {
+    step: Step,
+    jails: BTreeSet<String>,
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    /// The jails are tried without their rollbacks; nothing is written.
+    Trying(ActionId),
+    /// That they are on probation goes to disk first.
+    Saving(ActionId),
+    /// The rollbacks are removed.
+    Removing(ActionId),
+    /// The jails failed in life and are disabled again.
+    PuttingBack(ActionId),
+}
+
+impl Mending {
+    pub(super) fn awaits(&self, id: ActionId) -> bool {
+        match self.step {
+            Step::Trying(i) | Step::Saving(i) | Step::Removing(i) | Step::PuttingBack(i) => i == id,
+        }
+    }
+
+    /// Whether it is past the mere trial.
+    pub(super) fn writes(&self) -> bool {
+        !matches!(self.step, Step::Trying(_))
+    }
+}
+
+impl Wait {
+    fn begin(now: MonoTime, tries: u32) -> Self {
+        Self {
+            next: now + wait_after(tries),
+            hinted: true,
+            first: true,
+            ..Self::default()
+        }
+    }
+}
+
+/// The wait after so many tries in vain.
+fn wait_after(tries: u32) -> Duration {
+    Policy::MEND_START
+        .saturating_mul(1 << tries.min(10))
+        .min(Policy::MEND_LIMIT)
+}
+
+impl Machine {
+    /// Keeps an entry for each rollback that stands and each jail on probation, and for no other.
+    pub(super) fn keep_mends(&mut self) {
+        let rollbacks = &self.rollbacks;
+        self.mends
+            .retain(|jail, mend| rollbacks.contains(jail) || mend.on_probation);
+        for jail in rollbacks {
+            let mend = self.mends.entry(jail.clone()).or_default();
+            if !self.waits.contains_key(jail) {
+                let wait = Wait::begin(self.now, mend.tries);
+                self.waits.insert(jail.clone(), wait);
+            }
+        }
+        let mends = &self.mends;
+        self.waits.retain(|jail, _| mends.contains_key(jail));
+    }
+
+    /// A jail was disabled: `failed` is the digest of the commands that are held against it.
+    pub(super) fn note_disabled(&mut self, jail: &str, failed: Option<u128>) {
+        let mend = self.mends.entry(jail.to_owned()).or_default();
+        if std::mem::take(&mut mend.on_probation) {
+            mend.flaps += 1;
+            mend.tries += 1;
+        }
+        mend.failed = failed.or(mend.failed);
+        let wait = Wait::begin(self.now, mend.tries);
+        self.waits.insert(jail.to_owned(), wait);
+    }
+
+    /// The config changed by other hands, or something came that it lacked.
+    pub(super) fn hint_mends(&mut self) {
+        for wait in self.waits.values_mut() {
+            wait.hinted = true;
+            wait.first = false;
+        }
+    }
+
+    /// Something beside the config changed: what failed may pass now.
+    pub(super) fn hint_mends_afresh(&mut self) {
+        self.hint_mends();
+        for wait in self.waits.values_mut() {
+            wait.afresh = true;
+        }
+    }
+
+    fn may_mend(&self) -> bool {
+        matches!(self.state, State::Watching) && self.daemon.ping.is_some() && self.disk.is_read()
+    }
+
+    pub(super) fn mend_deadline(&self) -> Option<MonoTime> {
+        if !self.may_mend() {
+            return None;
+        }
+        if !self.to_put_back().is_empty() {
+            return Some(self.now);
+        }
+        let waiting = self.rollbacks.iter().filter(|jail| !self.is_hopeless(jail));
+        let next = |jail: &String| {
+            let wait = self.waits.get(jail)?;
+            Some(if wait.hinted { self.now } else { wait.next })
+        };
+        let probation = self.waits.iter().filter_map(|(jail, wait)| {
+            let runs = wait.runs_since.filter(|_| !self.rollbacks.contains(jail));
+            Some(runs? + Policy::PROBATION)
+        });
+        waiting.filter_map(next).chain(probation).min()
+    }
+
+    /// It flapped too often: only a change of its config, which a hint may bring, tries it again.
+    fn is_hopeless(&self, jail: &str) -> bool {
+        let flaps = self.mends.get(jail).map_or(0, |mend| mend.flaps);
+        let hinted = self
+            .waits
+            .get(jail)
+            .is_some_and(|wait| wait.hinted && !wait.first);
+        flaps >= Policy::FLAP_LIMIT && !hinted
+    }
+
+    /// Begins whatever mend is due.
+    pub(super) fn mend_if_due(&mut self) {
+        if !self.may_mend() {
+            return;
+        }
+        self.end_probations();
+        let failed = self.to_put_back();
+        if !failed.is_empty() {
+            return self.put_back(failed);
+        }
+        let is_due = |jail: &&String| {
+            let due = |wait: &Wait| wait.hinted || wait.next <= self.now;
+            !self.is_hopeless(jail) && self.waits.get(*jail).is_some_and(due)
+        };
+        let due: BTreeSet<_> = self.rollbacks.iter().filter(is_due).cloned().collect();
+        if due.is_empty() {
+            return;
+        }
+        let id = self.run(Effect::TryMend { jails: due.clone() });
+        self.state = State::Mending(Mending {
+            step: Step::Trying(id),
+            jails: due,
+        });
+    }
+
+    /// A jail that has run for long enough is mended; one that somebody took out of the config is
+    /// none of ours.
+    fn end_probations(&mut self) {
+        let alive =
+            |jail: &String| self.daemon.listed.contains(jail) && !self.daemon.dead.contains(jail);
+        let waiting = self.refused_jails();
+        let plan = self.disk.reading.as_ref().and_then(|r| r.plan.as_ref());
+        for (jail, mend) in self.mends.iter_mut().filter(|(_, mend)| mend.on_probation) {
+            let wait = self.waits.entry(jail.clone()).or_default();
+            if plan.is_some_and(|plan| !plan.jails.contains_key(jail)) && !waiting.contains(jail) {
+                mend.on_probation = false;
+            }
+            if !alive(jail) {
+                wait.runs_since = None;
+                continue;
+            }
+            let since = *wait.runs_since.get_or_insert(self.now);
+            if self.now.since(since) >= Policy::PROBATION {
+                mend.on_probation = false;
+            }
+        }
+    }
+
+    /// Jails on probation that the daemon refused, or that died in it.
+    fn to_put_back(&self) -> BTreeSet<String> {
+        let on_probation = self.mends.iter().filter(|(_, mend)| mend.on_probation);
+        on_probation
+            .map(|(jail, _)| jail)
+            .filter(|jail| self.is_spurned(jail) || self.lost.contains(*jail))
+            .filter(|jail| !self.rollbacks.contains(*jail))
+            .cloned()
+            .collect()
+    }
+
+    fn put_back(&mut self, jails: BTreeSet<String>) {
+        let names: Vec<_> = jails.iter().cloned().collect();
+        let reason = format!(
+            "{}; it had passed its trial, and is tried again later",
+            self.reason_to_roll_back(&names)
+        );
+        let id = self.run(Effect::WriteRollback {
+            jails: names,
+            reason,
+        });
+        self.state = State::Mending(Mending {
+            step: Step::PuttingBack(id),
+            jails,
+        });
+    }
+
+    /// An action of the mend has ended.
+    pub(super) fn mend_done(&mut self, outcome: Outcome) {
+        let State::Mending(Mending { step, jails }) =
+            std::mem::replace(&mut self.state, State::Watching)
+        else {
+            return;
+        };
+        self.watch();
+        match (step, outcome) {
+            (Step::Trying(_), Outcome::Tried(trial)) => self.tried(&jails, trial),
+            (Step::Trying(_), _) => self.tried(&jails, Err("the trial was lost".to_owned())),
+            (Step::Saving(_), outcome) => self.remove_rollbacks(jails, &outcome),
+            (Step::Removing(_), Outcome::Effect(Ok(()))) => self.removed(&jails),
+            (Step::Removing(_), outcome) => self.not_removed(&jails, &why_not(outcome)),
+            (Step::PuttingBack(_), outcome) => self.was_put_back(&jails, outcome),
+        }
+    }
+
+    fn tried(&mut self, jails: &BTreeSet<String>, trial: Result<BTreeMap<String, Trial>, String>) {
+        let trial = trial.unwrap_or_else(|why| {
+            let none = |jail: &String| (jail.clone(), Trial::Unknown(why.clone()));
+            jails.iter().map(none).collect()
+        });
+        let mut passed = BTreeSet::new();
+        for jail in jails {
+            let is_mended = match trial.get(jail) {
+                Some(Trial::Sound { digest }) => self.begin_probation(jail, *digest),
+                Some(Trial::Gone) => true,
+                Some(Trial::Faulty(finding)) => {
+                    self.still_faulty(jail, finding);
+                    false
+                }
+                Some(Trial::Unknown(_)) | None => false,
+            };
+            if is_mended {
+                passed.insert(jail.clone());
+            }
+            self.wait_longer(jail);
+        }
+        if passed.is_empty() {
+            return;
+        }
+        let memory = self.memory();
+        self.saved = memory.clone();
+        let id = self.run(Effect::Save(memory));
+        self.state = State::Mending(Mending {
+            step: Step::Saving(id),
+            jails: passed,
+        });
+    }
+
+    /// The commands with which it failed run again by the clock, or when something else than the
+    /// config changed; others at once, and with a clean slate.
+    fn begin_probation(&mut self, jail: &str, digest: u128) -> bool {
+        let (Some(mend), Some(wait)) = (self.mends.get_mut(jail), self.waits.get(jail)) else {
+            return false;
+        };
+        if mend.failed.is_some_and(|failed| failed != digest) {
+            *mend = Mend::default();
+        } else if mend.failed.is_some() || wait.first {
+            let its_time = wait.afresh || wait.next <= self.now;
+            if !its_time || mend.flaps >= Policy::FLAP_LIMIT {
+                return false;
+            }
+        }
+        mend.on_probation = true;
+        true
+    }
+
+    /// Told when somebody may be waiting for the answer, and once for each fault.
+    fn still_faulty(&mut self, jail: &str, finding: &Finding) {
+        let Some(wait) = self.waits.get_mut(jail) else {
+            return;
+        };
+        if wait.first || !wait.hinted {
+            return;
+        }
+        if wait.told.replace(finding.clone()).as_ref() != Some(finding) {
+            self.say_still_faulty(jail, finding);
+        }
+    }
+
+    fn wait_longer(&mut self, jail: &str) {
+        let (Some(mend), Some(wait)) = (self.mends.get_mut(jail), self.waits.get_mut(jail)) else {
+            return;
+        };
+        if wait.next <= self.now {
+            mend.tries += 1;
+            wait.next = self.now + wait_after(mend.tries);
+        }
+        wait.hinted = false;
+        wait.first = false;
+        wait.afresh = false;
+    }
+
+    fn remove_rollbacks(&mut self, jails: BTreeSet<String>, saved: &Outcome) {
+        if let Outcome::Effect(Err(why)) = saved {
+            self.say_not_kept(why);
+        }
+        let id = self.run(Effect::RemoveRollback {
+            jails: jails.iter().cloned().collect(),
+        });
+        self.state = State::Mending(Mending {
+            step: Step::Removing(id),
+            jails,
+        });
+    }
+
+    fn removed(&mut self, jails: &BTreeSet<String>) {
+        self.rollbacks.retain(|jail| !jails.contains(jail));
+        self.say_mended(jails);
+        self.read_own_change();
+    }
+
+    fn not_removed(&mut self, jails: &BTreeSet<String>, why: &str) {
+        for jail in jails {
+            if let Some(mend) = self.mends.get_mut(jail) {
+                mend.on_probation = false;
+            }
+        }
+        self.say_not_mended(jails, why);
+        self.read_own_change();
+    }
+
+    fn was_put_back(&mut self, jails: &BTreeSet<String>, outcome: Outcome) {
+        if !matches!(outcome, Outcome::Effect(Ok(()))) {
+            for jail in jails {
+                if let Some(mend) = self.mends.get_mut(jail) {
+                    mend.on_probation = false;
+                }
+            }
+            let names: Vec<_> = jails.iter().cloned().collect();
+            return self.say_rollback_failed(&names, &why_not(outcome));
+        }
+        for jail in jails {
+            let failed = self.digest_on_disk(jail);
+            self.note_disabled(jail, failed);
+        }
+        self.rollbacks.extend(jails.iter().cloned());
+        let names: Vec<_> = jails.iter().cloned().collect();
+        self.say_rolled_back(&names);
+        self.read_own_change();
+    }
+
+    /// The digest of the jail's commands as last read, for what is held against it.
+    pub(super) fn digest_on_disk(&self, jail: &str) -> Option<u128> {
+        let plan = self.disk.reading.as_ref()?.plan.as_ref()?;
+        Some(plan.jails.get(jail)?.digest)
+    }
+
+    /// Jails that wait for a person, as they failed too often.
+    pub(super) fn hopeless(&self) -> BTreeSet<String> {
+        let jails = self.rollbacks.iter();
+        jails
+            .filter(|jail| self.is_hopeless(jail))
+            .cloned()
+            .collect()
+    }
+}
+
+fn why_not(outcome: Outcome) -> String {
+    match outcome {
+        Outcome::Effect(Err(why)) => why,
+        _ => "it was lost on its way".to_owned(),
+    }
+}

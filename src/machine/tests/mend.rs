@@ -1,0 +1,231 @@
+//! Jails that a rollback disables, on their way back.
+
+use super::*;
+
+/// `m` is disabled by a rollback; the other jails run.
+fn degraded() -> Rig {
+    let faulty = config(&["a", "m"]).fault("m", true);
+    let mut rig = Rig::stock(Memory::default(), faulty, absent(unit_failed(255)));
+    rig.ok();
+    rig.reads(config(&["a", "m"]).rolled_back(&["m"]));
+    rig.ok().sees(answers_as(8, &["a"])).is("mending");
+    rig.does(
+        "read-afresh ready Supervising ChangeRefused DaemonDown rollback(m) RolledBack read-afresh \
+         start AllClear try(m)",
+    );
+    tried(&mut rig, Trial::Faulty(finding(Some("m"), true)))
+        .does("")
+        .is("degraded");
+    rig
+}
+
+/// The config on disk is another one, with the rollback still there.
+fn edited(rig: &mut Rig) -> &mut Rig {
+    let mut reading = config(&["a", "m"]).rolled_back(&["m"]);
+    reading.fingerprint += u128::from(rig.machine.last_id);
+    rig.edits(reading)
+}
+
+fn tried(rig: &mut Rig, trial: Trial) -> &mut Rig {
+    rig.gets(Outcome::Tried(Ok([("m".to_owned(), trial)].into())))
+}
+
+fn sound(digest: u128) -> Trial {
+    Trial::Sound { digest }
+}
+
+/// All is well until a trial begins.
+#[track_caller]
+fn waits(rig: &mut Rig) -> &mut Rig {
+    for _ in 0..5_000 {
+        if matches!(rig.machine.state, State::Mending(_)) {
+            return rig;
+        }
+        if rig.machine.look.is_some() {
+            rig.sees(answers_as(8, &["a"]));
+        } else {
+            rig.next_deadline();
+        }
+    }
+    panic!("no trial in {:?}", rig.machine.state);
+}
+
+#[test]
+fn a_change_that_mends_it_brings_it_back_alone() {
+    let mut rig = degraded();
+    edited(&mut rig).does("read try(m)").is("mending");
+    tried(&mut rig, sound(2)).does("save");
+    assert!(
+        rig.kept.mends["m"].on_probation,
+        "on disk before the removal"
+    );
+    rig.ok().does("undo(m)").ok().does("JailMended read-afresh");
+    rig.reads(config_of_versions(&[("a", 1), ("m", 2)]))
+        .does("apply(+m)");
+    rig.applied().sees(answers_as(8, &["a", "m"]));
+    rig.does("ChangeApplied").is("healthy");
+    for _ in 0..80 {
+        rig.sees(answers_as(8, &["a", "m"]));
+    }
+    rig.does("");
+    assert!(rig.kept.mends.is_empty(), "it counts as any other now");
+}
+
+#[test]
+fn a_change_that_does_not_mend_it_is_told_once() {
+    let mut rig = degraded();
+    edited(&mut rig).does("read try(m)");
+    let still = Trial::Faulty(finding(Some("m"), true));
+    tried(&mut rig, still.clone())
+        .does("ChangeRefused")
+        .is("degraded");
+    edited(&mut rig).does("read try(m)");
+    tried(&mut rig, still).does("").is("degraded");
+}
+
+#[test]
+fn it_is_tried_ever_more_rarely() {
+    let mut rig = degraded();
+    let mut last = rig.now;
+    let mut gaps = Vec::new();
+    for _ in 0..8 {
+        waits(&mut rig).does("try(m)");
+        gaps.push(rig.now.since(last).as_secs() / 60);
+        last = rig.now;
+        tried(&mut rig, Trial::Faulty(finding(Some("m"), true))).does("");
+    }
+    assert_eq!(gaps, [10, 20, 40, 80, 160, 320, 360, 360]);
+}
+
+#[test]
+fn a_trial_that_cannot_be_made_changes_nothing() {
+    let mut rig = degraded();
+    edited(&mut rig).does("read try(m)");
+    rig.gets(Outcome::Tried(Err("no Python".into())))
+        .does("")
+        .is("degraded");
+    edited(&mut rig).does("read try(m)");
+    rig.gets(Outcome::Lost).does("").is("degraded");
+}
+
+#[test]
+fn a_jail_that_is_no_longer_wanted_needs_no_rollback() {
+    let mut rig = degraded();
+    edited(&mut rig).does("read try(m)");
+    tried(&mut rig, Trial::Gone).does("save").ok();
+    rig.does("undo(m)").ok().does("JailMended read-afresh");
+    rig.reads(config(&["a"])).does("");
+    rig.sees_for(500, &answers_as(8, &["a"])).does("");
+}
+
+/// A machine whose `m` passed its trial and was then refused by the daemon, and is disabled again.
+fn flap(rig: &mut Rig, trial: Trial) {
+    tried(rig, trial).does("save").ok().ok();
+    rig.does("undo(m) JailMended read-afresh");
+    rig.reads(config(&["a", "m"])).does("apply(+m)");
+    rig.gets(Outcome::Applied(Applied {
+        refused: vec![("m".into(), "no such thing".into())],
+        ..Applied::default()
+    }));
+    rig.does("ChangeRefused apply(-m)").applied();
+    rig.sees(answers_as(8, &["a"])).does("rollback(m)");
+    rig.ok().does("RolledBack read-afresh");
+    rig.reads(config(&["a", "m"]).rolled_back(&["m"]));
+    if rig.kept.mends["m"].flaps < Policy::FLAP_LIMIT {
+        rig.does("ChangeWithdrawn try(m)");
+        tried(rig, sound(1)).does("").is("degraded");
+    } else {
+        rig.does("ChangeWithdrawn").is("degraded");
+    }
+}
+
+#[test]
+fn what_fails_in_life_is_disabled_again_and_waits_longer() {
+    let mut rig = degraded();
+    let mut last = rig.now;
+    let mut gaps = Vec::new();
+    for _ in 0..3 {
+        waits(&mut rig).does("try(m)");
+        gaps.push(rig.now.since(last).as_secs() / 60);
+        last = rig.now;
+        flap(&mut rig, sound(1));
+    }
+    assert_eq!(gaps, [10, 40, 160]);
+    assert_eq!(rig.kept.mends["m"].flaps, 3);
+
+    rig.sees_for(10_000, &answers_as(8, &["a"]))
+        .does("")
+        .is("degraded");
+    assert!(
+        rig.machine
+            .snapshot()
+            .text
+            .contains("for a person to mend: m")
+    );
+
+    edited(&mut rig).does("read try(m)");
+    tried(&mut rig, sound(1)).does("").is("degraded");
+    edited(&mut rig).does("read try(m)");
+    tried(&mut rig, sound(2)).does("save");
+    assert_eq!(
+        rig.kept.mends["m"].flaps, 0,
+        "other commands, a clean slate"
+    );
+}
+
+#[test]
+fn a_change_elsewhere_is_no_reason_to_try_what_failed() {
+    let mut rig = degraded();
+    waits(&mut rig).does("try(m)");
+    flap(&mut rig, sound(1));
+    edited(&mut rig).does("read try(m)");
+    tried(&mut rig, sound(1)).does("").is("degraded");
+
+    rig.event(Event::Observed(Observed::PackagesChanged));
+    rig.reads(config(&["a", "m"]).rolled_back(&["m"]));
+    rig.does("read-afresh try(m)");
+    tried(&mut rig, sound(1)).does("save");
+}
+
+#[test]
+fn a_probation_that_jailwarden_did_not_see_the_end_of_goes_on() {
+    let memory = Memory {
+        accepted: config(&["a"]).plan,
+        mends: [(
+            "m".to_owned(),
+            Mend {
+                on_probation: true,
+                ..Mend::default()
+            },
+        )]
+        .into(),
+        ..Memory::default()
+    };
+    let mut rig = Rig::stock(memory, config(&["a", "m"]), answers(&["a"]));
+    rig.does("read-afresh ready Supervising apply(+m)");
+    rig.gets(Outcome::Applied(Applied {
+        refused: vec![("m".into(), "no such thing".into())],
+        ..Applied::default()
+    }));
+    rig.does("ChangeRefused apply(-m)").applied();
+    rig.sees(answers(&["a"])).does("rollback(m)");
+}
+
+#[test]
+fn a_rollback_that_cannot_be_written_again_waits_as_a_refusal() {
+    let mut rig = degraded();
+    edited(&mut rig).does("read try(m)");
+    tried(&mut rig, sound(2)).does("save").ok().ok();
+    rig.does("undo(m) JailMended read-afresh");
+    rig.reads(config_of_versions(&[("a", 1), ("m", 2)]));
+    rig.gets(Outcome::Applied(Applied {
+        refused: vec![("m".into(), "no such thing".into())],
+        ..Applied::default()
+    }));
+    rig.applied().sees(answers_as(8, &["a"]));
+    rig.does("apply(+m) ChangeRefused apply(-m) rollback(m)");
+    rig.fails("no room").does("RollbackFailed");
+    rig.sees_for(5, &answers_as(8, &["a"]))
+        .does("")
+        .is("degraded");
+}

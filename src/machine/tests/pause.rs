@@ -1,0 +1,142 @@
+//! A person's pause.
+
+use super::*;
+
+fn pause(left: Option<Duration>) -> Event {
+    let why = "root: moving the logs".to_owned();
+    Event::Operator(Operator::Pause { left, why })
+}
+
+fn resume() -> Event {
+    Event::Operator(Operator::Resume)
+}
+
+#[test]
+fn nothing_is_done_while_it_lasts() {
+    let mut rig = Rig::healthy(&["a", "m"]);
+    rig.event(pause(None)).does("Paused").is("paused");
+    rig.exits(7)
+        .sees(absent(unit_failed(255)))
+        .sees(answers(&[]))
+        .touched()
+        .pass(secs(7200))
+        .sees(silent(Motion::Frozen))
+        .does("")
+        .is("paused");
+    assert!(rig.machine.snapshot().text.contains("paused"));
+    rig.event(resume()).does("Resumed");
+    rig.sees(answers(&["a", "m"]))
+        .does("BackByHand read-afresh");
+}
+
+#[test]
+fn what_happened_meanwhile_is_dealt_with_afterwards() {
+    let mut rig = Rig::healthy(&["a"]);
+    rig.event(pause(None)).does("Paused");
+    rig.exits(7).sees(absent(unit_failed(255))).does("");
+    rig.event(resume()).does("Resumed");
+    rig.sees(absent(unit_failed(255)))
+        .does("DaemonDown read-afresh");
+    rig.reads(config(&["a"])).does("start");
+}
+
+#[test]
+fn it_ends_by_itself() {
+    let mut rig = Rig::healthy(&["a"]);
+    rig.event(pause(Some(secs(60)))).does("Paused");
+    rig.sees_for(3, &answers(&["a"])).does("").is("paused");
+    rig.pass(secs(60)).is("checking");
+    rig.does("end-pause Resumed read-afresh");
+}
+
+#[test]
+fn a_restart_under_way_is_finished_first() {
+    let mut rig = Rig::healthy(&["a"]);
+    rig.exits(7).sees(absent(unit_failed(255)));
+    rig.does("DaemonDown start");
+    rig.event(pause(None)).does("").is("restarting");
+    rig.ok().sees(answers_as(8, &["a"])).does("AllClear Paused");
+    rig.is("paused");
+}
+
+#[test]
+fn a_ladder_under_way_goes_no_further() {
+    let mut rig = Rig::healthy(&["a", "m"]);
+    rig.exits(7).sees(absent(unit_failed(255)));
+    rig.does("DaemonDown start").event(pause(None));
+    rig.does_not_start().does("Paused").is("paused");
+    rig.pass(secs(600)).does("");
+}
+
+#[test]
+fn it_holds_from_the_first_moment() {
+    let mut rig = Rig::with(Memory::default());
+    rig.event(pause(None));
+    rig.reads(config(&["a"])).sees(absent(unit_failed(255)));
+    rig.does("read-afresh ready Supervising Paused")
+        .is("paused");
+}
+
+#[test]
+fn a_daemon_that_was_stopped_on_purpose_stays_so_after_it() {
+    let mut rig = Rig::stock(Memory::default(), config(&["a"]), absent(unit_stopped()));
+    rig.does("read-afresh ready Supervising Standby");
+    rig.event(pause(None)).does("Paused");
+    assert!(rig.kept.standby);
+    rig.event(resume()).does("Resumed");
+    rig.sees(absent(unit_stopped())).does("Standby");
+}
+
+#[test]
+fn resume_without_a_pause_is_nothing() {
+    let mut rig = Rig::healthy(&["a"]);
+    rig.event(resume()).does("").is("healthy");
+}
+
+// ---- what else the admin may want left alone
+
+#[test]
+fn a_disabled_unit_that_failed_is_left_alone() {
+    let mut unit = unit_failed(255);
+    unit.disabled = true;
+    let mut rig = Rig::healthy(&["a"]);
+    rig.exits(7).sees(absent(unit.clone())).does("Standby");
+    assert!(rig.told[1].message.contains("disabled"));
+
+    let mut rig = Rig::stock(Memory::default(), config(&["a"]), absent(unit));
+    rig.does("read-afresh ready Supervising Standby");
+}
+
+#[test]
+fn a_disabled_unit_that_jailwarden_stopped_is_started() {
+    let mut unit = unit_failed(0);
+    unit.disabled = true;
+    let mut rig = Rig::healthy(&["a"]);
+    rig.keeps_seeing(&silent(Motion::Frozen)).does("diagnose:7");
+    rig.gets(Outcome::Diagnosis(String::new()))
+        .does("DaemonHung save");
+    rig.ok().does("TERM:7").ok().exits(7).does("start");
+    let mut failed = unit_failed(255);
+    failed.disabled = true;
+    rig.ok().sees(absent(failed)).does("read-afresh");
+}
+
+#[test]
+fn nothing_is_started_while_packages_change() {
+    let busy = Sight {
+        packages: true,
+        ..absent(unit_failed(1))
+    };
+    let mut rig = Rig::healthy(&["a"]);
+    rig.exits(7).sees_for(20, &busy).does("DaemonDown");
+    rig.is("suspect");
+    assert!(rig.machine.snapshot().text.contains("packages"));
+    rig.sees(answers_as(8, &["a"]));
+    rig.does("BackByHand AllClear read-afresh");
+    rig.reads(config(&["a"])).sees(answers_as(8, &["a"]));
+
+    let begin = rig.now;
+    rig.exits(8).sees_for(400, &busy).does("DaemonDown");
+    rig.keeps_seeing(&busy).does("DaemonDown start");
+    assert!(rig.now.since(begin) > Policy::PACKAGES_LIMIT);
+}
