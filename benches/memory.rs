@@ -16,7 +16,7 @@ use std::process::{Child, ExitCode, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use support::{Fail2ban, Plan, Table, Warden, check, median, write_jail};
+use support::{Fail2ban, Plan, Table, Warden, check, median, row, write_jail};
 
 /// Mebibytes.
 const PEAK: f64 = 24.0;
@@ -42,7 +42,7 @@ fn main() -> ExitCode {
         let peaks: Vec<_> = (0..rounds).map(|_| peak_of_check(&f2b)).collect();
         let peak = median(&peaks);
         let limit = table.limit(peak, Some(PEAK), " MiB");
-        table.row(&[
+        row(&[
             jails.to_string(),
             "jailwarden check".into(),
             rounds.to_string(),
@@ -58,7 +58,7 @@ fn main() -> ExitCode {
         warden.wait_calm();
         let start = measured(&warden, "VmHWM");
         let limit = table.limit(start, Some(PEAK), " MiB");
-        table.row(&[
+        row(&[
             jails.to_string(),
             "its start".into(),
             "1".into(),
@@ -105,7 +105,7 @@ fn changes(table: &mut Table, f2b: &Fail2ban, warden: &Warden, jails: usize, rou
             mebibytes(left),
             table.limit(left, Some(LEFT), " MiB"),
         ];
-        table.row(&cells);
+        row(&cells);
     }
 }
 

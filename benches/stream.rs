@@ -18,7 +18,7 @@ use std::time::Instant;
 
 use jailwarden::fail2ban::stream::Stream;
 use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
-use support::{Plan, Table, check, client, median};
+use support::{Plan, Table, check, client, median, row};
 
 /// Of a check's time.
 const SHARE: f64 = 0.1;
@@ -63,7 +63,7 @@ fn main() -> ExitCode {
             format!("**{growth:.2}**"),
             table.limit(growth, Some(GROWTH), ""),
         ];
-        table.row(&cells);
+        row(&cells);
     }
     let parse = table.end();
     let columns = [
@@ -91,7 +91,7 @@ fn main() -> ExitCode {
             format!("**{share:.3}**"),
             table.limit(share, (jails == 500).then_some(SHARE), ""),
         ];
-        table.row(&cells);
+        row(&cells);
     }
     let share = table.end();
     if parse == ExitCode::SUCCESS {

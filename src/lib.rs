@@ -5,7 +5,9 @@
 
 pub mod check;
 pub mod cli;
+mod durable;
 pub mod fail2ban;
+pub mod history;
 pub mod machine;
 pub mod pause;
 mod pollable;

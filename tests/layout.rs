@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A part of the crate, and the path segments that may not stand in its code.
-const RULES: [(&str, &[&str]); 7] = [
+const RULES: [(&str, &[&str]); 8] = [
     (
         "src/machine",
         &[
@@ -37,6 +37,17 @@ const RULES: [(&str, &[&str]); 7] = [
     (
         "src/rollback",
         &["crate::machine", "crate::shell", "crate::settings"],
+    ),
+    (
+        "src/history",
+        &[
+            "crate::machine",
+            "crate::shell",
+            "crate::settings",
+            "crate::check",
+            "crate::cli",
+            "tokio",
+        ],
     ),
     (
         "src/settings",

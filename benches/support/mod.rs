@@ -208,10 +208,6 @@ impl Table {
         Self { plan, held: true }
     }
 
-    pub(crate) fn row(&self, cells: &[String]) {
-        println!("| {} |", cells.join(" | "));
-    }
-
     /// A row of pairs, with the limit of their ratio if there is one.
     pub(crate) fn pairs(&mut self, jails: usize, pairs: &Pairs, limit: Option<f64>) {
         let mut ratios = pairs.ratios();
@@ -222,7 +218,7 @@ impl Table {
             _ => String::new(),
         };
         let limit = self.limit(ratio, limit, "");
-        self.row(&[
+        row(&[
             jails.to_string(),
             ratios.len().to_string(),
             format!("{:.1} ms", pairs.ours()),
@@ -256,6 +252,11 @@ impl Table {
             ExitCode::FAILURE
         }
     }
+}
+
+/// One row of a table.
+pub(crate) fn row(cells: &[String]) {
+    println!("| {} |", cells.join(" | "));
 }
 
 fn machine() -> String {

@@ -1,11 +1,11 @@
 //! The dry run: what fail2ban would refuse, asked of its own code before the daemon is told.
 //!
-//! One Python process imports the server classes of the fail2ban that the client belongs to and gives
-//! them the commands of each jail, as the daemon's socket would. It is no shadow daemon: nothing is
-//! started that could be left behind, no socket, thread, database or log is made, and both its start
-//! and its end are cheaper (measured for 500 jails: 0.4 s against 1.1 s and more). Each jail gets a
-//! server of its own, so that it is rehearsed as on a cold start, which refuses what a reload takes,
-//! such as an action that stands twice.
+//! One Python process first runs fail2ban's own client, which reads the config as `-d` does; then it
+//! imports the server classes of that same fail2ban and gives them the commands of each jail, as the
+//! daemon's socket would. It is no shadow daemon: nothing is started that could be left behind, no
+//! socket, thread, database or log is made, and both its start and its end are cheaper (measured for 500
+//! jails: 0.4 s against 1.1 s and more). Each jail gets a server of its own, so that it is rehearsed as
+//! on a cold start, which refuses what a reload takes, such as an action that stands twice.
 //!
 //! Nothing is executed, written, or sent: `start` is left out, so no action runs; backends watch
 //! nothing; no journal and no log file is opened (a FIFO would hold the daemon for ever, and is a
@@ -13,9 +13,9 @@
 //! code (server/mytime.py, server/jail.py), an audit hook stops what acts all the same. What fail2ban
 //! puts off to the first line of a log, the compilation of a `datepattern`, is done at once.
 //!
-//! The process dies with its parent (`PR_SET_PDEATHSIG`), has limits on memory, CPU time and files,
-//! a lower priority for CPU and IO, and no network where it may give that up. All that it writes is its
-//! own `oom_score_adj`, so that it goes first where memory is short.
+//! Once the config is read, the process dies with its parent (`PR_SET_PDEATHSIG`), has limits on memory,
+//! CPU time and files, a lower priority for CPU and IO, and no network where it may give that up. All
+//! that it writes is its own `oom_score_adj`, so that it goes first where memory is short.
 
 use std::io;
 use std::time::Duration;
@@ -127,7 +127,7 @@ pub async fn read(
     instance: &Instance,
     limit: Duration,
 ) -> (Result<Dump, DumpError>, Result<Stage, Unproven>) {
-    let unproven = match Stage::with_client(instance) {
+    let unproven = match Stage::set(instance) {
         Ok(stage) => match tokio::time::timeout(limit, stage.read(instance)).await {
             Ok(Ok((dump, stage))) => return (dump, Ok(stage)),
             Ok(Err(unproven)) => unproven,
@@ -145,18 +145,6 @@ pub async fn read(
         Err(unproven) => unproven,
     };
     (dump::dump(instance, limit).await, Err(unproven))
-}
-
-/// Rehearses the jails for up to `limit`, one after another, and tells all faults.
-///
-/// # Errors
-/// [`Unproven`], with the faults of the jails before the one at which it ended.
-pub async fn rehearse(
-    instance: &Instance,
-    jails: &[&JailStream],
-    limit: Duration,
-) -> Result<Vec<Fault>, Unproven> {
-    Stage::set(instance)?.rehearse(jails, limit).await
 }
 
 impl Fault {

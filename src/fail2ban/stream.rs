@@ -122,6 +122,19 @@ impl Stream {
         started.map(|jail| jail.name.as_str())
     }
 
+    /// The whole as text, jail by jail, which [`Stream::parse`] takes for the same stream but for
+    /// its findings.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        for line in &self.server {
+            text.push_str(line);
+            text.push('\n');
+        }
+        text.extend(self.jails.iter().map(|jail| jail.text.as_str()));
+        text
+    }
+
     /// What to keep in order to see later what changed.
     #[must_use]
     pub fn digests(&self) -> Digests {

@@ -83,7 +83,7 @@ pub enum Effect {
     /// Remove the file that asks for a pause, whose time is up.
     EndPause,
     /// Write what must survive jailwarden itself.
-    Save(Memory),
+    Save(Box<Memory>),
 }
 
 /// The signals that the machine may ask for.

@@ -10,6 +10,8 @@ use super::{Machine, State};
 pub(super) struct Incident {
     pub(super) id: String,
     pub(super) since: MonoTime,
+    /// The jails that should have protected when it began.
+    pub(super) expected: BTreeSet<String>,
     /// Dead jails were loaded again.
     pub(super) revived: bool,
     /// The daemon was restarted.
@@ -46,6 +48,7 @@ impl Machine {
         self.incident = Some(Incident {
             id: format!("{:08x}-{}", self.seed, self.incidents),
             since,
+            expected: self.expected(),
             revived: false,
             restarted: false,
             rolled_back: BTreeSet::new(),
@@ -60,7 +63,8 @@ impl Machine {
     /// Every jail that should run was seen alive: the incident, if there is one, is over.
     pub(super) fn close_incident(&mut self) {
         if let Some(incident) = self.incident.clone() {
-            self.say_all_clear(&incident);
+            let lost = self.lost_in_incident();
+            self.say_all_clear(&incident, &lost);
             self.incident = None;
         }
     }

@@ -1,6 +1,7 @@
 //! What must survive jailwarden's own death.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -28,4 +29,6 @@ pub struct Memory {
     pub refused: Option<u128>,
     /// The jails that a rollback disables, or did until lately.
     pub mends: BTreeMap<String, Mend>,
+    /// For how long each jail has gone unprotected so far.
+    pub unprotected: BTreeMap<String, Duration>,
 }

@@ -285,9 +285,7 @@ impl Machine {
         if passed.is_empty() {
             return;
         }
-        let memory = self.memory();
-        self.saved = memory.clone();
-        let id = self.run(Effect::Save(memory));
+        let id = self.save();
         self.state = State::Mending(Mending {
             step: Step::Saving(id),
             jails: passed,

@@ -17,6 +17,7 @@ mod mend;
 mod pause;
 mod plan;
 mod policy;
+mod protection;
 pub mod report;
 mod restart;
 mod roll_back;
@@ -30,6 +31,7 @@ mod words;
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
 
 pub use action::{Action, Effect, Signal};
 pub use event::{
@@ -50,6 +52,7 @@ use give_up::By;
 use incident::Incident;
 use mend::{Mending, Wait};
 use pause::Pause;
+use protection::Protection;
 use restart::Restart;
 
 /// The supervisor's mind.
@@ -85,6 +88,9 @@ pub struct Machine {
     /// A pause that is asked for; it begins once nothing is under way.
     pause: Option<Pause>,
     daemon: Known,
+    protection: Protection,
+    /// For how long each jail has gone unprotected, without what still lasts.
+    unprotected: BTreeMap<String, Duration>,
     incident: Option<Incident>,
     incidents: u32,
     /// When every jail that should run was last seen alive.
@@ -184,6 +190,8 @@ impl Machine {
             waits: BTreeMap::new(),
             pause: None,
             daemon: Known::default(),
+            protection: Protection::default(),
+            unprotected: memory.unprotected.clone(),
             incident: None,
             incidents: 0,
             last_fine: None,
@@ -223,6 +231,7 @@ impl Machine {
         self.pause_if_asked();
         self.tick();
         self.keep_mends();
+        self.account();
         self.save_if_changed();
         std::mem::take(&mut self.out)
     }
@@ -492,6 +501,7 @@ impl Machine {
             recent: self.recent.clone(),
             refused: self.refusal.as_ref().map(|r| r.fingerprint),
             mends: self.mends.clone(),
+            unprotected: self.unprotected.clone(),
         }
     }
 
@@ -499,11 +509,14 @@ impl Machine {
         if matches!(self.state, State::Starting { .. } | State::Ended) {
             return;
         }
-        let memory = self.memory();
-        if memory != self.saved {
-            self.saved = memory.clone();
-            self.saving = Some(self.run(Effect::Save(memory)));
+        if self.memory() != self.saved {
+            self.saving = Some(self.save());
         }
+    }
+
+    fn save(&mut self) -> ActionId {
+        self.saved = self.memory();
+        self.run(Effect::Save(Box::new(self.saved.clone())))
     }
 
     fn save_done(&mut self, outcome: &Outcome) {

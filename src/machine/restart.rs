@@ -157,9 +157,7 @@ impl Machine {
 
     fn save_then_stop(&mut self) {
         self.stopping = true;
-        let memory = self.memory();
-        self.saved = memory.clone();
-        let id = self.run(Effect::Save(memory));
+        let id = self.save();
         self.step(Step::Saving(id));
     }
 

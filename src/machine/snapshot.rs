@@ -1,6 +1,7 @@
 //! The machine's state in words, for `STATUS=` and for whoever asks.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::time::Duration;
 
 use super::assess::{Sign, Suspect};
 use super::words::names;
@@ -19,6 +20,8 @@ pub struct Snapshot {
     pub alive: usize,
     /// The daemon's process, if it is known to live.
     pub pid: Option<u32>,
+    /// For how long each jail has gone unprotected, over all that is remembered.
+    pub unprotected: BTreeMap<String, Duration>,
 }
 
 impl Machine {
@@ -37,6 +40,7 @@ impl Machine {
             expected,
             alive,
             pid: self.daemon.pid,
+            unprotected: self.unprotected(),
         }
     }
 

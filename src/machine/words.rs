@@ -4,7 +4,7 @@ mod config;
 mod daemon;
 mod people;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -80,6 +80,19 @@ pub(super) fn protecting(count: usize) -> String {
         jails(count),
         if count == 1 { "s" } else { "" }
     )
+}
+
+/// `a, z 0.9 s, m 12.0 s`: the longest first.
+pub(super) fn spans(spans: &BTreeMap<String, Duration>) -> String {
+    let mut by_span: BTreeMap<Duration, BTreeSet<String>> = BTreeMap::new();
+    for (jail, span) in spans {
+        let tenths = (span.as_secs_f64() * 10.0).round() / 10.0;
+        let tenths = Duration::from_secs_f64(tenths);
+        by_span.entry(tenths).or_default().insert(jail.clone());
+    }
+    let groups = by_span.iter().rev();
+    let groups = groups.map(|(span, jails)| format!("{} {}", names(jails), seconds(*span)));
+    groups.collect::<Vec<_>>().join(", ")
 }
 
 pub(super) fn seconds(duration: Duration) -> String {

@@ -1,13 +1,15 @@
 //! Writing, finding and removing rollback files.
 
-use std::fs::{self, File};
-use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
+use std::fs;
+use std::io::{self, BufRead as _, BufReader, Read as _};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{CWD, Mode, OFlags, RenameFlags};
+use rustix::fs::{CWD, OFlags, RenameFlags};
+use rustix::io::Errno;
 
 use super::{JailName, RollbackError};
+use crate::durable;
 
 /// The first line of every file of ours. It never changes: files written by older versions are
 /// known by it.
@@ -202,18 +204,16 @@ fn ours(path: &Path) -> Result<Option<Vec<u8>>, RollbackError> {
         path: path.to_owned(),
         what,
     };
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let file = match rustix::fs::open(path, flags, Mode::empty()) {
-        Ok(file) => File::from(file),
-        Err(rustix::io::Errno::NOENT) => return Ok(None),
-        Err(rustix::io::Errno::LOOP) => return Err(not_ours("a symlink")),
-        Err(rustix::io::Errno::NXIO) => return Err(not_ours("not a regular file")),
-        Err(error) => return Err(RollbackError::new("read", path, error)),
+    let file = match durable::open_regular(CWD, path, OFlags::NOFOLLOW) {
+        Ok(Some(file)) => file,
+        Ok(None) => return Err(not_ours("not a regular file")),
+        Err(error) => match Errno::from_io_error(&error) {
+            Some(Errno::NOENT) => return Ok(None),
+            Some(Errno::LOOP) => return Err(not_ours("a symlink")),
+            _ => return Err(RollbackError::new("read", path, error)),
+        },
     };
     let failed = |error| RollbackError::new("read", path, error);
-    if !file.metadata().map_err(failed)?.is_file() {
-        return Err(not_ours("not a regular file"));
-    }
     let mut reader = BufReader::new(file.take(64 << 10));
     let mut content = Vec::new();
     reader.read_until(b'\n', &mut content).map_err(failed)?;
@@ -243,20 +243,13 @@ fn put(
 }
 
 fn fill(path: &Path, text: &str) -> Result<(), RollbackError> {
-    let failed = |error: io::Error| RollbackError::new("write", path, error);
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let mode = Mode::from_raw_mode(0o644);
-    let mut file = File::from(rustix::fs::open(path, flags, mode).map_err(|e| failed(e.into()))?);
-    // The umask may have taken bits away.
-    rustix::fs::fchmod(&file, mode).map_err(|e| failed(e.into()))?;
-    file.write_all(text.as_bytes()).map_err(failed)?;
-    file.sync_all().map_err(failed)
+    durable::create(CWD, path, 0o644, text.as_bytes())
+        .and_then(|file| file.sync_all())
+        .map_err(|error| RollbackError::new("write", path, error))
 }
 
 fn sync(folder: &Path) -> Result<(), RollbackError> {
-    File::open(folder)
-        .and_then(|folder| folder.sync_all())
-        .map_err(|error| RollbackError::new("sync", folder, error))
+    durable::sync_folder(folder).map_err(|error| RollbackError::new("sync", folder, error))
 }
 
 /// Removes the temporary files of writes that were broken off. One that stays is harmless, and the

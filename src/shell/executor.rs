@@ -214,7 +214,7 @@ mod tests {
             ..Memory::default()
         };
         for count in 0..50 {
-            executor.run(ActionId(count), Effect::Save(memory(count)));
+            executor.run(ActionId(count), Effect::Save(Box::new(memory(count))));
         }
         for count in 0..50 {
             let done = Event::Done {

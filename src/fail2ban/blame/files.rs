@@ -2,15 +2,16 @@
 
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
-use std::fs::{self, File};
+use std::fs;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{CWD, OFlags};
 
 use super::ini::{DEFAULT, Ini, Setting, lines};
 use super::traced::{Origin, Traced};
+use crate::durable;
 
 /// Bytes of one file that are read; a file that is larger counts as missing.
 const MOST_BYTES: u64 = 4 << 20;
@@ -314,11 +315,7 @@ fn with_locals(paths: &[PathBuf]) -> Vec<PathBuf> {
 
 /// The content of a regular file of at most `most` bytes.
 fn read(path: &Path, most: u64) -> Option<Vec<u8>> {
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
-    let file = File::from(rustix::fs::open(path, flags, Mode::empty()).ok()?);
-    if !file.metadata().ok()?.is_file() {
-        return None;
-    }
+    let file = durable::open_regular(CWD, path, OFlags::empty()).ok()??;
     let mut bytes = Vec::new();
     file.take(most + 1).read_to_end(&mut bytes).ok()?;
     (bytes.len() as u64 <= most).then_some(bytes)

@@ -2,17 +2,18 @@
 
 use std::collections::{HashSet, VecDeque};
 use std::ffi::OsString;
-use std::fs::{self, File, Metadata};
+use std::fs::{self, Metadata};
 use std::hash::Hasher as _;
 use std::io::{self, Read as _};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{CWD, OFlags};
 use siphasher::sip128::{Hasher128 as _, SipHasher13};
 
 use super::{End, FolderId, Limits, Places, Snapshot, is_noise, trail};
+use crate::durable;
 
 /// What an entry is, as the first byte of what is hashed for it.
 #[derive(Clone, Copy)]
@@ -176,13 +177,11 @@ impl Walk {
     }
 
     fn read(&mut self, path: &Path) -> io::Result<u128> {
-        // NONBLOCK: the file may have become a FIFO since it was looked at, and that would hang.
-        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
-        let mut file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
-        let meta = file.metadata()?;
-        if !meta.is_file() {
+        // It may have become a FIFO since it was looked at.
+        let Some(mut file) = durable::open_regular(CWD, path, OFlags::empty())? else {
             return Ok(hash(Kind::Special, &[]));
-        }
+        };
+        let meta = file.metadata()?;
         if meta.len() > self.limits.file_bytes {
             return Ok(by_looks(Kind::TooLong, &meta));
         }

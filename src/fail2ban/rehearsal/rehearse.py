@@ -1,10 +1,10 @@
 """Feeds jails to fail2ban's own server classes, and tells what they refuse.
 
 Arguments: the parent's process id, the address space in bytes, the CPU time in seconds, the client's
-script, and the client's own arguments, if it is to read the config first. Standard input is a socket:
-it takes a line for each jail, the list of its commands, and gives a line for each, `{"faults": […]}`,
-or `{"cannot": words}` as the last. A client's end comes before them, `{"ended": status}`; standard
-output and standard error are the client's alone.
+script, and the client's own arguments. The client is run first, and has standard output and standard
+error for itself. Standard input is a socket: it tells how the client ended, `{"ended": status}`, then
+takes a line for each jail, the list of its commands, and gives a line for each, `{"faults": […]}`, or
+`{"cannot": words}` as the last.
 """
 import contextlib
 import gc
@@ -302,9 +302,10 @@ def run_client(script, words):
             program = compile(source.read(), script, "exec", dont_inherit=True)
         exec(program, {"__name__": "__main__", "__file__": script, "__builtins__": __builtins__})
     except SystemExit as end:
-        if isinstance(end.code, str):
-            print(end.code, file=sys.stderr)
-        return (end.code or 0) & 0xFF if isinstance(end.code or 0, int) else 1
+        if end.code is None or isinstance(end.code, int):
+            return (end.code or 0) & 0xFF
+        print(end.code, file=sys.stderr)
+        return 1
     except BaseException:
         sys.excepthook(*sys.exc_info())
         return 1
@@ -328,10 +329,9 @@ def main():
     script, *words = sys.argv[4:]
     if sys.path[:1] == [""]:
         sys.path[0] = os.path.dirname(os.path.realpath(script))
-    status = run_client(script, words) if words else None
+    status = run_client(script, words)
     leave_outputs()
-    if status is not None:
-        tell({"ended": status})
+    tell({"ended": status})
     if not hasattr(sys, "addaudithook"):
         return tell({"cannot": "it needs Python 3.8 or later"})
     try:

@@ -1,6 +1,5 @@
 //! The process that rehearses: what it is told, and what it says.
 
-use std::ffi::OsString;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream as Pair;
@@ -37,23 +36,7 @@ pub struct Stage {
 
 impl Stage {
     /// Starts the process. Must be called within a tokio runtime, on a thread that outlives it.
-    ///
-    /// # Errors
-    /// [`Unproven`] if it cannot be started.
-    pub fn set(instance: &Instance) -> Result<Self, Unproven> {
-        Self::start(instance, &[])
-    }
-
-    /// As [`Self::set`], and what fail2ban's client makes of the config comes first.
-    pub(super) fn with_client(instance: &Instance) -> Result<Self, Unproven> {
-        let words = instance.client_command(dump::WORDS);
-        Self::start(
-            instance,
-            words.get(instance.client.len()..).unwrap_or_default(),
-        )
-    }
-
-    fn start(instance: &Instance, told: &[OsString]) -> Result<Self, Unproven> {
+    pub(super) fn set(instance: &Instance) -> Result<Self, Unproven> {
         let (python, script, words) = interpreter::of_client(&instance.client).map_err(unproven)?;
         let mut python = python.into_iter();
         let program = python.next().unwrap_or_default();
@@ -68,10 +51,9 @@ impl Stage {
             .args(["-B", "-c", SCRIPT])
             .args([std::process::id().into(), MEMORY, CPU_SECONDS].map(|n: u64| n.to_string()))
             .arg(script)
+            .args(words)
+            .args(instance.options(dump::WORDS))
             .stdin(theirs);
-        if !told.is_empty() {
-            command.args(words).args(told);
-        }
         dump::set_up(&mut command);
         let child = command.spawn().map_err(cannot_run)?;
         let (answers, jails) = ours.into_split();
@@ -95,7 +77,7 @@ impl Stage {
             Ok(printed) => printed,
             Err(error) => return Ok((Err(error), self)),
         };
-        let ended = self.line().await.ok().flatten();
+        let ended = line(&mut self.answers).await.ok().flatten();
         let ended = ended.and_then(|line| serde_json::from_slice(&line).ok());
         if let Some(Ended { ended }) = ended {
             // As wait(2) tells it.
@@ -150,10 +132,6 @@ impl Stage {
             Err(error) => error.to_string(),
         })
     }
-
-    async fn line(&mut self) -> io::Result<Option<Vec<u8>>> {
-        line(&mut self.answers).await
-    }
 }
 
 fn pair() -> io::Result<(UnixStream, Stdio)> {
@@ -182,7 +160,7 @@ async fn ask(to: &mut OwnedWriteHalf, jails: &[&JailStream]) {
     let _ = to.shutdown().await;
 }
 
-/// The first line of a process that reads the config first: how the client ended.
+/// The first line of the process: how the client ended.
 #[derive(Deserialize)]
 struct Ended {
     ended: u8,

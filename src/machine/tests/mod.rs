@@ -4,6 +4,7 @@ mod absence;
 mod change;
 mod mend;
 mod pause;
+mod protection;
 mod restart;
 mod simulation;
 mod stock;
@@ -77,7 +78,7 @@ impl Rig {
         for action in actions {
             match action {
                 Action::Run(id, Effect::Save(memory)) if self.machine.saving == Some(id) => {
-                    self.kept = memory;
+                    self.kept = *memory;
                     self.event(done(id, Outcome::Effect(Ok(()))));
                 }
                 Action::Run(id, effect) => {
@@ -85,7 +86,7 @@ impl Rig {
                         self.words.push(word(&effect));
                     }
                     if let Effect::Save(memory) = &effect {
-                        self.kept = memory.clone();
+                        self.kept = (**memory).clone();
                     }
                     self.asked.push((id, effect));
                 }

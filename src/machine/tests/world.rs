@@ -619,7 +619,7 @@ impl World {
                 Outcome::Effect(Ok(()))
             }
             Effect::Save(memory) => {
-                self.memory = memory.clone();
+                self.memory = (**memory).clone();
                 Outcome::Effect(Ok(()))
             }
         }

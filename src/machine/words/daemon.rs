@@ -1,6 +1,6 @@
 //! The words on the daemon and its jails.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use super::super::event::{Daemon, Sight};
 use super::super::incident::Incident;
 use super::super::report::Kind;
 use super::super::restart::Cause;
-use super::{fault, jails, names, protecting, seconds};
+use super::{fault, jails, names, protecting, seconds, spans};
 
 impl Machine {
     pub(in super::super) fn say_supervising(&mut self, sight: &Sight) {
@@ -189,7 +189,11 @@ impl Machine {
         self.say(report);
     }
 
-    pub(in super::super) fn say_all_clear(&mut self, incident: &Incident) {
+    pub(in super::super) fn say_all_clear(
+        &mut self,
+        incident: &Incident,
+        lost: &BTreeMap<String, Duration>,
+    ) {
         let expected = self.expected();
         let took = seconds(self.now.since(incident.since));
         let (kind, mut message) = match expected.len() {
@@ -206,6 +210,18 @@ impl Machine {
                 ),
             ),
         };
+        if !lost.is_empty() {
+            let _ = write!(message, "; without protection meanwhile: {}", spans(lost));
+        }
+        let mut gone = incident.expected.clone();
+        gone.retain(|jail| {
+            ![&expected, &incident.rolled_back, &self.lost, &self.held]
+                .iter()
+                .any(|set| set.contains(jail))
+        });
+        if !gone.is_empty() {
+            let _ = write!(message, "; no longer in the config: {}", names(&gone));
+        }
         if !incident.rolled_back.is_empty() {
             let _ = write!(
                 message,

@@ -55,7 +55,7 @@ fn each_event_is_judged_by_kind_and_path() {
 
 #[test]
 fn a_lost_event_means_that_anything_may_have_happened() {
-    let all = plan::CONFIG | plan::SOCKET | plan::STALE;
+    let all = plan::CONFIG | plan::SOCKET | plan::PAUSE | plan::STALE;
     let overflow = Event::new(EventKind::Other).set_flag(Flag::Rescan);
     assert_eq!(judge(&Filter::default(), &Ok(overflow)), all);
     let flagged = Event::new(EventKind::Access(AccessKind::Any)).set_flag(Flag::Rescan);

@@ -1,0 +1,340 @@
+//! Putting files back, and bringing back what that replaced.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{CWD, OFlags};
+
+use super::digest::Hasher;
+use super::plan::{self, Act, Done, Left, Plan, Step, WhyLeft, is_leftover};
+use super::rejected::Origin;
+use super::root::Root;
+use super::store::{Id, Store};
+use super::tree::{Regular, Tree, is_below};
+use super::walk::{self, Scan};
+use super::{Digest, HistoryError};
+use crate::durable::{self, Batch};
+
+/// Which files of a snapshot are to be put back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Which {
+    /// All, so that the folder is what it was: what came later goes.
+    All,
+    /// These, below the config folder or told from it. One that came later goes.
+    Files(Vec<PathBuf>),
+}
+
+/// What was done.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Restored {
+    /// In the order in which it was done.
+    pub done: Vec<Done>,
+    /// What differs and was left as it is.
+    pub left: Vec<Left>,
+    /// What that replaced; none where there was nothing to do.
+    pub replaced: Option<Replaced>,
+}
+
+/// Where replaced files are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Replaced {
+    /// The id for [`Store::restore_rejected`].
+    pub id: String,
+    /// Their folder, under the same paths as in the config folder.
+    pub files: PathBuf,
+}
+
+impl Replaced {
+    /// The command that brings them back.
+    #[must_use]
+    pub fn undo(&self) -> String {
+        format!("jailwarden restore {}", self.id)
+    }
+}
+
+impl fmt::Display for Restored {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.done.is_empty() {
+            return f.write_str("no file was put back before that");
+        }
+        let paths: Vec<_> = self.done.iter().map(|done| done.path.display()).collect();
+        let paths: Vec<_> = paths.iter().map(ToString::to_string).collect();
+        write!(f, "done before that: {}", paths.join(", "))?;
+        if let Some(replaced) = &self.replaced {
+            let undo = replaced.undo();
+            write!(f, "; `{undo}` brings back what stood there")?;
+        }
+        Ok(())
+    }
+}
+
+/// What putting back would do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Preview {
+    /// Each thing, with the file that holds the content where one is put back.
+    pub would: Vec<(Done, Option<PathBuf>)>,
+    /// What differs and would be left as it is.
+    pub left: Vec<Left>,
+}
+
+/// Where contents come from.
+enum Source<'a> {
+    Snapshot(&'a Store),
+    Rejected(&'a Store, &'a str),
+}
+
+impl Source<'_> {
+    fn path(&self, step: &Step, file: &Regular) -> PathBuf {
+        match self {
+            Self::Snapshot(store) => store.blobs().path(&file.content),
+            Self::Rejected(store, id) => store.aside_file(id, &step.path),
+        }
+    }
+}
+
+/// What a folder is to hold, and where.
+struct Aim<'a> {
+    wanted: Tree,
+    scope: BTreeSet<PathBuf>,
+    source: Source<'a>,
+    origin: Origin,
+}
+
+impl Store {
+    /// Puts files of a snapshot back into the config folder, with owner, mode and time.
+    ///
+    /// What is replaced or removed is kept first, whole and on disk ([`Store::rejected`]). Each file
+    /// is then put back whole, beside which the former one stands until it gives way; run again after
+    /// a crash, this finishes the job. No link below the folder is followed: see [`What`] and
+    /// [`WhyLeft`] for what becomes of those. Our rollback files are not touched.
+    ///
+    /// [`What`]: super::What
+    ///
+    /// # Errors
+    /// Nothing was touched, except with [`HistoryError::Halted`], which says what was done.
+    pub fn put_back(
+        &self,
+        id: &Id,
+        config_dir: &Path,
+        which: &Which,
+        reason: &str,
+    ) -> Result<Restored, HistoryError> {
+        let _lock = self.lock()?;
+        let scan = walk::scan(config_dir)?;
+        let aim = self.aim(id, config_dir, which, &scan)?;
+        self.reach(&aim, &scan, config_dir, reason)
+    }
+
+    /// What [`Store::put_back`] would do now.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn preview(
+        &self,
+        id: &Id,
+        config_dir: &Path,
+        which: &Which,
+    ) -> Result<Preview, HistoryError> {
+        let scan = walk::scan(config_dir)?;
+        let aim = self.aim(id, config_dir, which, &scan)?;
+        Ok(foresee(&aim, &scan, config_dir))
+    }
+
+    /// Brings back what a put-back replaced: the undo of it. What stands there now is kept in turn.
+    ///
+    /// # Errors
+    /// As [`Store::put_back`].
+    pub fn restore_rejected(&self, id: &str, reason: &str) -> Result<Restored, HistoryError> {
+        let _lock = self.lock()?;
+        let (aim, config_dir) = self.aim_back(id)?;
+        let scan = walk::scan(&config_dir)?;
+        self.reach(&aim, &scan, &config_dir, reason)
+    }
+
+    /// What [`Store::restore_rejected`] would do now, and in which config folder.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn preview_rejected(&self, id: &str) -> Result<(Preview, PathBuf), HistoryError> {
+        let (aim, config_dir) = self.aim_back(id)?;
+        let scan = walk::scan(&config_dir)?;
+        Ok((foresee(&aim, &scan, &config_dir), config_dir))
+    }
+
+    fn aim(
+        &self,
+        id: &Id,
+        config_dir: &Path,
+        which: &Which,
+        scan: &Scan,
+    ) -> Result<Aim<'_>, HistoryError> {
+        let manifest = self.load(id)?;
+        let mut asked = BTreeSet::new();
+        match which {
+            Which::All => {
+                asked.extend(manifest.tree.0.keys().cloned());
+                // What was there beyond the limits is not known to have come later.
+                if !manifest.truncated {
+                    asked.extend(scan.tree.0.keys().cloned());
+                }
+            }
+            Which::Files(paths) => {
+                for path in paths {
+                    let inner = path.strip_prefix(config_dir).unwrap_or(path);
+                    if !is_below(inner) {
+                        let path = path.clone();
+                        return Err(HistoryError::NotInside { path });
+                    }
+                    asked.insert(inner.to_owned());
+                    let nodes = manifest.tree.0.keys().chain(scan.tree.0.keys());
+                    asked.extend(nodes.filter(|it| it.starts_with(inner)).cloned());
+                }
+            }
+        }
+        Ok(Aim {
+            scope: plan::scope(&asked, &manifest.tree, &scan.tree),
+            wanted: manifest.tree,
+            source: Source::Snapshot(self),
+            origin: Origin::Snapshot(*id),
+        })
+    }
+
+    fn aim_back<'a>(&'a self, id: &'a str) -> Result<(Aim<'a>, PathBuf), HistoryError> {
+        let aside = self.aside(id)?;
+        let mut wanted = aside.tree;
+        wanted.0.retain(|path, _| !is_leftover(path));
+        let aim = Aim {
+            scope: wanted.0.keys().cloned().collect(),
+            wanted,
+            source: Source::Rejected(self, id),
+            origin: Origin::Rejected(id.to_owned()),
+        };
+        Ok((aim, aside.config_dir.0))
+    }
+
+    fn reach(
+        &self,
+        aim: &Aim<'_>,
+        scan: &Scan,
+        config_dir: &Path,
+        reason: &str,
+    ) -> Result<Restored, HistoryError> {
+        let Plan { steps, left } = plan::make(&aim.wanted, scan, &aim.scope, config_dir);
+        let mut restored = Restored {
+            left,
+            ..Restored::default()
+        };
+        if steps.is_empty() {
+            return Ok(restored);
+        }
+        for step in &steps {
+            // Nothing is begun that cannot be finished.
+            if let Act::Put(file) | Act::PutForLink(file, _) = &step.act {
+                pour(&aim.source.path(step, file), file, &mut io::sink())?;
+            }
+        }
+        let root = Root::open(config_dir)?;
+        let id = self.set_aside(&root, &steps, &aim.origin, reason)?;
+        restored.replaced = Some(Replaced {
+            files: self.aside_file(&id, Path::new("")),
+            id: id.clone(),
+        });
+        let mut batch = Batch::default();
+        let ran = run(&root, &steps, &aim.source, &mut restored, &mut batch);
+        let synced = batch.end(&root.path);
+        let synced = synced.map_err(|error| HistoryError::io("sync", &root.path, error));
+        match ran.and(synced).and_then(|()| self.finish(&id)) {
+            Ok(()) => Ok(restored),
+            Err(cause) => Err(HistoryError::Halted {
+                cause: Box::new(cause),
+                done: Box::new(restored),
+            }),
+        }
+    }
+}
+
+fn run(
+    root: &Root,
+    steps: &[Step],
+    source: &Source<'_>,
+    restored: &mut Restored,
+    batch: &mut Batch,
+) -> Result<(), HistoryError> {
+    for step in steps {
+        let content = |file: &Regular, to: &mut File| pour(&source.path(step, file), file, to);
+        match root.run(step, content, batch) {
+            Ok(()) if is_leftover(&step.path) => {}
+            Ok(()) => restored.done.push(step.done()),
+            Err(HistoryError::Io { source, .. })
+                if step.act == Act::RemoveFolder
+                    && source.kind() == io::ErrorKind::DirectoryNotEmpty =>
+            {
+                restored.left.push(Left {
+                    path: step.path.clone(),
+                    why: WhyLeft::NotEmpty,
+                });
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+fn foresee(aim: &Aim<'_>, scan: &Scan, config_dir: &Path) -> Preview {
+    let Plan { steps, left } = plan::make(&aim.wanted, scan, &aim.scope, config_dir);
+    let shown = steps.iter().filter(|step| !is_leftover(&step.path));
+    let would = shown.map(|step| {
+        let content = match &step.act {
+            Act::Put(file) | Act::PutForLink(file, _) => Some(aim.source.path(step, file)),
+            _ => None,
+        };
+        (step.done(), content)
+    });
+    Preview {
+        would: would.collect(),
+        left,
+    }
+}
+
+/// Copies a kept content, which must be what it was.
+fn pour(path: &Path, wanted: &Regular, to: &mut impl io::Write) -> Result<(), HistoryError> {
+    let damaged = |why: &str| HistoryError::Damaged {
+        path: path.to_owned(),
+        why: why.to_owned(),
+    };
+    let read = |error| HistoryError::io("read", path, error);
+    let mut from = match durable::open_regular(CWD, path, OFlags::NOFOLLOW) {
+        Ok(Some(file)) => file,
+        Ok(None) => return Err(damaged("it is no regular file")),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Err(damaged("this kept content is missing"));
+        }
+        Err(error) => return Err(read(error)),
+    };
+    let mut hasher = Hasher::default();
+    let mut buffer = vec![0; 64 << 10];
+    loop {
+        match from.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(n) => {
+                hasher.add(&buffer[..n]);
+                to.write_all(&buffer[..n])
+                    .map_err(|error| HistoryError::io("copy", path, error))?;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(read(error)),
+        }
+    }
+    let is: Digest = hasher.digest();
+    if is == wanted.content {
+        Ok(())
+    } else {
+        Err(damaged("this kept content is damaged"))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,78 @@
+//! The account of what went unprotected.
+
+use super::*;
+
+fn unprotected(rig: &Rig) -> Vec<(String, u64)> {
+    let all = rig.machine.snapshot().unprotected.into_iter();
+    all.map(|(jail, span)| (jail, span.as_secs())).collect()
+}
+
+fn of(jail: &str, seconds: u64) -> (String, u64) {
+    (jail.to_owned(), seconds)
+}
+
+#[test]
+fn a_crash_leaves_every_jail_dark_until_it_is_seen_alive() {
+    let mut rig = Rig::healthy(&["a", "m"]);
+    rig.pass(secs(5)).exits(7).sees(absent(unit_killed()));
+    rig.pass(secs(3)).ok().sees(answers_as(8, &["a"]));
+    rig.pass(secs(4)).sees(answers_as(8, &["a", "m"]));
+    assert_eq!(unprotected(&rig), [of("a", 3), of("m", 7)]);
+    let told = rig.told.last().unwrap();
+    assert_eq!(told.kind, Kind::AllClear);
+    assert!(
+        told.message.contains("meanwhile: m 7.0 s, a 3.0 s"),
+        "{told}"
+    );
+    let mut rig = Rig::stock(rig.kept.clone(), config(&["a", "m"]), answers(&["a", "m"]));
+    rig.pass(secs(60));
+    assert_eq!(unprotected(&rig), [of("a", 3), of("m", 7)], "kept");
+}
+
+#[test]
+fn a_hang_is_dark_since_the_last_good_look() {
+    let mut rig = Rig::healthy(&["a"]);
+    rig.sees(answers(&["a"])).does("");
+    rig.sees(silent(Motion::Frozen)).does("diagnose:7");
+    rig.gets(Outcome::Diagnosis("in futex".into())).ok();
+    rig.ok().exits(7).pass(secs(2));
+    rig.ok().sees(answers_as(8, &["a"]));
+    // The look that failed came an interval after the one that did not.
+    assert_eq!(unprotected(&rig), [of("a", 12)]);
+}
+
+#[test]
+fn only_the_dead_jail_is_dark() {
+    let mut rig = Rig::healthy(&["a", "m"]);
+    rig.keeps_seeing(&with_dead(7, &["a", "m"], &["m"]));
+    rig.pass(secs(1)).applied().sees(answers(&["a", "m"]));
+    let told = rig.told.last().unwrap();
+    assert_eq!(told.kind, Kind::AllClear);
+    let all = unprotected(&rig);
+    assert_eq!((all.len(), all[0].0.as_str()), (1, "m"));
+}
+
+#[test]
+fn what_a_rollback_disables_stays_dark() {
+    let faulty = config(&["a", "m"]).fault("m", true);
+    let mut rig = Rig::stock(Memory::default(), faulty, absent(unit_failed(255)));
+    rig.ok().reads(config(&["a", "m"]).rolled_back(&["m"]));
+    rig.ok().sees(answers_as(8, &["a"]));
+    rig.gets(Outcome::Lost)
+        .pass(secs(100))
+        .sees(answers_as(8, &["a"]));
+    let all = unprotected(&rig);
+    assert_eq!(all[1], of("m", 100));
+    assert!(all[0].1 < 5);
+}
+
+#[test]
+fn nobody_counts_on_what_was_stopped_on_purpose() {
+    let mut rig = Rig::healthy(&["a", "m"]);
+    rig.sees_for(3, &answers(&["m"])).does("JailHeld");
+    rig.exits(7).sees(absent(unit_stopped())).is("standby");
+    rig.pass(secs(500));
+    let before = unprotected(&rig);
+    rig.pass(secs(500));
+    assert_eq!(unprotected(&rig), before);
+}
