@@ -14,7 +14,8 @@ mod support;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use support::{Fail2ban, Pairs, Plan, Table, Warden, client, time, write_jail};
+use support::real::daemon::{Fail2ban, Warden};
+use support::{Pairs, Plan, Table, client, time, write_jail};
 
 const SETTLE: Duration = Duration::from_millis(100);
 

@@ -16,7 +16,8 @@ use std::process::{Child, ExitCode, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use support::{Fail2ban, Plan, Table, Warden, check, median, row, write_jail};
+use support::real::daemon::{Fail2ban, Warden};
+use support::{Plan, Table, check, median, row, write_jail};
 
 /// Mebibytes.
 const PEAK: f64 = 24.0;

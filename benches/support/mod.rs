@@ -4,7 +4,7 @@
 //! pair after the other, and of the pairs' ratios the median counts.
 
 #[path = "../../tests/support/mod.rs"]
-mod real;
+pub(crate) mod real;
 
 use std::ffi::OsString;
 use std::fmt::Write as _;
@@ -13,8 +13,7 @@ use std::os::unix::process::CommandExt as _;
 use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
-#[allow(unused_imports)]
-pub(crate) use real::daemon::{Fail2ban, Version, Warden};
+use real::daemon::{Fail2ban, Version};
 
 /// What is run, and how often.
 #[derive(Debug, Clone, Copy)]
