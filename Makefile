@@ -13,7 +13,7 @@ catalogdir := $(DESTDIR)$(PREFIX)/lib/systemd/catalog
 docdir := $(DESTDIR)$(PREFIX)/share/doc/jailwarden
 settings := $(DESTDIR)/etc/jailwarden/jailwarden.yaml
 
-.PHONY: run test build lint install uninstall
+.PHONY: run test bench build lint install uninstall
 
 run:
 	scripts/setup run
@@ -25,6 +25,13 @@ test:
 	if command -v cargo-nextest >/dev/null; \
 	then $(CARGO) nextest run --locked; \
 	else $(CARGO) test --locked; fi
+
+# All of docs/performance.md, in about 15 minutes. One table: make bench BENCH=check; another fail2ban:
+# JAILWARDEN_BENCH_FAIL2BAN=1.1.1; whether they still run: JAILWARDEN_BENCH=smoke.
+BENCH ?= *
+bench:
+	scripts/setup test
+	$(CARGO) bench --locked --bench '$(BENCH)'
 
 build: $(built)
 

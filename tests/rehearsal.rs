@@ -19,9 +19,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jailwarden::fail2ban::Instance;
-use jailwarden::fail2ban::dump::dump;
-use jailwarden::fail2ban::rehearsal::{Fault, Stage, Unproven, Why, rehearse};
-use jailwarden::fail2ban::stream::Stream;
+use jailwarden::fail2ban::dump::{Dump, DumpError, dump};
+use jailwarden::fail2ban::rehearsal::{Fault, Unproven, Why, read};
 use rustix::process::Signal;
 
 use support::daemon::{Fail2ban, JailSpec, Version, Warden};
@@ -127,14 +126,11 @@ fn instance(f2b: &Fail2ban) -> Instance {
     }
 }
 
-async fn stream(f2b: &Fail2ban) -> Stream {
-    dump(&instance(f2b), GUARD).await.unwrap().stream
-}
-
 async fn rehearsed(f2b: &Fail2ban, limit: Duration) -> Result<Vec<Fault>, Unproven> {
-    let stream = stream(f2b).await;
+    let (dump, stage) = read(&instance(f2b), GUARD).await;
+    let stream = dump.unwrap().stream;
     let jails: Vec<_> = stream.jails.iter().collect();
-    rehearse(&instance(f2b), &jails, limit).await
+    stage.unwrap().rehearse(&jails, limit).await
 }
 
 async fn faults(f2b: &Fail2ban) -> Vec<Fault> {
@@ -296,9 +292,11 @@ async fn the_stock_jails_are_sound(version: Version) {
         .unwrap();
     }
     f2b.write("jail.local", &local);
-    let stream = stream(&f2b).await;
+    let (dump, stage) = read(&instance(&f2b), GUARD).await;
+    let stream = dump.unwrap().stream;
     assert!(stream.jails.len() > 50, "{}", stream.jails.len());
-    assert_eq!(faults(&f2b).await, []);
+    let jails: Vec<_> = stream.jails.iter().collect();
+    assert_eq!(stage.unwrap().rehearse(&jails, GUARD).await.unwrap(), []);
 }
 
 /// fail2ban evaluates times as code, which must not act in a rehearsal.
@@ -373,13 +371,63 @@ async fn a_client_behind_a_wrapper_is_unproven(version: Version) {
     f2b.jail("sound", &JailSpec::default());
     let mut instance = instance(&f2b);
     instance.client.insert(0, "nice".into());
-    let stream = stream(&f2b).await;
-    let jails: Vec<_> = stream.jails.iter().collect();
-    let unproven = rehearse(&instance, &jails, GUARD).await.unwrap_err();
+    let (dump, stage) = read(&instance, GUARD).await;
+    assert_eq!(dump.unwrap(), dump_alone(&f2b).await.unwrap());
+    let unproven = stage.unwrap_err();
     assert!(
         matches!(unproven.why, Why::NoInterpreter(_)),
         "{unproven:?}"
     );
+}
+
+async fn dump_alone(f2b: &Fail2ban) -> Result<Dump, DumpError> {
+    dump(&instance(f2b), GUARD).await
+}
+
+/// The client is run within our process, and must make of the config what it makes of it alone.
+async fn the_config_is_read_as_by_the_client_alone(version: Version) {
+    let Some(f2b) = Fail2ban::new(version) else {
+        return;
+    };
+    f2b.jail("sound", &JailSpec::default());
+    f2b.jail("number", &JailSpec::default());
+    f2b.write("jail.d/number.local", "[number]\nmaxretry = many\n");
+    f2b.write(
+        "jail.d/none.conf",
+        "[none]\nenabled = true\nfilter = none\n",
+    );
+    let (read_here, stage) = read(&instance(&f2b), GUARD).await;
+    let read_here = read_here.unwrap();
+    assert_eq!(read_here, dump_alone(&f2b).await.unwrap());
+    // In jail.conf, maxmatches follows maxretry.
+    assert_eq!(read_here.findings.len(), 3, "{:?}", read_here.findings);
+    assert_eq!(stage.unwrap().rehearse(&[], GUARD).await.unwrap(), []);
+
+    f2b.write("jail.d/junk.conf", "junk\n");
+    let words = |dump: Result<Dump, DumpError>| dump.unwrap_err().to_string();
+    let (read_here, _) = read(&instance(&f2b), GUARD).await;
+    assert_eq!(words(read_here), words(dump_alone(&f2b).await));
+}
+
+/// A client that kills any process of ours that runs it.
+#[tokio::test]
+async fn a_reading_that_breaks_off_is_made_by_the_client_alone() {
+    let Some(f2b) = Fail2ban::new(Version::V102) else {
+        return;
+    };
+    f2b.jail("sound", &JailSpec::default());
+    let script = f2b.path("client");
+    let program = "import os, signal, sys\n\
+        if '-B' in sys.orig_argv:\n    os.kill(os.getpid(), signal.SIGKILL)\n\
+        from fail2ban.client.fail2banclient import exec_command_line\n\
+        exec_command_line(sys.argv)\n";
+    fs::write(&script, program).unwrap();
+    let mut instance = instance(&f2b);
+    instance.client = vec!["/usr/bin/python3".into(), script.into()];
+    let (dump, stage) = read(&instance, GUARD).await;
+    assert_eq!(dump.unwrap(), dump_alone(&f2b).await.unwrap());
+    let unproven = stage.unwrap_err();
+    assert!(matches!(unproven.why, Why::NotRead { .. }), "{unproven:?}");
 }
 
 /// The daemon's threads by number and name.
@@ -459,15 +507,6 @@ fn the_rehearsal_dies_with_jailwarden(version: Version) {
     assert!(gone.is_some(), "{busy:?} outlives jailwarden");
 }
 
-#[tokio::test]
-async fn no_jails_have_no_faults() {
-    let Some(f2b) = Fail2ban::new(Version::V102) else {
-        return;
-    };
-    let stage = Stage::set(&instance(&f2b)).unwrap();
-    assert_eq!(stage.rehearse(&[], GUARD).await.unwrap(), []);
-}
-
 macro_rules! in_each_version {
     ($($version:ident $module:ident),*) => { $(
         mod $module {
@@ -506,6 +545,11 @@ macro_rules! in_each_version {
             #[tokio::test]
             async fn what_cannot_be_proven_is_said_with_what_was_found() {
                 super::what_cannot_be_proven_is_said_with_what_was_found(Version::$version).await;
+            }
+
+            #[tokio::test]
+            async fn the_config_is_read_as_by_the_client_alone() {
+                super::the_config_is_read_as_by_the_client_alone(Version::$version).await;
             }
 
             #[tokio::test]

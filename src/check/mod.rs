@@ -18,9 +18,9 @@ use tokio::process::Command;
 
 use crate::fail2ban::Instance;
 use crate::fail2ban::blame::Blame;
-use crate::fail2ban::dump::{self, Dump, DumpError, NOT_FOR_CHILDREN};
+use crate::fail2ban::dump::{Dump, DumpError, NOT_FOR_CHILDREN};
 use crate::fail2ban::finding::Finding;
-use crate::fail2ban::rehearsal::{Fault, Stage, Unproven, Why};
+use crate::fail2ban::rehearsal::{self, Fault, Stage, Unproven, Why};
 use crate::fail2ban::stream::{JailStream, Stream};
 use crate::text;
 
@@ -173,8 +173,8 @@ pub async fn gather(request: &Request) -> Result<Report, CheckError> {
 
 async fn look(request: &Request, config_dir: PathBuf) -> Result<Report, CheckError> {
     let instance = instance(&request.client, config_dir.clone());
-    let stage = Stage::set(&instance);
-    let (stream, findings) = match dump::dump(&instance, LIMIT).await {
+    let (dumped, stage) = rehearsal::read(&instance, LIMIT).await;
+    let (stream, findings) = match dumped {
         Ok(Dump {
             stream, findings, ..
         }) => (stream, findings),

@@ -6,7 +6,7 @@ use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _};
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 
 use super::Instance;
 use super::finding::Finding;
@@ -18,6 +18,9 @@ mod tests;
 
 /// The most output that is read from one run, in bytes; the 91 stock jails of 1.0.2 print 236 kB.
 pub const MAX_OUTPUT: usize = 64 << 20;
+
+/// Has the client print its commands, and say on standard error which files it reads.
+pub(super) const WORDS: [&str; 2] = ["-v", "-d"];
 
 /// What systemd gives to us alone: a child that saw these could speak in our name.
 pub const NOT_FOR_CHILDREN: [&str; 7] = [
@@ -99,30 +102,47 @@ fn joined(findings: &[Finding]) -> String {
 /// # Errors
 /// [`DumpError`]; a client that does not end is killed.
 pub async fn dump(instance: &Instance, limit: Duration) -> Result<Dump, DumpError> {
-    let words = instance.client_command(["-v", "-d"]);
-    let program = instance.client.first().ok_or(DumpError::NoProgram)?;
-    let program = program.to_string_lossy().into_owned();
+    let words = instance.client_command(WORDS);
+    let program = program(instance)?;
     let ran = tokio::time::timeout(limit, run(&program, &words)).await;
-    let output = ran.map_err(|_| DumpError::TimedOut {
+    let (status, printed) = ran.map_err(|_| DumpError::TimedOut {
         program,
         after: limit,
     })??;
-    let stdout = String::from_utf8_lossy(&output.stdout);
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    read(output.status, &stdout, &stderr)
+    printed.read(status)
 }
 
-struct Output {
-    status: ExitStatus,
+/// The program in messages.
+pub(super) fn program(instance: &Instance) -> Result<String, DumpError> {
+    let program = instance.client.first().ok_or(DumpError::NoProgram)?;
+    Ok(program.to_string_lossy().into_owned())
+}
+
+/// What a client printed.
+pub(super) struct Printed {
     stdout: Vec<u8>,
     stderr: Vec<u8>,
 }
 
-async fn run(program: &str, words: &[OsString]) -> Result<Output, DumpError> {
+async fn run(program: &str, words: &[OsString]) -> Result<(ExitStatus, Printed), DumpError> {
     let mut command = Command::new(program);
+    command.args(words.iter().skip(1)).stdin(Stdio::null());
+    set_up(&mut command);
+    let mut child = command.spawn().map_err(|error| DumpError::CannotRun {
+        program: program.to_owned(),
+        error,
+    })?;
+    let printed = printed(program, &mut child).await?;
+    let status = child.wait().await.map_err(|error| DumpError::Output {
+        program: program.to_owned(),
+        error,
+    })?;
+    Ok((status, printed))
+}
+
+/// Prepares a command that is or works as fail2ban's client.
+pub(super) fn set_up(command: &mut Command) {
     command
-        .args(words.iter().skip(1))
-        .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .kill_on_drop(true)
@@ -132,21 +152,13 @@ async fn run(program: &str, words: &[OsString]) -> Result<Output, DumpError> {
     for name in NOT_FOR_CHILDREN {
         command.env_remove(name);
     }
-    let mut child = command.spawn().map_err(|error| DumpError::CannotRun {
-        program: program.to_owned(),
-        error,
-    })?;
+}
+
+/// What a process prints until it closes both pipes.
+pub(super) async fn printed(program: &str, child: &mut Child) -> Result<Printed, DumpError> {
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
     let (stdout, stderr) = tokio::try_join!(bounded(program, stdout), bounded(program, stderr))?;
-    let status = child.wait().await.map_err(|error| DumpError::Output {
-        program: program.to_owned(),
-        error,
-    })?;
-    Ok(Output {
-        status,
-        stdout,
-        stderr,
-    })
+    Ok(Printed { stdout, stderr })
 }
 
 async fn bounded(
@@ -163,6 +175,22 @@ async fn bounded(
         Ok(_) if read.len() > MAX_OUTPUT => Err(DumpError::TooMuch { program }),
         Ok(_) => Ok(read),
         Err(error) => Err(DumpError::Output { program, error }),
+    }
+}
+
+impl Printed {
+    /// What a client that printed this and ended so makes of the config.
+    pub(super) fn read(&self, status: ExitStatus) -> Result<Dump, DumpError> {
+        let stdout = String::from_utf8_lossy(&self.stdout);
+        let stderr = String::from_utf8_lossy(&self.stderr);
+        read(status, &stdout, &stderr)
+    }
+
+    /// Its last words on standard error.
+    pub(super) fn last_words(&self) -> Option<String> {
+        let words = String::from_utf8_lossy(&self.stderr);
+        let last = words.lines().rfind(|line| !line.trim().is_empty());
+        last.map(|line| line.trim().to_owned())
     }
 }
 

@@ -39,7 +39,14 @@ impl Instance {
         &self,
         args: impl IntoIterator<Item = A>,
     ) -> Vec<OsString> {
-        let mut words: Vec<OsString> = self.client.clone();
+        let mut words = self.client.clone();
+        words.extend(self.options(args));
+        words
+    }
+
+    /// The options that name this instance, and `args`: what follows the client's own words.
+    fn options<A: Into<OsString>>(&self, args: impl IntoIterator<Item = A>) -> Vec<OsString> {
+        let mut words: Vec<OsString> = Vec::new();
         for (flag, path) in [
             ("-c", &self.config_dir),
             ("-s", &self.socket),

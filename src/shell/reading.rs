@@ -10,13 +10,13 @@ use std::time::Duration;
 use siphasher::sip128::{Hasher128 as _, SipHasher13};
 
 use crate::fail2ban::blame::{At, Blame};
-use crate::fail2ban::dump::{self, Dump, DumpError};
+use crate::fail2ban::dump::{Dump, DumpError};
 use crate::fail2ban::finding::{self, FindingKind};
 use crate::fail2ban::folder::{Limits, Snapshot};
 use crate::fail2ban::jailfile;
 use crate::fail2ban::literal;
 use crate::fail2ban::pickle::Value;
-use crate::fail2ban::rehearsal::{Fault, Stage, Unproven};
+use crate::fail2ban::rehearsal::{self, Fault, Stage, Unproven};
 use crate::fail2ban::stream::{JailStream, Stream};
 use crate::machine::{ConfigRead, Finding, JailPlan, Plan, Reading};
 use crate::rollback;
@@ -40,8 +40,7 @@ pub(super) async fn read(handle: &Handle, known: Option<u128>) -> ConfigRead {
         return ConfigRead::Unchanged;
     }
     for _ in 0..TRIES {
-        let stage = Stage::set(handle.instance());
-        let dumped = dump::dump(handle.instance(), DUMP_LIMIT).await;
+        let (dumped, stage) = rehearsal::read(handle.instance(), DUMP_LIMIT).await;
         let after = match snapshot(handle).await {
             Ok(after) => after,
             Err(why) => return ConfigRead::Failed(why),

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use crate::fail2ban::Instance;
-use crate::fail2ban::dump::{self, Dump, DumpError};
+use crate::fail2ban::dump::{Dump, DumpError};
 use crate::fail2ban::finding::{self, FindingKind};
-use crate::fail2ban::rehearsal::{Fault, Stage};
+use crate::fail2ban::rehearsal::{self, Fault};
 use crate::fail2ban::scratch::{Scratch, StandIn};
 use crate::fail2ban::stream::{self, JailStream};
 use crate::machine::{Finding, Trial};
@@ -31,12 +31,12 @@ pub(super) async fn of(
         config_dir: scratch.path().to_owned(),
         ..handle.instance().clone()
     };
-    let stage = Stage::set(&instance);
+    let (dumped, stage) = rehearsal::read(&instance, DUMP_LIMIT).await;
     let Dump {
         stream,
         mut findings,
         missing_logs,
-    } = match dump::dump(&instance, DUMP_LIMIT).await {
+    } = match dumped {
         Ok(dump) => dump,
         Err(DumpError::Unreadable { findings }) => {
             let findings = reading::place(instance.config_dir, findings, Vec::new()).await;

@@ -34,13 +34,16 @@ pub enum NoInterpreter {
     NoScript(String),
 }
 
-/// The words that run the client's Python, and the client's script.
+/// The words that run Python, a script, and the words for the script.
+pub(super) type Call = (Vec<OsString>, OsString, Vec<OsString>);
+
+/// The words that run the client's Python, the client's script, and the words that follow it.
 ///
 /// `client` is a script with Python in its first line, or `[env NAME=VALUE…] python [-option…] script`.
 ///
 /// # Errors
 /// [`NoInterpreter`] for anything else, as what a wrapper runs cannot be known.
-pub(super) fn of_client(client: &[OsString]) -> Result<(Vec<OsString>, OsString), NoInterpreter> {
+pub(super) fn of_client(client: &[OsString]) -> Result<Call, NoInterpreter> {
     let Some(program) = client.first() else {
         return Err(NoInterpreter::NoClient);
     };
@@ -57,9 +60,9 @@ pub(super) fn of_client(client: &[OsString]) -> Result<(Vec<OsString>, OsString)
             let (python, rest) = client.split_at(at.min(client.len()));
             let takes_value =
                 |word: &OsString| matches!(word.to_str(), Some("-c" | "-m" | "-W" | "-X"));
-            match rest.first() {
-                Some(script) if !python.iter().any(takes_value) => {
-                    Ok((python.to_vec(), script.clone()))
+            match rest {
+                [script, words @ ..] if !python.iter().any(takes_value) => {
+                    Ok((python.to_vec(), script.clone(), words.to_vec()))
                 }
                 _ => Err(NoInterpreter::NoScript(
                     client.join(OsStr::new(" ")).to_string_lossy().into_owned(),
@@ -70,7 +73,8 @@ pub(super) fn of_client(client: &[OsString]) -> Result<(Vec<OsString>, OsString)
             let script = find(word)?;
             let mut python = client.get(..at).unwrap_or_default().to_vec();
             python.extend(shebang(&script)?);
-            Ok((python, script.into()))
+            let words = client.get(at + 1..).unwrap_or_default();
+            Ok((python, script.into(), words.to_vec()))
         }
         None => Err(NoInterpreter::NoClient),
     }

@@ -1,8 +1,10 @@
 """Feeds jails to fail2ban's own server classes, and tells what they refuse.
 
-Arguments: the client's script, the parent's process id, the address space in bytes, the CPU time in
-seconds. Standard input holds a line for each jail, the list of its commands, and one for the server's
-own settings; standard output gets a line for each, `{"faults": […]}`, or `{"cannot": words}` as the last.
+Arguments: the parent's process id, the address space in bytes, the CPU time in seconds, the client's
+script, and the client's own arguments. The client is run first, and has standard output and standard
+error for itself. Standard input is a socket: it tells how the client ended, `{"ended": status}`, then
+takes a line for each jail, the list of its commands, and one for the server's own settings, and gives a
+line for each, `{"faults": […]}`, or `{"cannot": words}` as the last.
 """
 import contextlib
 import gc
@@ -12,6 +14,7 @@ import re
 import resource
 import stat
 import sys
+import time
 
 
 def cage(parent, memory, seconds):
@@ -367,34 +370,69 @@ class Rehearsal:
 
 
 def tell(answer):
-    sys.stdout.write(json.dumps(answer) + "\n")
-    sys.stdout.flush()
+    line = answer if isinstance(answer, bytes) else json.dumps(answer).encode() + b"\n"
+    while line:
+        line = line[os.write(0, line):]
+
+
+def run_client(script, words):
+    """Runs fail2ban's client as its own program does, and returns its exit status."""
+    sys.argv = [script, *words]
+    try:
+        with open(script, "rb") as source:
+            program = compile(source.read(), script, "exec", dont_inherit=True)
+        exec(program, {"__name__": "__main__", "__file__": script, "__builtins__": __builtins__})
+    except SystemExit as end:
+        if end.code is None or isinstance(end.code, int):
+            return (end.code or 0) & 0xFF
+        print(end.code, file=sys.stderr)
+        return 1
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+        return 1
+    return 0
+
+
+def leave_outputs():
+    """The client's reader then sees their ends. What Python itself still has to say goes to ours."""
+    with contextlib.suppress(OSError, ValueError):
+        sys.stdout.flush()
+    with contextlib.suppress(OSError, ValueError):
+        sys.stderr.flush()
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.dup2(0, 2)
+    os.close(nowhere)
 
 
 def main():
-    script, parent, memory, seconds = sys.argv[1:]
+    parent, memory, seconds = map(int, sys.argv[1:4])
+    script, *words = sys.argv[4:]
     if sys.path[:1] == [""]:
         sys.path[0] = os.path.dirname(os.path.realpath(script))
-    cage(int(parent), int(memory), int(seconds))
-    gc.disable()  # it ends before it could gather much: 500 jails need 30 MB
-    # fail2ban's server does without, and comes up faster: a database, and OpenSSL for its hashes.
-    sys.modules["sqlite3"] = sys.modules["_hashlib"] = None
+    status = run_client(script, words)
+    leave_outputs()
+    tell({"ended": status})
     if not hasattr(sys, "addaudithook"):
         return tell({"cannot": "it needs Python 3.8 or later"})
     try:
+        # The daemon's own folder.
+        os.chdir("/")
+        cage(parent, memory, seconds + int(time.process_time()))
+        gc.disable()  # it ends before it could gather much: 500 jails need 30 MB
+        # fail2ban's server does without, and comes up faster: a database, and OpenSSL for its hashes.
+        sys.modules["sqlite3"] = sys.modules["_hashlib"] = None
         rehearsal = Rehearsal()
         import logging
         logging.disable(logging.CRITICAL)
         sys.addaudithook(rehearsal.fence)
         for line in sys.stdin.buffer:
-            commands = json.loads(line)
-            tell({"faults": rehearsal.of(commands)})
+            tell({"faults": rehearsal.of(json.loads(line))})
     except MemoryError:
-        os.write(1, b'{"cannot": "it needs more memory than it is given"}\n')
+        tell(b'{"cannot": "it needs more memory than it is given"}\n')
     except BaseException as error:
         tell({"cannot": f"{type(error).__name__}: {error}"})
 
 
 main()
-sys.stdout.flush()
 os._exit(0)

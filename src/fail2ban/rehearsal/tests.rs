@@ -30,7 +30,7 @@ fn a_client_run_by_python_names_its_python() {
         ),
         ("fail2ban-python c", "fail2ban-python"),
     ] {
-        let (found, script) = of_client(&words(client)).unwrap();
+        let (found, script, _) = of_client(&words(client)).unwrap();
         assert_eq!(found, words(python), "{client}");
         assert!(script.to_str().unwrap().ends_with('c'), "{client}");
     }
@@ -44,12 +44,12 @@ fn a_script_names_its_python_in_its_first_line() {
         ("#!/usr/bin/env python3", "/usr/bin/env python3"),
     ] {
         let (_folder, path) = script(line);
-        let (found, named) = of_client(&words(&path)).unwrap();
+        let (found, named, _) = of_client(&words(&path)).unwrap();
         assert_eq!(found, words(python), "{line}");
         assert_eq!(named, OsString::from(path), "{line}");
     }
     let (_folder, path) = script("#!/usr/bin/env -S python3 -sP");
-    let (found, _) = of_client(&words(&format!("env A=1 {path}"))).unwrap();
+    let (found, ..) = of_client(&words(&format!("env A=1 {path}"))).unwrap();
     let split = ["env", "A=1", "/usr/bin/env", "-S python3 -sP"].map(OsString::from);
     assert_eq!(found, split);
 }

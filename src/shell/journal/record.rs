@@ -7,6 +7,9 @@ use tracing::{Event, Level};
 
 use crate::shell::text::{cut, escape};
 
+/// A line names no more jails than this, so that its end is never cut off for them.
+const JAILS_SHOWN: usize = 8;
+
 /// Parts the jails in the one `jail` field of an event; a section's name cannot hold it.
 pub(super) const BETWEEN_JAILS: &str = "\n";
 
@@ -104,9 +107,14 @@ impl Record {
         let mut parts = Vec::new();
         if let Some(jails) = self.get("jail") {
             let jails: Vec<_> = jails.split(BETWEEN_JAILS).collect();
-            if !jails.iter().all(|jail| self.message.contains(jail)) {
+            let (shown, more) = jails.split_at(jails.len().min(JAILS_SHOWN));
+            if !shown.iter().all(|jail| self.message.contains(jail)) {
                 let noun = if jails.len() == 1 { "jail" } else { "jails" };
-                parts.push(format!("{noun} {}: ", jails.join(", ")));
+                parts.push(format!("{noun} {}", shown.join(", ")));
+                if !more.is_empty() {
+                    parts.push(format!(" and {} more", more.len()));
+                }
+                parts.push(": ".into());
             }
         }
         parts.push(self.message.clone());
@@ -217,6 +225,11 @@ mod tests {
             ("jail web fails", &place[..1], "jail web fails"),
             ("see jail.d/web.conf", &place[1..], "see jail.d/web.conf"),
             ("it fails", &[("jail", "a\nb")], "jails a, b: it fails"),
+            (
+                "it fails",
+                &[("jail", "a\nb\nc\nd\ne\nf\ng\nh\ni\nj")],
+                "jails a, b, c, d, e, f, g, h and 2 more: it fails",
+            ),
             ("it fails", &[("reason", "no log")], "it fails: no log"),
             (
                 "no log, so it fails",

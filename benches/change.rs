@@ -1,0 +1,65 @@
+//! One jail changed of many, from the file's last write to applied and probed, against
+//! `fail2ban-client reload` of the same daemon. The time to settle is not counted.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a bench may fail"
+)]
+
+#[expect(dead_code, reason = "each bench uses its part of the shared support")]
+mod support;
+
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use support::real::daemon::{Fail2ban, Warden};
+use support::{Pairs, Plan, Table, client, time, write_jail};
+
+const SETTLE: Duration = Duration::from_millis(100);
+
+fn main() -> ExitCode {
+    let plan = Plan::from_env();
+    let columns = [
+        "jails", "rounds", "applied", "reload", "ratio", "range", "limit",
+    ];
+    let mut table = Table::begin(
+        plan,
+        "a jail's file written, until applied and probed / fail2ban-client reload",
+        &columns,
+    );
+    for (jails, rounds) in plan.sizes([(1, 30), (10, 20), (100, 15), (500, 7)]) {
+        let Some(f2b) = plan.fail2ban(jails) else {
+            return ExitCode::FAILURE;
+        };
+        f2b.start();
+        let settings = format!("settle: {}ms\nprobe:\n  interval: 1h\n", SETTLE.as_millis());
+        let warden = Warden::start(&f2b, &settings);
+        warden.wait_told("READY=1");
+        warden.wait_calm();
+        let mut max_retry = 6..;
+        let pairs = Pairs::run(
+            rounds,
+            || change(&f2b, &warden, max_retry.next().unwrap_or_default()),
+            || time(client(&f2b, &["reload"])),
+        );
+        let limit = match jails {
+            1 => Some(1.5),
+            10 => None,
+            _ => Some(1.25),
+        };
+        table.pairs(jails, &pairs, limit);
+    }
+    table.end()
+}
+
+/// Changes one jail, and waits until jailwarden says, after its probe, that the change is applied.
+fn change(f2b: &Fail2ban, warden: &Warden, max_retry: usize) -> Duration {
+    write_jail(f2b, 0, max_retry);
+    let written = Instant::now();
+    warden.wait_for("config change applied");
+    let took = written.elapsed().saturating_sub(SETTLE);
+    warden.wait_calm();
+    took
+}

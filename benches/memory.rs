@@ -1,0 +1,138 @@
+//! The memory of jailwarden itself with 500 jails, without that of the programs it runs: while it
+//! checks and applies a change, and after it.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a bench may fail"
+)]
+
+#[expect(dead_code, reason = "each bench uses its part of the shared support")]
+mod support;
+
+use std::fs;
+use std::process::{Child, ExitCode, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use support::real::daemon::{Fail2ban, Warden};
+use support::{Plan, Table, check, median, row, write_jail};
+
+/// Mebibytes.
+const PEAK: f64 = 24.0;
+const LEFT: f64 = 2.0;
+
+fn main() -> ExitCode {
+    let plan = Plan::from_env();
+    let columns = [
+        "jails",
+        "what",
+        "rounds",
+        "before",
+        "peak",
+        "limit",
+        "after - before",
+        "limit",
+    ];
+    let mut table = Table::begin(plan, "memory of jailwarden itself (VmRSS, VmHWM)", &columns);
+    for (jails, rounds) in plan.sizes([(500, 5)]) {
+        let Some(f2b) = plan.fail2ban(jails) else {
+            return ExitCode::FAILURE;
+        };
+        let peaks: Vec<_> = (0..rounds).map(|_| peak_of_check(&f2b)).collect();
+        let peak = median(&peaks);
+        let limit = table.limit(peak, Some(PEAK), " MiB");
+        row(&[
+            jails.to_string(),
+            "jailwarden check".into(),
+            rounds.to_string(),
+            "-".into(),
+            mebibytes(peak),
+            limit,
+            "-".into(),
+            "-".into(),
+        ]);
+        f2b.start();
+        let warden = Warden::start(&f2b, "settle: 100ms\nprobe:\n  interval: 1h\n");
+        warden.wait_told("READY=1");
+        warden.wait_calm();
+        let start = measured(&warden, "VmHWM");
+        let limit = table.limit(start, Some(PEAK), " MiB");
+        row(&[
+            jails.to_string(),
+            "its start".into(),
+            "1".into(),
+            "-".into(),
+            mebibytes(start),
+            limit,
+            "-".into(),
+            "-".into(),
+        ]);
+        changes(&mut table, &f2b, &warden, jails, rounds);
+    }
+    table.end()
+}
+
+fn changes(table: &mut Table, f2b: &Fail2ban, warden: &Warden, jails: usize, rounds: usize) {
+    let one = |round| write_jail(f2b, 0, 6 + round);
+    let all = |round| {
+        f2b.write(
+            "jail.d/all.local",
+            &format!("[DEFAULT]\nfindtime = {}\n", 700 + round),
+        );
+    };
+    let kinds: [(&str, &dyn Fn(usize)); 2] = [("one jail changed", &one), ("all changed", &all)];
+    for (what, change) in kinds {
+        let (mut before, mut peaks, mut left) = (Vec::new(), Vec::new(), Vec::new());
+        for round in 0..rounds {
+            let idle = measured(warden, "VmRSS");
+            fs::write(format!("/proc/{}/clear_refs", warden.pid()), "5").unwrap();
+            change(round);
+            warden.wait_for("config change applied");
+            warden.wait_calm();
+            before.push(idle);
+            peaks.push(measured(warden, "VmHWM"));
+            left.push(measured(warden, "VmRSS") - idle);
+        }
+        let (peak, left) = (median(&peaks), median(&left));
+        let cells = [
+            jails.to_string(),
+            what.into(),
+            rounds.to_string(),
+            mebibytes(median(&before)),
+            mebibytes(peak),
+            table.limit(peak, Some(PEAK), " MiB"),
+            mebibytes(left),
+            table.limit(left, Some(LEFT), " MiB"),
+        ];
+        row(&cells);
+    }
+}
+
+fn mebibytes(value: f64) -> String {
+    format!("{value:.1} MiB")
+}
+
+fn measured(warden: &Warden, field: &str) -> f64 {
+    status(warden.pid(), field).expect("jailwarden runs")
+}
+
+/// A field of `/proc/PID/status` in MiB, while the process has memory.
+fn status(pid: u32, field: &str) -> Option<f64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find(|line| line.starts_with(field))?;
+    let kibibytes: f64 = line.split_whitespace().nth(1)?.parse().ok()?;
+    Some(kibibytes / 1024.0)
+}
+
+/// The peak of a `jailwarden check`, looked at until it ends.
+fn peak_of_check(f2b: &Fail2ban) -> f64 {
+    let mut child: Child = check(f2b).stdout(Stdio::null()).spawn().unwrap();
+    let mut peak = 0.0;
+    while child.try_wait().unwrap().is_none() {
+        peak = status(child.id(), "VmHWM").unwrap_or(peak);
+        thread::sleep(Duration::from_millis(1));
+    }
+    peak
+}
