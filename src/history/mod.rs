@@ -13,6 +13,7 @@
 mod blobs;
 mod diff;
 mod digest;
+mod draft;
 mod error;
 pub mod human;
 mod jail;
