@@ -1,9 +1,9 @@
 //! The table.
 
+use super::super::daemon::Version::{self, V111};
 use super::Put::{Bytes, Fifo, Filter, Folder, Gone, Jail, Link, Secret, Text};
 use super::Verdict::Found;
 use super::{Group, Row, beyond, fault, works};
-use crate::support::daemon::Version::V111;
 
 pub(crate) const TABLE: &[Group] = &[
     Group {
@@ -549,7 +549,7 @@ const FILES: &[Row] = &[
     ),
 ];
 
-const LATIN_1_IN_1_1_1: &[(crate::support::daemon::Version, super::Verdict)] = &[(
+const LATIN_1_IN_1_1_1: &[(Version, super::Verdict)] = &[(
     V111,
     Found(&[("config-unreadable", "", "jail.d/web.conf:2")]),
 )];
