@@ -4,13 +4,16 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 pub mod blame;
+pub mod cause;
 pub mod client;
+pub mod database;
 pub mod diagnose;
 pub mod dump;
 pub mod finding;
 pub mod folder;
 pub mod jailfile;
 pub mod literal;
+pub mod ownlog;
 pub mod pickle;
 mod proc;
 pub mod process;
