@@ -10,7 +10,7 @@ mod signs {
     use std::collections::BTreeMap;
     use std::fs::{self, OpenOptions};
     use std::io::Write as _;
-    use std::path::{Path, PathBuf};
+    use std::path::Path;
     use std::process::{Command, Stdio};
     use std::thread;
     use std::time::{Duration, Instant};
@@ -158,7 +158,7 @@ mod signs {
             }
             f2b.log_lines("busy", &format!("fail from 192.0.2.{}", round % 250), 1);
             let (created, copied) = (f2b.jail_log("created"), f2b.jail_log("copied"));
-            if round % 7 == 0 {
+            if round.is_multiple_of(7) {
                 fs::rename(&created, f2b.path("created.log.1")).unwrap();
                 fs::write(&created, "").unwrap();
                 fs::copy(&copied, f2b.path("copied.log.1")).unwrap();
@@ -176,7 +176,7 @@ mod signs {
                 .open(f2b.jail_log("touched"))
                 .unwrap();
             touched.set_modified(std::time::SystemTime::now()).unwrap();
-            if round % 5 == 0 {
+            if round.is_multiple_of(5) {
                 for verdict in watch.look().await {
                     assert!(verdict.is_empty(), "{verdict:?} {:#?}", watch.looks);
                 }
@@ -208,24 +208,24 @@ mod signs {
         watch.assert_calm(4).await;
     }
 
-    async fn a_jail_whose_log_was_absent_too_long_is_seen_and_given_it_back(
-        version: Version,
-        _backend: &str,
-    ) {
-        let Some(f2b) = started(version, "polling", &["a", "m"]) else {
+    async fn a_jail_without_files_is_seen_and_given_them_back(version: Version, backend: &str) {
+        let Some(f2b) = started(version, backend, &["a", "m"]) else {
             return;
         };
         let mut watch = Watch::on(&f2b);
-        let since = ownlog::end(&f2b.log());
         let log = f2b.jail_log("m");
-        fs::remove_file(&log).unwrap();
-        let dropped = Complaint::Dropped { log: log.clone() };
-        let said = wait_said(&f2b, &since, &dropped, 4 * GUARD);
-        assert_eq!(said.complaints[&dropped].count, 1, "{said:?}");
-        // Nothing is there to be read yet.
+        f2b.client(&["set", "m", "dellogpath", log.to_str().unwrap()]);
+        // Nothing is there to be read.
+        fs::rename(&log, f2b.path("aside")).unwrap();
         watch.assert_calm(3).await;
-        fs::write(&log, "").unwrap();
+        fs::rename(f2b.path("aside"), &log).unwrap();
         watch.looks.clear();
+        assert_blind_until_given(&f2b, &mut watch).await;
+        watch.assert_calm(4).await;
+    }
+
+    async fn assert_blind_until_given(f2b: &Fail2ban, watch: &mut Watch<'_>) {
+        let log = f2b.jail_log("m");
         let verdict = watch.wait_verdict().await;
         assert_eq!(verdict, only("m", Blindness::NoFiles { log: log.clone() }));
         let ip = f2b.fresh_ip();
@@ -235,7 +235,22 @@ mod signs {
         f2b.client(&["set", "m", "addlogpath", log.to_str().unwrap()]);
         assert!(f2b.is_banned_within(GUARD, "m", &ip), "{}", f2b.log_text());
         f2b.wait_bans(&["a", "m"]);
-        watch.assert_calm(4).await;
+    }
+
+    /// The polling backend takes about 110 s to drop a file, so that this is tried with one version.
+    #[tokio::test]
+    async fn a_log_that_is_absent_too_long_is_dropped_for_good() {
+        let Some(f2b) = started(Version::V110, "polling", &["a", "m"]) else {
+            return;
+        };
+        let log = f2b.jail_log("m");
+        let since = ownlog::end(&f2b.log());
+        fs::remove_file(&log).unwrap();
+        let dropped = Complaint::Dropped { log: log.clone() };
+        let said = wait_said(&f2b, &since, &dropped, 4 * GUARD);
+        assert_eq!(said.complaints[&dropped].count, 1, "{said:?}");
+        fs::write(&log, "").unwrap();
+        assert_blind_until_given(&f2b, &mut Watch::on(&f2b)).await;
     }
 
     fn wait_said(
@@ -332,7 +347,7 @@ mod signs {
         let Some(f2b) = laid_out(version, "polling", &["a", "m", "z"]) else {
             return;
         };
-        for (file, command) in [("gone", "fw-gone add <ip>"), ("slow", "sleep 30")] {
+        for (file, command) in [("gone", "fw-gone add <ip>"), ("slow", "sleep 40")] {
             let action =
                 format!("[Definition]\nactionban = {command}\nactionunban =\ntimeout = 2\n");
             f2b.write(&format!("action.d/{file}.conf"), &action);
@@ -356,16 +371,30 @@ mod signs {
         let said = wait_said(&f2b, &since, &failed, GUARD);
         let times = &said.complaints[&failed];
         assert_eq!(times.ended.as_deref(), Some("returned 127"), "{said:?}");
-        assert!(times.line.is_some());
 
-        let (jail, action) = ("z".to_owned(), "slow".to_owned());
+        // A command that does not end is seen while it runs, and said once it was killed.
+        f2b.client(&["set", "z", "action", "slow", "timeout", "25"]);
+        let mut watch = Watch::on(&f2b);
+        watch.look().await;
         f2b.offend("z", &f2b.fresh_ip());
+        f2b.wait_logged("[z] Ban", 1);
+        let verdict = watch.wait_verdict().await;
+        let Some(Blindness::Blocked {
+            by_filter: false, ..
+        }) = verdict.get("z")
+        else {
+            panic!("{verdict:?}");
+        };
+        assert_eq!(verdict.len(), 1, "{verdict:?}");
+        assert!(
+            !f2b.bans_within(Duration::from_secs(1), "a"),
+            "all jails wait"
+        );
+        let (jail, action) = ("z".to_owned(), "slow".to_owned());
         let blocked = Complaint::Blocked { jail, action };
         let later = wait_said(&f2b, &said.end, &blocked, GUARD);
         assert_eq!(later.complaints.len(), 1, "{later:?}");
         f2b.wait_ban("a");
-        let rest = signs::said(&f2b.log(), &later.end).unwrap();
-        assert!(rest.complaints.is_empty(), "{rest:?}");
     }
 
     async fn a_busy_daemon_has_nothing_to_complain_of(version: Version, _backend: &str) {
@@ -508,7 +537,8 @@ mod signs {
         healthy_jails_are_never_blind as healthy_pyinotify ("pyinotify"),
         an_idle_jail_is_seen_and_woken as idle_polling ("polling"),
         an_idle_jail_is_seen_and_woken as idle_pyinotify ("pyinotify"),
-        a_jail_whose_log_was_absent_too_long_is_seen_and_given_it_back as absent_log ("polling"),
+        a_jail_without_files_is_seen_and_given_them_back as no_files_polling ("polling"),
+        a_jail_without_files_is_seen_and_given_them_back as no_files_pyinotify ("pyinotify"),
         a_log_that_grows_unread_is_seen_and_watched_anew as unread_log ("pyinotify"),
         an_action_that_fails_is_named as failing_actions (""),
         a_busy_daemon_has_nothing_to_complain_of as no_complaints (""),

@@ -37,6 +37,9 @@ pub use said::{Complaint, Said, Times, said};
 /// The least time between two looks that tells idle threads from live ones.
 pub const IDLE_AFTER: Duration = Duration::from_secs(10);
 
+/// How long one command must run to be called blocked.
+pub const BLOCKED_AFTER: Duration = Duration::from_secs(10);
+
 /// How long what a log has grown by must stay unread. The polling backend looks every 2 s.
 pub const UNREAD_AFTER: Duration = Duration::from_secs(30);
 
@@ -70,7 +73,7 @@ pub struct JailSigns {
     pub actions: Option<Pulse>,
 }
 
-/// Why a jail sees nothing.
+/// Why a jail sees nothing, or does nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Blindness {
     /// It reads no file, though its config names some, and this one is there.
@@ -85,6 +88,16 @@ pub enum Blindness {
     Idle {
         /// Whether its actions are idle too, as only that command makes them.
         by_hand: bool,
+    },
+    /// One command of it has been running for all this time: of an action, or an `ignorecommand`. No jail
+    /// bans meanwhile, as all commands share one lock (`server/action.py`); fail2ban kills it after 60 s.
+    #[error("a command of its {} has been running for {} s, and no jail acts meanwhile",
+        if *.by_filter { "filter" } else { "actions" }, .since.as_secs())]
+    Blocked {
+        /// Whether its filter runs it, as an `ignorecommand`.
+        by_filter: bool,
+        /// For how long at least.
+        since: Duration,
     },
     /// A log has grown, and nobody has read it since.
     #[error("{} has grown, and has not been read for {} s", .log.display(), .since.as_secs())]
@@ -144,8 +157,10 @@ pub fn judge(before: &Signs, after: &Signs) -> BTreeMap<String, Blindness> {
     }
     let both = after.jails.iter().filter_map(|(name, now)| {
         let then = before.jails.get(name)?;
+        let passed = after.at.saturating_duration_since(before.at);
         let blind = no_files(before, after, then, now)
-            .or_else(|| idle(after.at.saturating_duration_since(before.at), then, now))
+            .or_else(|| idle(passed, then, now))
+            .or_else(|| blocked(passed, then, now))
             .or_else(|| unread(before, after, now))?;
         Some((name.clone(), blind))
     });
@@ -176,6 +191,19 @@ fn idle(passed: Duration, then: &JailSigns, now: &JailSigns) -> Option<Blindness
         }),
         _ => None,
     }
+}
+
+fn blocked(passed: Duration, then: &JailSigns, now: &JailSigns) -> Option<Blindness> {
+    let same = |then: Option<Pulse>, now: Option<Pulse>| {
+        let command = now.and_then(|pulse| pulse.command);
+        command.is_some() && command == then.and_then(|pulse| pulse.command)
+    };
+    let by_filter = same(then.filter, now.filter);
+    let blocked = passed >= BLOCKED_AFTER && (by_filter || same(then.actions, now.actions));
+    blocked.then_some(Blindness::Blocked {
+        by_filter,
+        since: passed,
+    })
 }
 
 fn unread(before: &Signs, after: &Signs, now: &JailSigns) -> Option<Blindness> {

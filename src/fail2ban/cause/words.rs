@@ -108,6 +108,9 @@ const HARMLESS: [&str; 4] = [
     "Error repairing of fail2ban database",
 ];
 
+/// The most words of each kind that are kept: the first tell the most.
+const KEPT: usize = 16;
+
 /// Frames of messages that end a start, before they are filled in.
 const UNLOGGED: [&str; 2] = ["NOK: %r", "Could not start server: %s"];
 
@@ -309,6 +312,9 @@ fn is_missing_program(line: &str) -> bool {
 
 fn add(list: &mut Vec<Evidence>, line: Option<&Line>, jail: Option<&str>, words: &str) {
     let place = line.and_then(Line::place);
+    if list.len() >= KEPT {
+        return;
+    }
     // A file that a jail names, and that is not there, is a matter of its config.
     let of_jail = |trouble: &Trouble| *trouble == Trouble::Missing && jail.is_some();
     list.push(Evidence {

@@ -65,6 +65,7 @@ pub(super) fn look<'a>(
 }
 
 /// The bare facts of one look.
+#[derive(Clone, Copy)]
 struct Seen {
     id: (u64, u64),
     size: u64,

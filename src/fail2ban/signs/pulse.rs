@@ -17,6 +17,8 @@ pub struct Pulse {
     pub naps: u64,
     /// How long it has waited for a processor (`schedstat`).
     pub waited: Duration,
+    /// The command that it waits for, by its process's number: that of an action, or an `ignorecommand`.
+    pub command: Option<i32>,
 }
 
 impl Pulse {
@@ -44,15 +46,16 @@ pub(super) fn take(pid: Pid, jails: &mut BTreeMap<String, JailSigns>) {
     let names: Vec<String> = jails.keys().cloned().collect();
     for task in tasks(pid).unwrap_or_default() {
         let read = |file| task.read(file).ok().flatten().unwrap_or_default();
-        let Some((part, named)) = jails_of(read("comm").trim_ascii_end(), &names) else {
+        let Some((part, whose)) = jails_of(read("comm").trim_ascii_end(), &names) else {
             continue;
         };
-        let [name] = named.as_slice() else { continue };
+        let [name] = whose.as_slice() else { continue };
         let status = read("status");
         let naps = status_field(&status, "voluntary_ctxt_switches").and_then(|n| n.parse().ok());
         let waited = words(&read("schedstat"))
             .nth(1)
             .and_then(|n| n.parse().ok());
+        let commands = task.children().unwrap_or_default();
         let (Some(naps), Some(jail)) = (naps, jails.get_mut(*name)) else {
             continue;
         };
@@ -60,6 +63,7 @@ pub(super) fn take(pid: Pid, jails: &mut BTreeMap<String, JailSigns>) {
             thread: task.id,
             naps,
             waited: Duration::from_nanos(waited.unwrap_or_default()),
+            command: commands.first().map(|command| command.as_raw_pid()),
         };
         match part {
             Part::Filter => jail.filter = Some(pulse),
@@ -67,6 +71,3 @@ pub(super) fn take(pid: Pid, jails: &mut BTreeMap<String, JailSigns>) {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

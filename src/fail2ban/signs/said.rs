@@ -28,8 +28,6 @@ pub struct Times {
     pub count: u32,
     /// What the command that failed last ended with, such as `returned 127`.
     pub ended: Option<String>,
-    /// The line of the log that said it last, from 1.
-    pub line: Option<u32>,
 }
 
 /// Something that makes a jail powerless or blind. Nothing of what an attacker can write is in it.
@@ -117,7 +115,6 @@ pub fn said(log: &Path, from: &Position) -> io::Result<Said> {
         let Some(complaint) = complaint(&message, ended.as_deref()) else {
             continue;
         };
-        let line = news.lines.get(message.line).and_then(ownlog::Line::place);
         let of_command = matches!(
             complaint,
             Complaint::Ban { .. }
@@ -125,27 +122,20 @@ pub fn said(log: &Path, from: &Position) -> io::Result<Said> {
                 | Complaint::Unban { .. }
                 | Complaint::Setup { .. }
         );
-        said.add(
-            Times {
-                count: 1,
-                ended: if of_command { ended.take() } else { None },
-                line: line.and_then(|(_, line)| line),
-            },
-            complaint,
-        );
+        let ended = if of_command { ended.take() } else { None };
+        said.add(complaint, ended);
     }
     Ok(said)
 }
 
 impl Said {
-    fn add(&mut self, times: Times, complaint: Complaint) {
-        if let Some(known) = self.complaints.get_mut(&complaint) {
-            known.count = known.count.saturating_add(1);
-            known.ended = times.ended.or(known.ended.take());
-            known.line = times.line;
-        } else if self.complaints.len() < COMPLAINTS {
-            self.complaints.insert(complaint, times);
+    fn add(&mut self, complaint: Complaint, ended: Option<String>) {
+        if self.complaints.len() >= COMPLAINTS && !self.complaints.contains_key(&complaint) {
+            return;
         }
+        let times = self.complaints.entry(complaint).or_default();
+        times.count = times.count.saturating_add(1);
+        times.ended = ended.or(times.ended.take());
     }
 }
 

@@ -38,8 +38,6 @@ x fail2ban.actions        [7]: ERROR   Failed to start jail 'm' action 'fw': Err
             "1x jail 'm': action 'fw' fails to start, stop or flush None",
         ]
     );
-    let lines: Vec<_> = found.complaints.values().map(|times| times.line).collect();
-    assert_eq!(lines, [Some(5), Some(8), Some(7), Some(9)]);
 }
 
 #[test]
