@@ -6,13 +6,14 @@ use std::time::{Duration, Instant};
 
 use super::proc::tasks;
 use super::process::Pid;
-use super::vitals::cpu_time;
+use super::vitals::{cpu_time, waiting_time};
 
-/// The share of one processor from which a thread burns it, in percent. Python's interpreter lock lets one
+/// The share of its time from which a thread burns the CPU, in percent. Python's interpreter lock lets one
 /// thread run at a time, so that no two can.
 const BURNS: u32 = 60;
 
-/// The CPU time of each thread at one moment.
+/// The CPU time of each thread at one moment, with what it has waited for a processor: a thread that hangs
+/// takes all it can get, which is little on a machine that is overloaded.
 #[derive(Debug, Clone)]
 pub struct Sample {
     at: Instant,
@@ -26,7 +27,7 @@ pub struct Burning {
     pub thread: u32,
     /// Its name, as the kernel keeps it: 15 bytes at most. See [`jails_of`](super::threads::jails_of).
     pub name: Vec<u8>,
-    /// The share of one processor that it took, in percent.
+    /// The share of its time in which it ran or was ready to, in percent.
     pub percent: u32,
 }
 
@@ -36,15 +37,17 @@ pub struct Burning {
 /// `NotFound` if there is no such process, and whatever else reading `/proc` may give.
 pub fn sample(pid: Pid) -> io::Result<Sample> {
     let tasks = tasks(pid)?;
-    let threads = tasks.iter().map(|task| Ok((task.id, cpu_time(task)?)));
+    let threads = tasks
+        .iter()
+        .map(|task| Ok((task.id, cpu_time(task)? + waiting_time(task)?)));
     Ok(Sample {
         at: Instant::now(),
         threads: threads.collect::<io::Result<_>>()?,
     })
 }
 
-/// The thread that has burnt the CPU since an earlier sample of the same process; none if no thread took
-/// more than half of a processor. Some seconds between the two tell a hang from work on a busy log only
+/// The thread that has burnt the CPU since an earlier sample of the same process; none if each slept for
+/// a good part of the time. Some seconds between the two tell a hang from work on a busy log only
 /// together with a daemon that does not answer.
 ///
 /// # Errors

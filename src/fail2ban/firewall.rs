@@ -7,6 +7,7 @@
 //! one `iptables -S` for each family and one `nft list table` for each table, however many jails there are.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -24,6 +25,9 @@ use listing::{Chains, Table};
 
 /// The most that is read of one listing, in bytes: some 100,000 rules.
 const LISTING: u64 = 8 << 20;
+
+/// There only where the kernel has IPv6.
+const IPV6: &str = "/proc/net/if_inet6";
 
 /// What a jail's action has set up in the firewall.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -45,12 +49,13 @@ pub enum Wall {
 /// How a wall was found, over all looks so far.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct WallSigns {
-    /// Whether it now stops some address; nothing if its jail bans nobody, or if the firewall could not be
+    /// How many addresses it stops; nothing if its jail bans nobody, or if the firewall could not be
     /// listed.
-    pub stands: Option<bool>,
-    /// Whether it has stood at some look since its jail last banned nobody.
+    pub stops: Option<u64>,
+    /// Whether it stood at some look since its jail last banned nobody: it stopped at least half of those
+    /// that are banned. Of a jail that works, one may be on its way.
     pub has_stood: bool,
-    /// Since when it has not, although it had.
+    /// Since when it does not, although it did.
     pub gone_since: Option<Instant>,
 }
 
@@ -85,7 +90,10 @@ pub async fn look(
         let v4 = list(&["iptables", "-w", "5", "-S"], limit).await;
         let v6 = list(&["ip6tables", "-w", "5", "-S"], limit).await;
         // A host without IPv6 has no such listing, and no bans of that kind.
-        chains = v4.map(|v4| [Chains::parse(&v4), Chains::parse(&v6.unwrap_or_default())]);
+        let v6 = v6.or_else(|| (!Path::new(IPV6).exists()).then(String::new));
+        chains = v4
+            .zip(v6)
+            .map(|(v4, v6)| [Chains::parse(&v4), Chains::parse(&v6)]);
     }
     let mut tables: BTreeMap<(String, String), Option<Table>> = BTreeMap::new();
     for wall in &wanted {
@@ -106,14 +114,16 @@ pub async fn look(
         }
     }
     let now = Instant::now();
-    let stands = |wall: &Wall| match wall {
-        Wall::Chain { name } => {
-            let chains = chains.as_ref()?;
-            Some(chains.iter().any(|family| family.stops_some(name)))
-        }
-        Wall::Sets { table, names } => {
-            let table = tables.get(table)?.as_ref()?;
-            Some(names.iter().any(|set| table.stops_some(set)))
+    let stops = |wall: &Wall| -> Option<usize> {
+        match wall {
+            Wall::Chain { name } => {
+                let families = chains.as_ref()?.iter();
+                Some(families.map(|family| family.stops(name)).sum())
+            }
+            Wall::Sets { table, names } => {
+                let table = tables.get(table)?.as_ref()?;
+                Some(names.iter().map(|set| table.stops(set)).sum())
+            }
         }
     };
     let each = walls
@@ -121,11 +131,8 @@ pub async fn look(
         .flat_map(|(jail, walls)| walls.iter().map(move |wall| (jail, wall)));
     each.map(|(jail, wall)| {
         let key = (jail.clone(), wall.clone());
-        let signs = if banned(jail) == 0 {
-            WallSigns::default()
-        } else {
-            WallSigns::of(stands(wall), before.get(&key), now)
-        };
+        let stops = stops(wall).and_then(|stops| u64::try_from(stops).ok());
+        let signs = WallSigns::of(stops, banned(jail), before.get(&key), now);
         (key, signs)
     })
     .collect()
@@ -142,11 +149,15 @@ pub fn lost(before: &Walls, after: &Walls) -> BTreeSet<String> {
 }
 
 impl WallSigns {
-    fn of(stands: Option<bool>, before: Option<&Self>, now: Instant) -> Self {
-        let has_stood = stands == Some(true) || before.is_some_and(|before| before.has_stood);
+    fn of(stops: Option<u64>, banned: u64, before: Option<&Self>, now: Instant) -> Self {
+        if banned == 0 {
+            return Self::default();
+        }
+        let stands = stops.map(|stops| stops.saturating_mul(2) >= banned);
         let since = before.and_then(|before| before.gone_since);
+        let has_stood = stands == Some(true) || before.is_some_and(|before| before.has_stood);
         Self {
-            stands,
+            stops,
             has_stood,
             gone_since: match stands {
                 Some(true) => None,

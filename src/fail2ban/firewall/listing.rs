@@ -33,17 +33,21 @@ impl Chains {
         chains
     }
 
-    /// Whether some source is stopped by the chain, and it is in use.
-    pub(super) fn stops_some(&self, chain: &str) -> bool {
-        self.reached.contains(chain) && self.stops.contains_key(chain)
+    /// How many sources the chain stops: none if it is not in use.
+    pub(super) fn stops(&self, chain: &str) -> usize {
+        let stops = self
+            .stops
+            .get(chain)
+            .filter(|_| self.reached.contains(chain));
+        stops.copied().unwrap_or_default()
     }
 }
 
 /// The sets of one table of nftables.
 #[derive(Debug, Default)]
 pub(super) struct Table {
-    /// The sets that hold an address.
-    filled: BTreeSet<String>,
+    /// How many addresses each set holds.
+    holds: BTreeMap<String, usize>,
     /// The sets that a rule names.
     used: BTreeSet<String>,
 }
@@ -54,7 +58,10 @@ impl Table {
     pub(super) fn parse(listing: &str) -> Self {
         let mut table = Self::default();
         let mut set = None;
+        let mut in_elements = false;
         for line in listing.lines().map(str::trim) {
+            let elements = line.strip_prefix("elements = {");
+            in_elements |= elements.is_some();
             if let Some(name) = line
                 .strip_prefix("set ")
                 .and_then(|rest| rest.strip_suffix(" {"))
@@ -62,20 +69,26 @@ impl Table {
                 set = Some(name);
             } else if line.starts_with("chain ") {
                 set = None;
-            } else if line.starts_with("elements = {") {
-                table.filled.extend(set.map(str::to_owned));
+            } else if let Some(set) = set.filter(|_| in_elements) {
+                let (held, ends) = match elements.unwrap_or(line).split_once('}') {
+                    Some((held, _)) => (held, true),
+                    None => (elements.unwrap_or(line), false),
+                };
+                let held = held.split(',').filter(|one| !one.trim().is_empty());
+                *table.holds.entry(set.to_owned()).or_default() += held.count();
+                in_elements = !ends;
             } else if set.is_none() {
-                let used = line
-                    .split_ascii_whitespace()
-                    .filter_map(|word| word.strip_prefix('@'));
+                let words = line.split_ascii_whitespace();
+                let used = words.filter_map(|word| word.strip_prefix('@'));
                 table.used.extend(used.map(str::to_owned));
             }
         }
         table
     }
 
-    /// Whether some address is in the set, and it is in use.
-    pub(super) fn stops_some(&self, set: &str) -> bool {
-        self.used.contains(set) && self.filled.contains(set)
+    /// How many addresses are in the set: none if it is not in use.
+    pub(super) fn stops(&self, set: &str) -> usize {
+        let holds = self.holds.get(set).filter(|_| self.used.contains(set));
+        holds.copied().unwrap_or_default()
     }
 }

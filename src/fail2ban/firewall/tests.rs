@@ -19,7 +19,7 @@ table inet f2b-table {
 \t\ttype ipv4_addr
 \t\tflags interval
 \t\telements = { 192.0.2.1,
-\t\t\t     192.0.2.2 }
+\t\t\t     192.0.2.2, 198.51.100.0/24 }
 \t}
 
 \tset addr-set-empty {
@@ -35,16 +35,14 @@ table inet f2b-table {
 ";
 
 #[test]
-fn a_chain_or_set_stands_that_is_in_use_and_holds_an_address() {
+fn what_a_chain_or_set_stops_counts_if_it_is_in_use() {
     let chains = Chains::parse(IPTABLES);
-    let stands =
-        ["f2b-a", "f2b-empty", "f2b-unused", "f2b-gone"].map(|name| chains.stops_some(name));
-    assert_eq!(stands, [true, false, false, false]);
+    let stops = ["f2b-a", "f2b-empty", "f2b-unused", "f2b-gone"].map(|name| chains.stops(name));
+    assert_eq!(stops, [1, 0, 0, 0]);
     let table = Table::parse(NFT);
-    let stands =
-        ["addr-set-a", "addr-set-empty", "addr-set-gone"].map(|name| table.stops_some(name));
-    assert_eq!(stands, [true, false, false]);
-    assert!(!Chains::parse("").stops_some("f2b-a"));
+    let stops = ["addr-set-a", "addr-set-empty", "addr-set-gone"].map(|name| table.stops(name));
+    assert_eq!(stops, [3, 0, 0]);
+    assert_eq!(Chains::parse("").stops("f2b-a"), 0);
 }
 
 fn stream(ban: &str, more: &str) -> Stream {
@@ -82,18 +80,19 @@ fn a_wall_is_lost_that_stood_and_is_gone_at_two_looks() {
         },
     );
     let walls = |signs: &WallSigns| Walls::from([(key.clone(), signs.clone())]);
-    let never = WallSigns::of(Some(false), None, now);
+    let of = |stops, before: Option<&WallSigns>| WallSigns::of(stops, 4, before, now);
+    let never = of(Some(1), None);
     assert!(lost(&walls(&never), &walls(&never)).is_empty());
-    let stood = WallSigns::of(Some(true), Some(&never), now);
-    let gone = WallSigns::of(Some(false), Some(&stood), now);
+    // One may be on its way, and some may be no addresses: half of them is enough.
+    let stood = of(Some(2), Some(&never));
+    let gone = of(Some(1), Some(&stood));
     assert!(lost(&walls(&stood), &walls(&gone)).is_empty());
-    let still = WallSigns::of(Some(false), Some(&gone), now);
+    let still = of(Some(0), Some(&gone));
     assert_eq!(lost(&walls(&gone), &walls(&still)).len(), 1);
-    // What cannot be seen changes nothing, and what stands again is well.
-    let unseen = WallSigns::of(None, Some(&stood), now);
+    // What cannot be seen changes nothing, and what stands again is well, or bans nobody.
+    let unseen = of(None, Some(&stood));
     assert!(unseen.has_stood && unseen.gone_since.is_none());
-    assert_eq!(
-        WallSigns::of(Some(true), Some(&still), now).gone_since,
-        None
-    );
+    assert_eq!(of(Some(4), Some(&still)).gone_since, None);
+    let nobody = WallSigns::of(Some(0), 0, Some(&still), now);
+    assert_eq!(nobody, WallSigns::default());
 }

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::super::proc::{status_field, tasks, words};
+use super::super::proc::{status_field, tasks};
 use super::super::process::Pid;
 use super::super::threads::{Part, jails_of};
+use super::super::vitals::waiting_time;
 use super::JailSigns;
 
 /// A thread's pulse at one moment.
@@ -52,9 +53,6 @@ pub(super) fn take(pid: Pid, jails: &mut BTreeMap<String, JailSigns>) {
         let [name] = whose.as_slice() else { continue };
         let status = read("status");
         let naps = status_field(&status, "voluntary_ctxt_switches").and_then(|n| n.parse().ok());
-        let waited = words(&read("schedstat"))
-            .nth(1)
-            .and_then(|n| n.parse().ok());
         let commands = task.children().unwrap_or_default();
         let (Some(naps), Some(jail)) = (naps, jails.get_mut(*name)) else {
             continue;
@@ -62,7 +60,7 @@ pub(super) fn take(pid: Pid, jails: &mut BTreeMap<String, JailSigns>) {
         let pulse = Pulse {
             thread: task.id,
             naps,
-            waited: Duration::from_nanos(waited.unwrap_or_default()),
+            waited: waiting_time(&task).unwrap_or_default(),
             command: commands.first().map(|command| command.as_raw_pid()),
         };
         match part {
