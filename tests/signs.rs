@@ -30,6 +30,7 @@ mod signs {
     use rustix::process::geteuid;
 
     use super::support::daemon::{Fail2ban, JailSpec, Version};
+    use super::support::host::Host;
     use super::support::{GUARD, skip, wait_until};
 
     /// How far apart looks are, as long as nothing is awaited.
@@ -530,6 +531,76 @@ mod signs {
 
     fn listing() -> String {
         run("iptables -w -S; ip6tables -w -S; nft list ruleset; true").unwrap()
+    }
+
+    /// The systemd backend shows nothing of how far it has read, but its threads wake like any other's.
+    #[tokio::test]
+    async fn jails_that_read_the_journal_are_judged_by_their_threads_alone() {
+        let Some(host) = Host::boot() else { return };
+        host.jail("mark");
+        for jail in ["busy", "quiet"] {
+            let section = format!(
+                "[{jail}]\nenabled = true\nfilter = mark\nbackend = systemd\nmaxretry = 3\n\
+                 journalmatch = SYSLOG_IDENTIFIER={jail}\nusedns = no\naction = mark[name={jail}]\n"
+            );
+            host.write(&format!("/etc/fail2ban/jail.d/{jail}.conf"), &section);
+        }
+        host.write(
+            "/etc/fail2ban/filter.d/mark.conf",
+            "[Definition]\nfailregex = fail from <HOST>\n",
+        );
+        host.write(
+            "/etc/fail2ban/jail.d/sshd.local",
+            "[sshd]\nenabled = false\n",
+        );
+        host.sh("systemctl start fail2ban");
+        let mut number = 0;
+        let mut bans = |jail: &str, limit| {
+            number += 1;
+            let ip = format!("198.51.100.{number}");
+            host.sh(&format!(
+                "for n in 1 2 3; do logger -t {jail} 'fail from {ip}'; done"
+            ));
+            let seen = format!("grep -qx '{jail} {ip}' /var/log/bans");
+            wait_until(limit, || {
+                let seen = host.run(&["sh", "-c", &seen]);
+                seen.status.success().then_some(())
+            })
+            .is_some()
+        };
+        assert!(bans("busy", GUARD) && bans("quiet", GUARD));
+
+        let dump = host.sh("fail2ban-client -d");
+        let expected = expected(&Stream::parse(&dump).unwrap());
+        assert!(expected["busy"].logs.is_empty());
+        let socket = host.root().join("run/fail2ban/fail2ban.sock");
+        let look = async |before: Option<&Signs>| {
+            let mut connection = Connection::open(&socket, GUARD).await.unwrap();
+            let pid = Pid::from_raw(connection.peer_pid().unwrap()).unwrap();
+            let signs = gather(&mut connection, pid, &expected, before, GUARD).await;
+            connection.close();
+            signs.unwrap()
+        };
+        let mut before = look(None).await;
+        assert_eq!(before.jails["busy"].files, None);
+        for _ in 0..4 {
+            for _ in 0..10 {
+                host.sh("logger -t busy nothing of note; sleep 1");
+            }
+            host.sh("journalctl --rotate --vacuum-time=1s");
+            let after = look(Some(&before)).await;
+            assert_eq!(judge(&before, &after), BTreeMap::new(), "{after:#?}");
+            before = after;
+        }
+        host.sh("fail2ban-client set busy idle on");
+        assert!(!bans("busy", PAUSE));
+        before = look(None).await;
+        thread::sleep(signs::IDLE_AFTER);
+        let after = look(Some(&before)).await;
+        let idle = only("busy", Blindness::Idle { by_hand: true });
+        assert_eq!(judge(&before, &after), idle, "{before:#?} {after:#?}");
+        host.sh("fail2ban-client set busy idle off");
+        assert!(bans("busy", GUARD) && bans("quiet", GUARD));
     }
 
     macro_rules! per_version {

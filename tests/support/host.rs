@@ -148,6 +148,11 @@ impl Host {
         self.wait_booted();
     }
 
+    /// The host's files, as seen from here.
+    pub(crate) fn root(&self) -> PathBuf {
+        format!("/proc/{}/root", self.leader).into()
+    }
+
     fn console(&self) -> String {
         fs::read_to_string(self.folder.path().join("console")).unwrap_or_default()
     }
@@ -234,7 +239,7 @@ impl Host {
             ])
             // What a `make test` above this was told is not meant for it.
             .env_remove("MAKEFLAGS")
-            .arg(format!("DESTDIR=/proc/{}/root", self.leader))
+            .arg(format!("DESTDIR={}", self.root().display()))
             .arg(concat!("BINARY=", env!("CARGO_BIN_EXE_jailwarden")))
             .output()
             .unwrap();
