@@ -148,6 +148,11 @@ impl Host {
         self.wait_booted();
     }
 
+    /// The host's files, as seen from here.
+    pub(crate) fn root(&self) -> PathBuf {
+        format!("/proc/{}/root", self.leader).into()
+    }
+
     fn console(&self) -> String {
         fs::read_to_string(self.folder.path().join("console")).unwrap_or_default()
     }
