@@ -89,7 +89,9 @@ pub enum Outcome {
     /// Of `Sample`: whether the process moved.
     Motion(Motion),
     /// Of `Diagnose`: what the process was doing.
-    Diagnosis(String),
+    Diagnosis(Diagnosis),
+    /// Of `FindCulprit`.
+    Verdict(Verdict),
     /// The shell lost the action; the machine goes on as if it had failed.
     Lost,
 }
@@ -244,6 +246,41 @@ pub struct Finding {
     pub words: String,
     /// It keeps the whole daemon from starting; otherwise fail2ban skips the jail by itself.
     pub fatal: bool,
+}
+
+/// What a process that hangs was doing.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Diagnosis {
+    /// For people.
+    pub words: String,
+    /// The jail whose filter burns the CPU, if that is sure: what makes its expression run for ever
+    /// is still in its log, and would make it hang again.
+    pub burning: Option<String>,
+}
+
+/// Why a start came to nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Verdict {
+    /// What is to blame.
+    pub culprit: Culprit,
+    /// What shows it, in fail2ban's or the system's words; empty if nothing was found.
+    pub evidence: String,
+}
+
+/// What is to blame for a start that came to nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Culprit {
+    /// fail2ban says that its config is.
+    Config {
+        /// The jail at fault, if it names one.
+        jail: Option<String>,
+    },
+    /// No room, a database that cannot be used, a Python that does not fit: whatever jail were
+    /// disabled for it, fail2ban would not run.
+    Surroundings,
+    /// Nothing was found that tells.
+    #[default]
+    Unknown,
 }
 
 /// Files that have their last known good content again.

@@ -36,8 +36,9 @@ use std::time::Duration;
 
 pub use action::{Action, Effect, Signal};
 pub use event::{
-    ActionId, ActiveState, Applied, ConfigRead, Daemon, Event, ExitKind, Finding, Motion, Observed,
-    Operator, Outcome, PutBack, Reading, Sight, StopAnswer, Trial, Unit,
+    ActionId, ActiveState, Applied, ConfigRead, Culprit, Daemon, Diagnosis, Event, ExitKind,
+    Finding, Motion, Observed, Operator, Outcome, PutBack, Reading, Sight, StopAnswer, Trial, Unit,
+    Verdict,
 };
 pub use memory::Memory;
 pub use mend::Mend;

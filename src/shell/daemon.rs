@@ -14,6 +14,7 @@ use crate::fail2ban::process::{Pid, Process};
 use crate::machine::{Event, Observed, Policy};
 use crate::settings::Settings;
 
+use super::culprit::Begun;
 use super::packages;
 use super::policy;
 use super::unit::{self, Shown};
@@ -60,6 +61,12 @@ pub(super) struct Kept {
     pub(super) unproven: Option<String>,
     /// fail2ban's own log, where it is a file.
     pub(super) log: Option<PathBuf>,
+    /// Its database, where it is a file.
+    pub(super) database: Option<PathBuf>,
+    /// The jails of the last reading.
+    pub(super) jails: Vec<String>,
+    /// Where the traces of the last start begin.
+    pub(super) begun: Option<Begun>,
 }
 
 impl Handle {

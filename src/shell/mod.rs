@@ -3,6 +3,7 @@
 
 mod alarm;
 mod apply;
+mod culprit;
 mod daemon;
 mod executor;
 mod files;

@@ -157,11 +157,6 @@ impl Host {
         fs::read_to_string(self.folder.path().join("console")).unwrap_or_default()
     }
 
-    /// The host's root folder as seen from here.
-    pub(crate) fn root(&self) -> PathBuf {
-        format!("/proc/{}/root", self.leader).into()
-    }
-
     /// A command as root of the host.
     pub(crate) fn inside(&self, words: &[&str]) -> Command {
         let mut command = Command::new("nsenter");

@@ -38,6 +38,8 @@ pub(super) struct Rig {
     pub(super) told: Vec<Report>,
     pub(super) kept: Memory,
     words: Vec<String>,
+    /// What is found out about a start that failed; not shown.
+    pub(super) verdict: Verdict,
     /// Keeping a good config is answered by itself, and not shown.
     pub(super) keeps: bool,
 }
@@ -52,6 +54,7 @@ impl Rig {
             told: Vec::new(),
             kept: memory,
             words: Vec::new(),
+            verdict: Verdict::default(),
             keeps: true,
         };
         rig.absorb(actions);
@@ -84,6 +87,10 @@ impl Rig {
                 Action::Run(id, Effect::Save(memory)) if self.machine.saving == Some(id) => {
                     self.kept = *memory;
                     self.event(done(id, Outcome::Effect(Ok(()))));
+                }
+                Action::Run(id, Effect::FindCulprit) => {
+                    let verdict = self.verdict.clone();
+                    self.event(done(id, Outcome::Verdict(verdict)));
                 }
                 Action::Run(id, Effect::Keep { .. }) if self.keeps => {
                     self.event(done(id, Outcome::Effect(Ok(()))));
@@ -294,6 +301,7 @@ pub(super) fn word(effect: &Effect) -> String {
         Effect::Sample { pid } => format!("sample:{pid}"),
         Effect::Diagnose { pid } => format!("diagnose:{pid}"),
         Effect::Start => "start".into(),
+        Effect::FindCulprit => "find-culprit".into(),
         Effect::WriteRollback { jails, .. } => format!("rollback({})", jails.join(" ")),
         Effect::TakeBack { jails, replaced } => {
             let words = jails.iter().chain(replaced).map(String::as_str);

@@ -113,7 +113,7 @@ fn a_disabled_unit_that_jailwarden_stopped_is_started() {
     unit.disabled = true;
     let mut rig = Rig::healthy(&["a"]);
     rig.keeps_seeing(&silent(Motion::Frozen)).does("diagnose:7");
-    rig.gets(Outcome::Diagnosis(String::new()))
+    rig.gets(Outcome::Diagnosis(Diagnosis::default()))
         .does("DaemonHung save");
     rig.ok().does("TERM:7").ok().exits(7).does("start");
     let mut failed = unit_failed(255);
