@@ -315,7 +315,7 @@ impl Fail2ban {
             kill_all_of(folder);
             processes_of(folder).is_empty().then_some(())
         });
-        assert!(ended.is_some(), "something of {folder:?} goes on");
+        assert!(ended.is_some(), "something of {} goes on", folder.display());
         for left in ["fail2ban.sqlite3", "f2b.sock", "f2b.pid", "marks"] {
             let _ = fs::remove_file(self.path(left));
         }
