@@ -101,14 +101,13 @@ impl Bench {
 
     fn reload(&mut self, row: &Row, is_special: bool) -> Option<Truth> {
         let live = self.live.take().filter(|_| !is_special);
-        let live = match live {
-            Some(live) => live,
-            None => {
-                let live = scratch(self.version, row)?;
-                let started = client(&live, &["-x", "start"]);
-                assert_eq!(started.code, Some(0), "{started:#?}");
-                live
-            }
+        let live = if let Some(live) = live {
+            live
+        } else {
+            let live = scratch(self.version, row)?;
+            let started = client(&live, &["-x", "start"]);
+            assert_eq!(started.code, Some(0), "{started:#?}");
+            live
         };
         let threads = |f2b: &Fail2ban| JAILS.map(|jail| f2b.threads(jail));
         let before = threads(&live);
