@@ -211,6 +211,7 @@ impl Parser<'_> {
         self.next();
         let mut raw = Vec::new();
         loop {
+            raw.extend_from_slice(self.plain(quote).as_bytes());
             let at = self.at;
             match self.next() {
                 None | Some('\n') => return Err(self.expected("the closing quote")),
@@ -225,7 +226,17 @@ impl Parser<'_> {
                 Some(c) => raw.extend(c.encode_utf8(&mut [0; 4]).bytes()),
             }
         }
-        Ok(String::from_utf8_lossy(&raw).into_owned())
+        Ok(String::from_utf8(raw)
+            .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
+    }
+
+    /// What stands for itself, up to the next quote, escape or end of the line.
+    fn plain(&mut self, quote: char) -> &str {
+        let from = self.at;
+        let is_special = |byte: u8| matches!(byte, b'\\' | b'\n') || char::from(byte) == quote;
+        let rest = self.rest();
+        self.at += rest.bytes().position(is_special).unwrap_or(rest.len());
+        self.text.get(from..self.at).unwrap_or_default()
     }
 
     fn escape(&mut self, began: usize) -> Result<char, LiteralError> {
