@@ -402,7 +402,7 @@ impl Machine {
     }
 }
 
-fn why_not(outcome: Outcome) -> String {
+pub(super) fn why_not(outcome: Outcome) -> String {
     match outcome {
         Outcome::Effect(Err(why)) => why,
         _ => "it was lost on its way".to_owned(),
