@@ -170,7 +170,15 @@ impl Machine {
                 _ => {}
             }
         }
-        let State::GaveUp { retry_at, .. } = self.state else {
+        let State::GaveUp {
+            retry_at,
+            read: None,
+            undo: None,
+            ..
+        } = self.state
+        else {
+            // It would start with what is being taken back, or was not read yet.
+            self.next_look = self.now + Policy::SUSPECT_PACE;
             return;
         };
         if retry_at <= self.now {

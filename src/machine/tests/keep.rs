@@ -210,3 +210,14 @@ fn a_guess_that_could_not_be_taken_back_is_taken_back_later() {
         assert_eq!(rig.kept.guesses.replaced.as_deref(), Some("2026-1"));
     }
 }
+
+#[test]
+fn nothing_is_tried_again_before_a_guess_is_taken_back() {
+    let mut rig = in_vain();
+    rig.sees_for(60, &absent(unit_failed(255))).does("");
+    rig.ok().does("RollbackUndone read-afresh");
+    rig.sees_for(60, &absent(unit_failed(255))).does("");
+    rig.reads(config_of_versions(&[("a", 1), ("m", 2)]));
+    rig.keeps_seeing(&absent(unit_failed(255)))
+        .does("Restarting start");
+}
