@@ -229,3 +229,23 @@ fn a_rollback_that_cannot_be_written_again_waits_as_a_refusal() {
         .does("")
         .is("degraded");
 }
+
+#[test]
+fn a_daemon_that_dies_during_a_trial_is_started_at_once() {
+    let mut rig = degraded();
+    edited(&mut rig).does("read try(m)");
+    rig.exits(8).sees(absent(unit_killed()));
+    rig.does("DaemonDown start");
+    rig.ok().sees(answers_as(9, &["a"]));
+    rig.does("AllClear try(m)");
+}
+
+#[test]
+fn a_daemon_that_dies_while_a_rollback_is_removed_is_looked_at_next() {
+    let mut rig = degraded();
+    edited(&mut rig).does("read try(m)");
+    tried(&mut rig, sound(2)).does("save").ok().does("undo(m)");
+    rig.exits(8).ok().does("JailMended read-afresh");
+    rig.reads(config_of_versions(&[("a", 1), ("m", 2)]));
+    assert!(rig.machine.look.is_some(), "not only after an interval");
+}
