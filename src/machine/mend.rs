@@ -351,6 +351,8 @@ impl Machine {
     }
 
     fn removed(&mut self, jails: &BTreeSet<String>) {
+        // The reading of our own change holds whatever others changed meanwhile.
+        self.hint_mends();
         self.rollbacks.retain(|jail| !jails.contains(jail));
         self.say_mended(jails);
         self.read_own_change();
@@ -376,6 +378,7 @@ impl Machine {
             let names: Vec<_> = jails.iter().cloned().collect();
             return self.say_rollback_failed(&names, &why_not(outcome));
         }
+        self.hint_mends();
         for jail in jails {
             let failed = self.digest_on_disk(jail);
             self.note_disabled(jail, failed);

@@ -249,3 +249,29 @@ fn a_daemon_that_dies_while_a_rollback_is_removed_is_looked_at_next() {
     rig.reads(config_of_versions(&[("a", 1), ("m", 2)]));
     assert!(rig.machine.look.is_some(), "not only after an interval");
 }
+
+#[test]
+fn a_change_during_a_mend_counts_for_the_other_jails() {
+    let both = config(&["a", "m", "n"]);
+    let faulty = both.clone().fault("m", true).fault("n", true);
+    let mut rig = Rig::stock(Memory::default(), faulty, absent(unit_failed(255)));
+    rig.ok().reads(both.clone().rolled_back(&["m", "n"]));
+    rig.ok().sees(answers_as(8, &["a"])).is("mending");
+    let trial = |of_m: Trial| {
+        let of_n = Trial::Faulty(finding(Some("n"), true));
+        Outcome::Tried(Ok([("m".to_owned(), of_m), ("n".to_owned(), of_n)].into()))
+    };
+    rig.gets(trial(Trial::Faulty(finding(Some("m"), true))));
+    let mut reading = both.rolled_back(&["m", "n"]);
+    reading.fingerprint += 1;
+    rig.edits(reading).is("mending");
+    rig.touched().gets(trial(sound(2))).ok().ok();
+    rig.reads(config_of_versions(&[("a", 1), ("m", 2), ("n", 2)]).rolled_back(&["n"]));
+    rig.applied().does(
+        "read-afresh ready Supervising ChangeRefused DaemonDown rollback(m n) RolledBack \
+         read-afresh start AllClear try(m n) read try(m n) ChangeRefused save undo(m) JailMended \
+         read-afresh apply(+m)",
+    );
+    rig.sees(answers_as(8, &["a", "m"]));
+    rig.does("ChangeApplied try(n)");
+}
