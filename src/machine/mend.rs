@@ -216,6 +216,10 @@ impl Machine {
         }
     }
 
+    pub(super) fn is_on_probation(&self, jail: &str) -> bool {
+        self.mends.get(jail).is_some_and(|mend| mend.on_probation)
+    }
+
     /// Jails on probation that the daemon refused, or that died in it.
     fn to_put_back(&self) -> BTreeSet<String> {
         let on_probation = self.mends.iter().filter(|(_, mend)| mend.on_probation);
@@ -382,6 +386,9 @@ impl Machine {
         for jail in jails {
             let failed = self.digest_on_disk(jail);
             self.note_disabled(jail, failed);
+        }
+        if let Some(incident) = &mut self.incident {
+            incident.rolled_back.extend(jails.iter().cloned());
         }
         self.rollbacks.extend(jails.iter().cloned());
         let names: Vec<_> = jails.iter().cloned().collect();

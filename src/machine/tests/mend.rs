@@ -275,3 +275,24 @@ fn a_change_during_a_mend_counts_for_the_other_jails() {
     rig.sees(answers_as(8, &["a", "m"]));
     rig.does("ChangeApplied try(n)");
 }
+
+#[test]
+fn a_jail_on_probation_that_dies_costs_the_others_no_restart() {
+    let mut rig = degraded();
+    edited(&mut rig).does("read try(m)");
+    tried(&mut rig, sound(2)).ok().ok();
+    rig.reads(config_of_versions(&[("a", 1), ("m", 2)]));
+    rig.applied().sees(answers_as(8, &["a", "m"]));
+    rig.does("save undo(m) JailMended read-afresh apply(+m) ChangeApplied");
+    let dead = with_dead(8, &["a", "m"], &["m"]);
+    rig.keeps_seeing(&dead).does("JailDead apply(*m)");
+    rig.applied().keeps_seeing(&dead).does("rollback(m)");
+    rig.ok().does("RolledBack read-afresh");
+    let told = rig.told.last().unwrap().message.clone();
+    assert!(told.contains("does not run"), "{told}");
+    rig.reads(config_of_versions(&[("a", 1), ("m", 2)]).rolled_back(&["m"]));
+    rig.does("apply(-m)").applied().sees(answers_as(8, &["a"]));
+    let clear = rig.told.iter().rfind(|r| r.kind == Kind::AllClear).unwrap();
+    assert!(clear.message.contains("disabled for it: m"), "{clear}");
+    assert!(!clear.message.contains("no longer"), "{clear}");
+}
