@@ -271,6 +271,11 @@ impl Machine {
         if !revived {
             self.say_jails_dead(&missing, "they are loaded again, alone");
             self.revive(&missing);
+        } else if missing.iter().all(|jail| self.is_on_probation(jail)) {
+            // Back to its rollback: no other jail pays for the trial.
+            self.lost.extend(missing);
+            self.watch();
+            self.next_look = self.now;
         } else if !restarted && (none_left || self.refusal.is_none()) {
             self.restart(Cause::DeadJails(missing), self.daemon.pid);
         } else if none_left {

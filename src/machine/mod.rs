@@ -311,7 +311,14 @@ impl Machine {
                 *sight = None;
                 self.look_now();
             }
-            State::Standby { .. } | State::Mending(_) | State::Ended => {}
+            State::Mending(ref mending) => {
+                // A mere trial can be made later; what writes is ended first.
+                if !mending.writes() {
+                    self.watch();
+                }
+                self.next_look = self.now;
+            }
+            State::Standby { .. } | State::Ended => {}
         }
     }
 
