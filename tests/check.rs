@@ -609,3 +609,34 @@ fn a_file_is_checked_before_it_is_in_place() {
     assert_eq!(scene.check(&["--with", "jail.local=/nonexistent"]).code, 6);
     assert_eq!(scene.check(&["--with", "jail.local"]).code, 2);
 }
+
+#[test]
+fn what_a_rollback_hides_is_found() {
+    let jails = [("web", JailSpec::default()), ("mail", JailSpec::default())];
+    let Some(scene) = Scene::new(Version::V102, &jails) else {
+        return;
+    };
+    let rollback = scene.f2b.rollback("web");
+    let text = "# jailwarden rollback file 1\n[web]\nenabled = false\nbackend = auto\nfilter =\n";
+    fs::write(&rollback, text).unwrap();
+    let said = scene.check(&[]);
+    assert_eq!(said.code, 0, "{said:#?}");
+    said.has(&[
+        "2 jails checked",
+        "disabled by jailwarden, and checked as if not: web",
+    ]);
+
+    let filter = scene.f2b.config().join("filter.d/web.conf");
+    fs::write(&filter, "[Definition]\nfailregex = fail [ <HOST>\n").unwrap();
+    let report = scene.json(&[]);
+    assert_eq!(
+        findings(&report),
+        [found("setting-refused", "web", "web.conf", 2)]
+    );
+    assert_eq!(report["findings"][0]["file"], filter.display().to_string());
+    assert_eq!(report["rolled_back"], serde_json::json!(["web"]));
+    assert!(rollback.exists());
+    let other = scene.json(&["--jail", "mail"]);
+    assert_eq!(other["verdict"], "sound");
+    assert_eq!(other["rolled_back"], serde_json::json!([]));
+}

@@ -1,5 +1,6 @@
 //! For people: each fault with its line, as compilers show theirs.
 
+use std::fmt::Write as _;
 use std::path::Path;
 
 use annotate_snippets::{
@@ -49,7 +50,7 @@ pub fn render(report: &Report, cwd: &Path, style: Style) -> String {
     out
 }
 
-/// The result in one line: `2 findings in 2 of 14 jails`.
+/// The result in one line: `2 findings in 2 of 14 jails`; and one more where rollbacks stand.
 #[must_use]
 pub fn summary(report: &Report) -> String {
     let config = safe(&report.config_dir.display().to_string());
@@ -67,6 +68,14 @@ pub fn summary(report: &Report) -> String {
         ),
     };
     line.push('\n');
+    if !report.rolled_back.is_empty() {
+        let names: Vec<_> = report.rolled_back.iter().map(|jail| safe(jail)).collect();
+        let _ = writeln!(
+            line,
+            "disabled by jailwarden, and checked as if not: {} (see jailwarden rollback list)",
+            names.join(", ")
+        );
+    }
     line
 }
 

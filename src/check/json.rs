@@ -11,6 +11,7 @@ const VERSION: u32 = 1;
 
 /// The report as JSON: `version`, `verdict` (`sound`, `findings`, or `unproven` where the rehearsal
 /// could not be run and `-d` says nothing bad), `config_dir`, `jails` (all that were looked at),
+/// `rolled_back` (those of which jailwarden has disabled, and which were looked at all the same),
 /// `unproven` (why, or null), and `findings` in the order of the files. Of each of these: `kind`
 /// ([`super::Kind::id`]), `level`, `jails` (none: the whole config), `file`, `line`, `source` (that
 /// line), `option`, `value` and `words` (fail2ban's), each of them null where not known, and
@@ -35,6 +36,7 @@ pub fn document(report: &Report) -> Value {
         "verdict": verdict,
         "config_dir": report.config_dir.to_string_lossy(),
         "jails": report.jails,
+        "rolled_back": report.rolled_back,
         "unproven": unproven,
         "findings": findings,
     })

@@ -22,6 +22,7 @@ use crate::fail2ban::dump::{Dump, DumpError, NOT_FOR_CHILDREN};
 use crate::fail2ban::finding::Finding;
 use crate::fail2ban::rehearsal::{self, Fault, Stage, Unproven, Why};
 use crate::fail2ban::stream::{JailStream, Stream};
+use crate::rollback;
 use crate::text;
 
 mod diagnostic;
@@ -69,6 +70,8 @@ pub struct Report {
     pub config_dir: PathBuf,
     /// The jails that were looked at; none where fail2ban cannot read its config.
     pub jails: BTreeSet<String>,
+    /// The jails that jailwarden has disabled; they were looked at as if it had not.
+    pub rolled_back: BTreeSet<String>,
     /// What is wrong, in the order of fail2ban's files.
     pub diagnostics: Vec<Diagnostic>,
     /// Why some jails were judged by `fail2ban-client -d` alone, if so.
@@ -157,18 +160,45 @@ impl Report {
     }
 }
 
-/// Checks a config. Must be called within a tokio runtime, on a thread that outlives it.
+/// Checks a config, as if jailwarden had disabled no jail of it. Must be called within a tokio runtime, on a thread that outlives it.
 ///
 /// # Errors
 /// [`CheckError`] if there is no telling. A rehearsal that fails is none: see [`Report::unproven`].
 pub async fn gather(request: &Request) -> Result<Report, CheckError> {
     let config_dir = readable_folder(&request.config_dir)?;
-    if request.stand_ins.is_empty() {
-        return look(request, config_dir).await;
+    let (rolled_back, mut stand_ins) = without_rollbacks(&config_dir);
+    stand_ins.extend_from_slice(&request.stand_ins);
+    let mut report = if stand_ins.is_empty() {
+        look(request, config_dir).await?
+    } else {
+        let scratch = Scratch::of(&config_dir, &stand_ins)?;
+        let report = look(request, scratch.path().to_owned()).await?;
+        report.told_of(&scratch)
+    };
+    report.rolled_back = rolled_back;
+    if !request.jails.is_empty() {
+        report
+            .rolled_back
+            .retain(|jail| request.jails.contains(jail));
     }
-    let scratch = Scratch::of(&config_dir, &request.stand_ins)?;
-    let report = look(request, scratch.path().to_owned()).await?;
-    Ok(report.told_of(&scratch))
+    Ok(report)
+}
+
+/// The jails that rollback files disable, and the folder without those files: what they hide is what
+/// somebody who checks wants to know.
+fn without_rollbacks(config_dir: &Path) -> (BTreeSet<String>, Vec<StandIn>) {
+    // A folder that cannot be listed is told of by who reads the config.
+    let standing = rollback::standing(config_dir).unwrap_or_default();
+    let without = standing.iter().filter_map(|it| {
+        let place = it.path.strip_prefix(config_dir).ok()?;
+        Some(StandIn {
+            place: place.to_owned(),
+            content: None,
+        })
+    });
+    let stand_ins = without.collect();
+    let jails = standing.iter().map(|it| it.jail.as_str().to_owned());
+    (jails.collect(), stand_ins)
 }
 
 async fn look(request: &Request, config_dir: PathBuf) -> Result<Report, CheckError> {
@@ -197,6 +227,7 @@ async fn look(request: &Request, config_dir: PathBuf) -> Result<Report, CheckErr
     let diagnostics = place::diagnostics(&mut blame, findings, faults, &jails);
     let mut report = Report {
         jails: jails.iter().map(|jail| jail.name.clone()).collect(),
+        rolled_back: BTreeSet::new(),
         diagnostics,
         unproven,
         config_dir,

@@ -85,6 +85,7 @@ fn render(source: &str, width: usize, colour: bool) -> String {
     let report = Report {
         config_dir: "/etc/f".into(),
         jails: ["web".to_owned()].into(),
+        rolled_back: BTreeSet::new(),
         diagnostics: vec![diagnostic(source)],
         unproven: None,
     };

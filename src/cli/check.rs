@@ -4,16 +4,14 @@ use std::collections::BTreeSet;
 use std::env;
 use std::future::Future;
 use std::io::{self, IsTerminal as _, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-use super::run::FAULTY_SETTINGS;
-use super::{NOT_PERMITTED, output};
+use super::{NOT_PERMITTED, output, settings_or_code};
 use crate::check::{self, CheckError, Report, Request, StandIn, human};
-use crate::settings::{Settings, SettingsError};
 
 pub(super) const NOT_ASKED: u8 = 6;
 const NOT_IN_TIME: u8 = 7;
@@ -86,12 +84,9 @@ pub(super) enum Format {
 
 /// Checks the config and prints what is wrong with it.
 pub(super) fn check(words: Words) -> ExitCode {
-    let settings = match settings(words.config.as_deref()) {
+    let settings = match settings_or_code(words.config.as_deref()) {
         Ok(settings) => settings,
-        Err(error) => {
-            output::complain(error);
-            return ExitCode::from(FAULTY_SETTINGS);
-        }
+        Err(code) => return code,
     };
     let format = if words.json {
         Format::Json
@@ -114,18 +109,6 @@ pub(super) fn check(words: Words) -> ExitCode {
             output::complain(format_args!("could not check: {error}"));
             ExitCode::from(code_of(&error))
         }
-    }
-}
-
-/// A default settings file that only others may read is none of a plain user's business.
-pub(super) fn settings(file: Option<&Path>) -> Result<Settings, SettingsError> {
-    match Settings::load(file) {
-        Err(SettingsError::Unreadable { cause, .. })
-            if file.is_none() && cause.kind() == io::ErrorKind::PermissionDenied =>
-        {
-            Ok(Settings::default())
-        }
-        loaded => loaded,
     }
 }
 

@@ -13,7 +13,7 @@ pub(super) fn check(file: Option<&Path>) -> ExitCode {
             output::say(verdict(file));
             ExitCode::SUCCESS
         }
-        Err(error) => refuse(&error),
+        Err(error) => refuse(&error, 1),
     }
 }
 

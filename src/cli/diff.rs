@@ -7,8 +7,7 @@ use clap::Args;
 
 use super::check::{self, NOT_ASKED};
 use super::history::{self, NOTHING_KEPT};
-use super::output;
-use super::run::FAULTY_SETTINGS;
+use super::{output, settings_or_code};
 use crate::check::diff::{self, Comparison, DiffError};
 use crate::check::since::{self, Question, SinceError};
 use crate::settings::Settings;
@@ -47,12 +46,9 @@ pub(super) struct Words {
 
 /// Prints what differs.
 pub(super) fn diff(words: Words) -> ExitCode {
-    let settings = match check::settings(words.config.as_deref()) {
+    let settings = match settings_or_code(words.config.as_deref()) {
         Ok(settings) => settings,
-        Err(error) => {
-            output::complain(error);
-            return ExitCode::from(FAULTY_SETTINGS);
-        }
+        Err(code) => return code,
     };
     let config_dir = words
         .config_dir

@@ -6,10 +6,8 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::NOT_PERMITTED;
-use super::check::{self, NOT_ASKED};
-use super::output;
-use super::run::FAULTY_SETTINGS;
+use super::check::NOT_ASKED;
+use super::{NOT_PERMITTED, output, settings_or_code};
 use crate::history::{HistoryError, Store, human, json};
 
 pub(super) const NOTHING_KEPT: u8 = 3;
@@ -39,12 +37,9 @@ pub(super) struct Words {
 
 /// Lists what is kept.
 pub(super) fn history(words: &Words) -> ExitCode {
-    let settings = match check::settings(words.config.as_deref()) {
+    let settings = match settings_or_code(words.config.as_deref()) {
         Ok(settings) => settings,
-        Err(error) => {
-            output::complain(error);
-            return ExitCode::from(FAULTY_SETTINGS);
-        }
+        Err(code) => return code,
     };
     let store = Store::open(&settings.state_dir);
     let listed = store.list().and_then(|kept| Ok((kept, store.rejected()?)));

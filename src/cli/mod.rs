@@ -10,11 +10,13 @@ mod restore;
 mod rollback;
 pub mod run;
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use self::run::FAULTY_SETTINGS;
 use crate::settings::{Settings, SettingsError};
 
 /// The exit code for what the system does not let this user do.
@@ -27,7 +29,7 @@ const NOT_PERMITTED: u8 = 4;
     version,
     arg_required_else_help = true,
     disable_help_subcommand = true,
-    after_help = "Exit codes: 0 done, 1 failed or mistakes found, 2 wrong usage, 3 nothing kept (diff, history, restore), \
+    after_help = "Exit codes: 0 done, 1 failed, or something was found or differs, 2 wrong usage, 3 nothing kept (diff, history, restore), \
                   4 not permitted, 6 fail2ban cannot be asked or a file cannot be written, 7 not done in time, \
                   78 faulty settings.\n\n\
                   Example: jailwarden config check && systemctl reload jailwarden"
@@ -40,7 +42,10 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Supervise this host's fail2ban until stopped; SIGHUP reads the settings again
-    #[command(after_help = "Example: jailwarden run --config /etc/jailwarden/jailwarden.yaml")]
+    #[command(
+        after_help = "Exit codes: 0 it was told to end, 1 it cannot run, 2 wrong usage, 78 faulty settings.\n\n\
+                            Example: jailwarden run --config /etc/jailwarden/jailwarden.yaml"
+    )]
     Run {
         /// The settings file [default: /etc/jailwarden/jailwarden.yaml if it exists]
         #[arg(long, value_name = "FILE")]
@@ -83,7 +88,10 @@ enum Command {
 #[derive(Debug, Subcommand)]
 enum ConfigCommand {
     /// Say whether a settings file is sound, or every mistake in it with line and column
-    #[command(after_help = "Example: jailwarden config check ./jailwarden.yaml")]
+    #[command(
+        after_help = "Exit codes: 0 sound, 1 mistakes found or it cannot be read, 2 wrong usage, 4 not permitted \
+                            to read it.\n\nExample: jailwarden config check ./jailwarden.yaml"
+    )]
     Check {
         /// The settings file [default: /etc/jailwarden/jailwarden.yaml if it exists]
         file: Option<PathBuf>,
@@ -109,23 +117,28 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// The settings, or what is left to do without them: the mistakes are printed.
+/// The settings for all but `run`, or the exit code where there are none: why is printed. A default
+/// file that only others may read is none of a plain user's business.
 fn settings_or_code(config: Option<&Path>) -> Result<Settings, ExitCode> {
-    Settings::load(config).map_err(|error| {
-        output::complain(&error);
-        ExitCode::from(run::FAULTY_SETTINGS)
+    Settings::load(config).or_else(|error| match config {
+        None if is_denied(&error) => Ok(Settings::default()),
+        _ => Err(refuse(&error, FAULTY_SETTINGS)),
     })
 }
 
-/// Prints why settings could not be had, and gives the exit code for it.
-fn refuse(error: &SettingsError) -> ExitCode {
+/// Prints why settings could not be had, and gives the exit code: `faulty`, or that they may not be read.
+fn refuse(error: &SettingsError, faulty: u8) -> ExitCode {
     output::complain(error);
-    match error {
-        SettingsError::Unreadable { cause, .. }
-            if cause.kind() == std::io::ErrorKind::PermissionDenied =>
-        {
-            ExitCode::from(4)
-        }
-        _ => ExitCode::FAILURE,
-    }
+    ExitCode::from(if is_denied(error) {
+        NOT_PERMITTED
+    } else {
+        faulty
+    })
+}
+
+fn is_denied(error: &SettingsError) -> bool {
+    let SettingsError::Unreadable { cause, .. } = error else {
+        return false;
+    };
+    cause.kind() == io::ErrorKind::PermissionDenied
 }

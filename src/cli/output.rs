@@ -1,11 +1,12 @@
-//! Lines for people. A reader that has gone away is no reason to fail: the exit code still tells.
+//! Lines for people. A reader that has gone away is no reason to fail: the exit code still tells. An
+//! answer that is lost for another reason, such as a full disk, is said.
 
 use std::fmt::Display;
 use std::io::{self, Write};
 
 /// A line of the answer, on stdout.
 pub(super) fn say(line: impl Display) {
-    drop(writeln!(io::stdout(), "{line}"));
+    print(&format!("{line}\n"));
 }
 
 /// What went wrong, on stderr.
@@ -16,9 +17,13 @@ pub(super) fn complain(line: impl Display) {
 /// A whole answer, on stdout.
 pub(super) fn print(text: &str) {
     let mut stdout = io::stdout();
-    drop(
-        stdout
-            .write_all(text.as_bytes())
-            .and_then(|()| stdout.flush()),
-    );
+    let written = stdout.write_all(text.as_bytes());
+    match written.and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            complain(format_args!(
+                "the answer could not be written whole: {error}"
+            ));
+        }
+        _ => {}
+    }
 }

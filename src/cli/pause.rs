@@ -35,7 +35,7 @@ pub(super) struct PauseWords {
     /// Why, for the journal and for whoever finds jailwarden paused
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
-    /// The settings file [default: /etc/jailwarden/jailwarden.yaml if it exists]
+    /// The settings file [default: /etc/jailwarden/jailwarden.yaml if it can be read]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 }
@@ -44,7 +44,7 @@ pub(super) struct PauseWords {
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_RESUME)]
 pub(super) struct ResumeWords {
-    /// The settings file [default: /etc/jailwarden/jailwarden.yaml if it exists]
+    /// The settings file [default: /etc/jailwarden/jailwarden.yaml if it can be read]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 }
@@ -83,7 +83,7 @@ pub(super) fn pause(words: PauseWords) -> ExitCode {
         None => "until `jailwarden resume`".to_owned(),
     };
     output::say(format_args!(
-        "jailwarden pauses {end}: it watches, and does nothing"
+        "a pause stands {end}: jailwarden watches, and does nothing"
     ));
     ExitCode::SUCCESS
 }
@@ -95,7 +95,9 @@ pub(super) fn resume(words: &ResumeWords) -> ExitCode {
         Err(code) => return code,
     };
     match pause::end(&state_dir) {
-        Ok(true) => output::say("the pause is over: jailwarden supervises fail2ban again"),
+        Ok(true) => {
+            output::say("the pause is over; jailwarden, where it runs, supervises fail2ban again");
+        }
         Ok(false) => output::say("jailwarden was not paused"),
         Err(error) => return refused("the pause cannot be ended", &state_dir, &error),
     }

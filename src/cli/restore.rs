@@ -10,8 +10,7 @@ use serde_json::json as object;
 
 use super::check::{self, Format};
 use super::history;
-use super::output;
-use super::run::FAULTY_SETTINGS;
+use super::{output, settings_or_code};
 use crate::check::{self as dry_run, CheckError, Report, Request, StandIn};
 use crate::history::{
     Done, HistoryError, Id, Left, Preview, Replaced, Store, What, Which, human, json,
@@ -62,12 +61,9 @@ pub(super) struct Words {
 
 /// Puts files back.
 pub(super) fn restore(words: Words) -> ExitCode {
-    let settings = match check::settings(words.config.as_deref()) {
+    let settings = match settings_or_code(words.config.as_deref()) {
         Ok(settings) => settings,
-        Err(error) => {
-            output::complain(error);
-            return ExitCode::from(FAULTY_SETTINGS);
-        }
+        Err(code) => return code,
     };
     let store = Store::open(&settings.state_dir);
     let restoring = Restoring {

@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::{NOT_PERMITTED, output, settings_or_code};
 use crate::rollback::{self, RollbackError, Standing};
+use crate::text::{safe, safe_json};
 
 /// The version of the JSON document.
 const VERSION: u32 = 1;
@@ -55,7 +56,7 @@ pub(super) enum Command {
 
 #[derive(Debug, Args)]
 pub(super) struct Place {
-    /// The settings file [default: /etc/jailwarden/jailwarden.yaml if it exists]
+    /// The settings file [default: /etc/jailwarden/jailwarden.yaml if it can be read]
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 }
@@ -88,9 +89,10 @@ fn list(place: &Place, json: bool) -> Result<ExitCode, ExitCode> {
         {
             output::say(format_args!(
                 "{jail}: disabled since {}: {}",
-                note.when, note.reason
+                safe(&note.when),
+                safe(&note.reason)
             ));
-            output::say(format_args!("  by {}", path.display()));
+            output::say(format_args!("  by {}", safe(&path.display().to_string())));
         }
         output::say(
             "\nA jail comes back by itself once its config is mended. At once: jailwarden rollback undo JAIL",
@@ -110,7 +112,7 @@ fn as_json(standing: &[Standing]) -> String {
         })
     });
     let document = json!({ "version": VERSION, "rollbacks": each.collect::<Vec<_>>() });
-    format!("{document:#}\n")
+    safe_json(&document)
 }
 
 fn undo(place: &Place, jails: &[String], all: bool) -> Result<ExitCode, ExitCode> {
@@ -121,7 +123,8 @@ fn undo(place: &Place, jails: &[String], all: bool) -> Result<ExitCode, ExitCode
         .find(|jail| standing.iter().all(|it| it.jail.as_str() != *jail))
     {
         output::complain(format_args!(
-            "{unknown}: jailwarden has not disabled this jail; see: jailwarden rollback list"
+            "{}: jailwarden has not disabled this jail; see: jailwarden rollback list",
+            safe(unknown)
         ));
         return Err(ExitCode::FAILURE);
     }

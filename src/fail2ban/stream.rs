@@ -1,6 +1,7 @@
 //! The commands that a start or reload would send, as `fail2ban-client -d` prints them.
 
 use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
 
 use siphasher::sip128::{Hasher128 as _, SipHasher13};
 
@@ -153,6 +154,25 @@ impl Stream {
             text,
             starts: false,
         }
+    }
+
+    /// What a server setting is set to, such as `dbfile`, if it is a text.
+    #[must_use]
+    pub fn setting(&self, name: &str) -> Option<String> {
+        let commands = self.server.iter().rev().map(|line| literal::parse(line));
+        commands.flatten().find_map(|command| {
+            let [Value::Str(set), Value::Str(key), Value::Str(value)] = command.as_list()? else {
+                return None;
+            };
+            (set == "set" && key == name).then(|| value.clone())
+        })
+    }
+
+    /// The file that holds the daemon's memory: none with `:memory:` and with `None`.
+    #[must_use]
+    pub fn database(&self) -> Option<PathBuf> {
+        let file = PathBuf::from(self.setting("dbfile")?);
+        file.is_absolute().then_some(file)
     }
 
     /// What to keep in order to see later what changed.

@@ -48,6 +48,27 @@ pub struct Threads {
     pub actions: Presence,
 }
 
+/// What a jail's thread is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// It reads the log and finds failures.
+    Filter,
+    /// It bans and unbans.
+    Actions,
+}
+
+/// Whose a thread of this name is, out of `jails`: more than one where they share the first nine bytes
+/// of their names, and none at all for a thread that is no jail's.
+#[must_use]
+pub fn jails_of<'a>(thread: &[u8], jails: &'a [String]) -> Option<(Part, Vec<&'a str>)> {
+    let (part, kept_of_name) = match (thread.strip_prefix(FILTER), thread.strip_prefix(ACTIONS)) {
+        (Some(name), _) => (Part::Filter, name),
+        (None, name) => (Part::Actions, name?),
+    };
+    let named = jails.iter().filter(|jail| kept(jail) == kept_of_name);
+    Some((part, named.map(String::as_str).collect()))
+}
+
 impl Threads {
     /// Whether both threads are known to run.
     #[must_use]
@@ -198,6 +219,17 @@ mod tests {
                 .all(|(_, filter, actions)| (*filter, *actions) == (Unsure, Missing)),
             "{two:?}"
         );
+    }
+
+    #[test]
+    fn a_thread_names_each_jail_that_it_may_be_of() {
+        let jails = ["nginx-http-auth", "nginx-http-login", "sshd"].map(String::from);
+        let of = |thread: &[u8]| jails_of(thread, &jails);
+        assert_eq!(of(b"f2b/f.sshd"), Some((Part::Filter, vec!["sshd"])));
+        let both = vec!["nginx-http-auth", "nginx-http-login"];
+        assert_eq!(of(b"f2b/a.nginx-htt"), Some((Part::Actions, both)));
+        assert_eq!(of(b"f2b/f.gone"), Some((Part::Filter, vec![])));
+        assert_eq!(of(b"f2b/observer"), None);
     }
 
     #[test]

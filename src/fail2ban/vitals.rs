@@ -104,6 +104,13 @@ pub(super) fn cpu_time(task: &Task) -> io::Result<Duration> {
     Ok(Duration::from_millis(ticks.saturating_mul(TICK_MILLIS)))
 }
 
+/// How long a thread has waited for a processor, as far as the kernel tells; none if it has ended.
+pub(super) fn waiting_time(task: &Task) -> io::Result<Duration> {
+    let schedstat = task.read("schedstat")?.unwrap_or_default();
+    let nanos = words(&schedstat).nth(1).and_then(|word| word.parse().ok());
+    Ok(Duration::from_nanos(nanos.unwrap_or_default()))
+}
+
 /// User and system time of a `stat` file, its 14th and 15th fields; the second field, the name,
 /// may hold spaces and parentheses.
 fn ticks(stat: &[u8]) -> Option<u64> {

@@ -63,6 +63,8 @@ pub enum Effect {
     },
     /// Start the daemon: the unit, or the start command.
     Start,
+    /// Find out why the last start came to nothing.
+    FindCulprit,
     /// Write the rollback files of these jails, whole and durable.
     WriteRollback {
         /// The jails to disable.

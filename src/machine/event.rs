@@ -89,7 +89,9 @@ pub enum Outcome {
     /// Of `Sample`: whether the process moved.
     Motion(Motion),
     /// Of `Diagnose`: what the process was doing.
-    Diagnosis(String),
+    Diagnosis(Diagnosis),
+    /// Of `FindCulprit`.
+    Verdict(Verdict),
     /// The shell lost the action; the machine goes on as if it had failed.
     Lost,
 }
@@ -103,6 +105,8 @@ pub struct Sight {
     pub unit: Option<Unit>,
     /// Packages are being installed just now; looked at only where nobody listens.
     pub packages: bool,
+    /// What was seen beside who is alive.
+    pub health: Health,
 }
 
 /// The daemon as a look finds it.
@@ -244,6 +248,77 @@ pub struct Finding {
     pub words: String,
     /// It keeps the whole daemon from starting; otherwise fail2ban skips the jail by itself.
     pub fatal: bool,
+}
+
+/// What a look sees of jails that are listed and alive.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Health {
+    /// The jails that see or do nothing; none if that was not looked at this time.
+    pub ailing: Option<BTreeMap<String, Ailment>>,
+    /// What fail2ban's own log complained of since the last look.
+    pub complaints: Vec<Complaint>,
+}
+
+/// Why a jail sees or does nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ailment {
+    /// In words that go after the jail's name and a colon.
+    pub words: String,
+    /// The least that cures it, if jailwarden can.
+    pub cure: Option<Cure>,
+}
+
+/// What is done to a jail in a living daemon.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cure {
+    /// It is loaded again in place.
+    Load,
+    /// It is stopped and loaded again; its bans come back from the database.
+    Restart,
+}
+
+/// Something that fail2ban's own log complains of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Complaint {
+    /// The jail, if it is named.
+    pub jail: Option<String>,
+    /// In words.
+    pub words: String,
+}
+
+/// What a process that hangs was doing.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Diagnosis {
+    /// For people.
+    pub words: String,
+    /// The jail whose filter burns the CPU, if that is sure: what makes its expression run for ever
+    /// is still in its log, and would make it hang again.
+    pub burning: Option<String>,
+}
+
+/// Why a start came to nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Verdict {
+    /// What is to blame.
+    pub culprit: Culprit,
+    /// What shows it, in fail2ban's or the system's words; empty if nothing was found.
+    pub evidence: String,
+}
+
+/// What is to blame for a start that came to nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Culprit {
+    /// fail2ban says that its config is.
+    Config {
+        /// The jail at fault, if it names one.
+        jail: Option<String>,
+    },
+    /// No room, a database that cannot be used, a Python that does not fit: whatever jail were
+    /// disabled for it, fail2ban would not run.
+    Surroundings,
+    /// Nothing was found that tells.
+    #[default]
+    Unknown,
 }
 
 /// Files that have their last known good content again.

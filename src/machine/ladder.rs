@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use super::event::{Finding, Reading};
+use super::event::{Culprit, Finding, Reading};
 use super::plan::Plan;
 
 /// One rung of the ladder.
@@ -24,7 +24,7 @@ pub(super) enum What {
 }
 
 impl Rung {
-    fn blamed(what: What) -> Self {
+    pub(super) fn blamed(what: What) -> Self {
         Self { what, guess: false }
     }
 
@@ -37,10 +37,11 @@ impl Rung {
 /// changed jail; then all that changed since the daemon last started; then all files as they last
 /// were good. Empty where the config did not change and nothing is found in it: then it is not to
 /// blame. Where fail2ban cannot read the config at all, no jail is guessed: no overlay mends a file
-/// that does not parse. `may_put_back`: a last known good config is at hand, and wanted.
+/// that does not parse; and where fail2ban's surroundings are to blame, nothing either. `may_put_back`: a last known good config is at hand, and wanted.
 #[must_use]
 pub(super) fn rungs(
     reading: &Reading,
+    culprit: &Culprit,
     proven: Option<&Plan>,
     recent: &[String],
     may_put_back: bool,
@@ -49,6 +50,13 @@ pub(super) fn rungs(
     let Some(plan) = &reading.plan else {
         return rungs;
     };
+    match culprit {
+        Culprit::Surroundings => return rungs,
+        Culprit::Config { jail: Some(jail) } if plan.jails.contains_key(jail) => {
+            rungs.push(Rung::blamed(What::Disable(vec![jail.clone()])));
+        }
+        Culprit::Config { .. } | Culprit::Unknown => {}
+    }
     let changed = changed(reading, plan, proven, recent);
     let blamed = blamed(&reading.findings);
     if let Some(last) = changed.iter().find(|name| !blamed.contains(*name)) {

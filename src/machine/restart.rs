@@ -4,7 +4,7 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use super::absence::{self, Absence};
-use super::event::{ActionId, ConfigRead, Daemon, Outcome, Sight};
+use super::event::{ActionId, ConfigRead, Daemon, Diagnosis, Outcome, Sight, Verdict};
 use super::ladder::{Rung, What};
 use super::stop::Stop;
 use super::time::MonoTime;
@@ -42,6 +42,10 @@ pub(super) struct Restart {
     pub(super) tried: BTreeSet<What>,
     /// Why the last start came to nothing.
     pub(super) failure: String,
+    /// What was found out about that.
+    pub(super) verdict: Verdict,
+    /// The jail whose filter made the daemon hang.
+    pub(super) burning: Option<String>,
 }
 
 /// What a restart is at.
@@ -57,6 +61,8 @@ pub(super) enum Step {
     Stopping(Stop),
     /// The config is read before the start, since it may have changed.
     Reading(ActionId),
+    /// Why the start came to nothing is asked.
+    FindingCulprit(ActionId),
     /// The config is read to find what is to blame.
     Judging(ActionId),
     /// Rollback files are written.
@@ -76,6 +82,7 @@ impl Restart {
             | Step::Diagnosing(i)
             | Step::Saving(i)
             | Step::Reading(i)
+            | Step::FindingCulprit(i)
             | Step::Judging(i)
             | Step::RollingBack { write: i, .. }
             | Step::Verifying { read: i, .. }
@@ -102,7 +109,10 @@ impl Restart {
     pub(super) fn is_rolling_back(&self) -> bool {
         matches!(
             self.step,
-            Step::Judging(_) | Step::RollingBack { .. } | Step::Verifying { .. }
+            Step::FindingCulprit(_)
+                | Step::Judging(_)
+                | Step::RollingBack { .. }
+                | Step::Verifying { .. }
         )
     }
 }
@@ -129,6 +139,8 @@ impl Machine {
             rungs: None,
             tried: BTreeSet::new(),
             failure: String::new(),
+            verdict: Verdict::default(),
+            burning: None,
         });
         self.say_trouble(&begun);
         if begun != Cause::Retry && self.budget_is_spent() {
@@ -172,11 +184,14 @@ impl Machine {
         match restart.step.clone() {
             Step::Resuming { .. } | Step::ComingBack { .. } => {}
             Step::Diagnosing(_) => {
-                let words = match outcome {
-                    Outcome::Diagnosis(words) => words,
-                    _ => String::new(),
+                let diagnosis = match outcome {
+                    Outcome::Diagnosis(diagnosis) => diagnosis,
+                    _ => Diagnosis::default(),
                 };
-                self.say_hung(&words);
+                self.say_hung(&diagnosis.words);
+                if let State::Restarting(restart) = &mut self.state {
+                    restart.burning = diagnosis.burning;
+                }
                 self.prepare();
             }
             Step::Saving(_) => {
@@ -185,6 +200,7 @@ impl Machine {
             }
             Step::Stopping(stop) => self.stop_done(stop, outcome),
             Step::Reading(_) => self.read_before_start(config_of(outcome)),
+            Step::FindingCulprit(_) => self.culprit_found(outcome),
             Step::Judging(_) => self.judge(config_of(outcome)),
             Step::RollingBack { rung, .. } => self.rolled_back(rung, outcome),
             Step::Verifying { jails, .. } => self.verified(&jails, config_of(outcome)),

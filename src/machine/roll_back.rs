@@ -42,7 +42,12 @@ impl Machine {
         let findings: Vec<_> = findings.collect();
         let reading = self.disk.reading.as_ref();
         let unreadable = reading.is_some_and(|reading| reading.plan.is_none());
-        let known = ladder::known(&findings, unreadable, self.may_put_back());
+        let mut known = ladder::known(&findings, unreadable, self.may_put_back());
+        if let State::Restarting(restart) = &self.state
+            && let Some(jail) = &restart.burning
+        {
+            known.push(Rung::blamed(What::Disable(vec![jail.clone()])));
+        }
         match known.into_iter().find_map(|rung| self.worth_taking(rung)) {
             Some(rung) => self.take(rung),
             None => self.proceed(),
@@ -185,9 +190,8 @@ impl Machine {
             return;
         };
         let Some(rungs) = &mut restart.rungs else {
-            self.disk.begin();
-            let id = self.run(Effect::ReadConfig { known: None });
-            return self.step(Step::Judging(id));
+            let id = self.run(Effect::FindCulprit);
+            return self.step(Step::FindingCulprit(id));
         };
         let rungs = std::mem::take(rungs);
         let failure = restart.failure.clone();
@@ -202,13 +206,33 @@ impl Machine {
         }
     }
 
+    pub(super) fn culprit_found(&mut self, outcome: Outcome) {
+        if let Outcome::Verdict(verdict) = outcome
+            && let State::Restarting(restart) = &mut self.state
+        {
+            if !verdict.evidence.is_empty() {
+                restart.failure = format!("{}: {}", restart.failure, verdict.evidence);
+            }
+            restart.verdict = verdict;
+        }
+        self.disk.begin();
+        let id = self.run(Effect::ReadConfig { known: None });
+        self.step(Step::Judging(id));
+    }
+
     pub(super) fn judge(&mut self, config: ConfigRead) {
         self.take_reading(config);
-        let may_put_back = self.may_put_back();
+        let State::Restarting(restart) = &self.state else {
+            return;
+        };
         let rungs = match &self.disk.reading {
-            Some(reading) => {
-                ladder::rungs(reading, self.proven.as_ref(), &self.recent, may_put_back)
-            }
+            Some(reading) => ladder::rungs(
+                reading,
+                &restart.verdict.culprit,
+                self.proven.as_ref(),
+                &self.recent,
+                self.may_put_back(),
+            ),
             None => Vec::new(),
         };
         if let State::Restarting(restart) = &mut self.state {

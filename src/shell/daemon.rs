@@ -14,6 +14,8 @@ use crate::fail2ban::process::{Pid, Process};
 use crate::machine::{Event, Observed, Policy};
 use crate::settings::Settings;
 
+use super::culprit::Begun;
+use super::health::Looked;
 use super::packages;
 use super::policy;
 use super::unit::{self, Shown};
@@ -60,6 +62,14 @@ pub(super) struct Kept {
     pub(super) unproven: Option<String>,
     /// fail2ban's own log, where it is a file.
     pub(super) log: Option<PathBuf>,
+    /// Its database, where it is a file.
+    pub(super) database: Option<PathBuf>,
+    /// The jails of the last reading.
+    pub(super) jails: Vec<String>,
+    /// What was seen of its jails beyond who is alive.
+    pub(super) looked: Looked,
+    /// Where the traces of the last start begin.
+    pub(super) begun: Option<Begun>,
 }
 
 impl Handle {

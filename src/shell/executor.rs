@@ -1,24 +1,28 @@
 //! Turns the machine's effects into tasks; each ends in `Event::Done` with its id.
 
 use std::path::Path;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use tokio::task::JoinHandle;
 
+use crate::fail2ban::burning;
 use crate::fail2ban::diagnose::diagnose;
 use crate::fail2ban::process;
+use crate::fail2ban::threads::{self, Part};
 use crate::fail2ban::vitals::vitals;
-use crate::machine::{ActionId, Effect, Event, Motion, Outcome, Signal};
+use crate::machine::{ActionId, Diagnosis, Effect, Event, Motion, Outcome, Signal};
 use crate::pause;
 
 use super::daemon::{Handle, Message, number};
-use super::{apply, files, look, memory_file, reading, start, trial};
+use super::{apply, culprit, files, look, memory_file, reading, start, trial};
 
 /// An effect that has not ended by itself after this long is given up. Far above every limit
 /// within, so that nothing is ever waited for without end.
 const LIMIT: Duration = Duration::from_secs(900);
 /// How long a process is watched for a sample of what it does.
 const SAMPLE: Duration = Duration::from_secs(1);
+/// How long it is watched for a thread that burns the CPU.
+const BURNT: Duration = Duration::from_secs(2);
 
 /// Runs effects beside the loop.
 #[derive(Debug)]
@@ -78,7 +82,11 @@ async fn perform(handle: &Handle, effect: Effect) -> Outcome {
         Effect::Signal { pid, signal } => Outcome::Effect(send(handle, pid, signal)),
         Effect::Sample { pid } => Outcome::Motion(sample(handle, pid).await),
         Effect::Diagnose { pid } => Outcome::Diagnosis(write_down(handle, pid).await),
-        Effect::Start => start::start(handle).await,
+        Effect::Start => {
+            culprit::begin(handle).await;
+            start::start(handle).await
+        }
+        Effect::FindCulprit => Outcome::Verdict(culprit::find(handle).await),
         Effect::WriteRollback { jails, reason } => {
             let handle = handle.clone();
             blocking(move || files::disable(&handle, &jails, &reason)).await
@@ -148,14 +156,41 @@ async fn sample(handle: &Handle, pid: u32) -> Motion {
     }
 }
 
-async fn write_down(handle: &Handle, pid: u32) -> String {
+async fn write_down(handle: &Handle, pid: u32) -> Diagnosis {
     let Some(process) = handle.held().filter(|p| number(p.pid()) == pid) else {
-        return "its process has ended meanwhile".to_owned();
+        return Diagnosis {
+            words: "its process has ended meanwhile".to_owned(),
+            burning: None,
+        };
     };
-    let log = handle.kept().log.clone();
-    let written =
-        tokio::task::spawn_blocking(move || diagnose(process.pid(), log.as_deref())).await;
-    written.unwrap_or_else(|error| error.to_string())
+    let (log, jails) = {
+        let kept = handle.kept();
+        (kept.log.clone(), kept.jails.clone())
+    };
+    let written = tokio::task::spawn_blocking(move || {
+        let before = burning::sample(process.pid());
+        let begun = Instant::now();
+        let words = diagnose(process.pid(), log.as_deref());
+        std::thread::sleep(BURNT.saturating_sub(begun.elapsed()));
+        let burnt = before.and_then(|before| burning::burning(process.pid(), &before));
+        let burning = burnt
+            .ok()
+            .flatten()
+            .and_then(|it| only_jail(&it.name, &jails));
+        Diagnosis { words, burning }
+    });
+    written.await.unwrap_or_else(|error| Diagnosis {
+        words: error.to_string(),
+        burning: None,
+    })
+}
+
+/// The jail whose filter has a thread of this name, if only one can have it.
+fn only_jail(thread: &[u8], jails: &[String]) -> Option<String> {
+    match threads::jails_of(thread, jails)? {
+        (Part::Filter, named) if named.len() == 1 => Some(named.first()?.to_string()),
+        _ => None,
+    }
 }
 
 /// Whoever asked for another pause meanwhile has it.

@@ -235,7 +235,11 @@ fn place_fault(blame: &mut Blame, fault: &Fault) -> finding::Finding {
 fn keep(handle: &Handle, stream: &Stream) -> Plan {
     let server = stream.digests().server;
     let mut kept = handle.kept();
-    kept.log = stream.server.iter().find_map(|line| log_file(line));
+    let log = stream.setting("logtarget").map(PathBuf::from);
+    kept.log = log.filter(|log| log.is_absolute());
+    kept.database = stream.database();
+    kept.looked.expect(stream);
+    kept.jails = stream.started().map(str::to_owned).collect();
     kept.commands
         .insert(server, stream.server.join("\n").into());
     let mut plan = Plan {
@@ -254,21 +258,6 @@ fn keep(handle: &Handle, stream: &Stream) -> Plan {
         );
     }
     plan
-}
-
-/// `['set', 'logtarget', '/var/log/fail2ban.log']`, where the target is a file.
-fn log_file(line: &str) -> Option<std::path::PathBuf> {
-    let Ok(Value::List(words)) = literal::parse(line) else {
-        return None;
-    };
-    match words.as_slice() {
-        [Value::Str(set), Value::Str(key), Value::Str(path)]
-            if set == "set" && key == "logtarget" =>
-        {
-            path.starts_with('/').then(|| path.into())
-        }
-        _ => None,
-    }
 }
 
 /// A digest of the names of a jail's actions: `['set', JAIL, 'addaction', NAME, …]`.

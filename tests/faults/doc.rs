@@ -24,13 +24,18 @@ fn path() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/config-faults.md")
 }
 
+/// Whether what is measured is to be written.
+pub(crate) fn is_written() -> bool {
+    crate::is_set("JAILWARDEN_WRITE_DOCS")
+}
+
 pub(crate) fn read() -> String {
     fs::read_to_string(path()).unwrap_or_default()
 }
 
 /// Where what was measured differs from the file; or writes it there, if that is asked for.
 pub(crate) fn compare(version: Version, measured: Vec<(&'static str, Cells)>) -> Vec<String> {
-    if std::env::var_os("JAILWARDEN_WRITE_DOCS").is_some_and(|set| set == "1") {
+    if is_written() {
         let lock = File::create(std::env::temp_dir().join("jw-config-faults.lock")).unwrap();
         lock.lock().unwrap();
         let mut doc = parse(&read());

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
@@ -25,9 +25,12 @@ pub(crate) struct Seen {
     test: Ran,
     /// Exit status and findings of `jailwarden check`.
     check: (i32, Vec<Finding>),
-    reload: (Ran, BTreeSet<&'static str>),
-    start: (Ran, BTreeSet<&'static str>),
+    reload: Truth,
+    start: Truth,
 }
+
+/// How a client ended, and the jails that protect after it.
+type Truth = (Ran, BTreeSet<&'static str>);
 
 /// How a client ended.
 #[derive(Debug)]
@@ -45,44 +48,117 @@ struct Finding {
     words: String,
 }
 
-/// Measures a row; `None` where this machine does not have the version.
-pub(crate) fn measure(row: &Row, version: Version) -> Option<Seen> {
+/// The scratch fail2bans of one version on which one row after another is tried.
+pub(crate) struct Bench {
+    version: Version,
+    /// Its daemon runs the working config.
+    live: Option<Fail2ban>,
+    /// Nothing of it runs.
+    cold: Option<Fail2ban>,
+}
+
+impl Bench {
+    pub(crate) fn new(version: Version) -> Self {
+        Self {
+            version,
+            live: None,
+            cold: None,
+        }
+    }
+
+    /// Measures a row; `None` where this machine cannot.
+    pub(crate) fn measure(&mut self, row: &Row) -> Option<Seen> {
+        if row.is_of_plain_user() && !rustix::process::geteuid().is_root() {
+            skip("what a plain user may not read takes root to lay out");
+            return None;
+        }
+        let is_special = row.is_of_plain_user() || row.without.is_some() || !row.can_be_mended();
+        let cold = self.cold.take().filter(|_| !is_special);
+        let cold = match cold {
+            Some(cold) => cold,
+            None => scratch(self.version, row)?,
+        };
+        save(&cold, row);
+        let test = client(&cold, &["-t"]);
+        let check = check(&cold);
+        let started = client(&cold, &["-x", "start"]);
+        let start = (started, protecting(&cold, row));
+        cold.wipe();
+        if !is_special {
+            mend(&cold, row);
+            for jail in JAILS {
+                fs::write(cold.jail_log(jail), "").unwrap();
+            }
+            self.cold = Some(cold);
+        }
+        Some(Seen {
+            test,
+            check,
+            reload: self.reload(row, is_special)?,
+            start,
+        })
+    }
+
+    fn reload(&mut self, row: &Row, is_special: bool) -> Option<Truth> {
+        let live = self.live.take().filter(|_| !is_special);
+        let live = if let Some(live) = live {
+            live
+        } else {
+            let live = scratch(self.version, row)?;
+            let started = client(&live, &["-x", "start"]);
+            assert_eq!(started.code, Some(0), "{started:#?}");
+            live
+        };
+        let threads = |f2b: &Fail2ban| JAILS.map(|jail| f2b.threads(jail));
+        let before = threads(&live);
+        save(&live, row);
+        let reloaded = client(&live, &["reload"]);
+        let reload = (reloaded, protecting(&live, row));
+        if !is_special && reload.0.code.is_some() && reload.1 == BTreeSet::from(JAILS) {
+            mend(&live, row);
+            // What was refused before the daemon heard of it has not changed the daemon.
+            let is_sound = threads(&live) == before && reload.0.code != Some(0);
+            if is_sound || client(&live, &["reload"]).code == Some(0) {
+                self.live = Some(live);
+            }
+        }
+        Some(reload)
+    }
+}
+
+/// A fail2ban with the working config.
+fn scratch(version: Version, row: &Row) -> Option<Fail2ban> {
     let mut f2b = Fail2ban::new(version)?;
     if let Some(module) = row.without {
         f2b.hide_module(module);
     }
+    f2b.write(
+        "action.d/mark.conf",
+        &format!(
+            "[Definition]\nactionban = echo \"<name> <ip>\" >>{}\nactionunban =\n",
+            f2b.path("marks").display()
+        ),
+    );
     let logs = f2b.path("");
-    let named = logs.display().to_string();
-    let named = named.trim_end_matches('/');
-    fs::write(
-        f2b.config().join("action.d/mark.conf"),
-        format!("[Definition]\nactionban = echo \"<name> <ip>\" >>{named}/marks\nactionunban =\n"),
-    )
-    .unwrap();
-    faults::lay_out(&f2b.config(), named, &logs);
+    faults::lay_out(&f2b.config(), &named(&logs), &logs);
     if row.is_of_plain_user() {
-        if !rustix::process::geteuid().is_root() {
-            skip("what a plain user may not read takes root to lay out");
-            return None;
-        }
         f2b.give_to_nobody();
     }
-    let started = client(&f2b, &["-x", "start"]);
-    assert_eq!(started.code, Some(0), "{started:#?}");
-    row.save(&f2b.config(), named, &logs);
-    let test = client(&f2b, &["-t"]);
-    let check = check(&f2b);
-    let reloaded = client(&f2b, &["reload"]);
-    let reload = (reloaded, protecting(&f2b, row));
-    f2b.wipe();
-    let started = client(&f2b, &["-x", "start"]);
-    let start = (started, protecting(&f2b, row));
-    Some(Seen {
-        test,
-        check,
-        reload,
-        start,
-    })
+    Some(f2b)
+}
+
+fn named(logs: &Path) -> String {
+    logs.display().to_string().trim_end_matches('/').to_owned()
+}
+
+fn save(f2b: &Fail2ban, row: &Row) {
+    let logs = f2b.path("");
+    row.save(&f2b.config(), &named(&logs), &logs);
+}
+
+fn mend(f2b: &Fail2ban, row: &Row) {
+    let logs = f2b.path("");
+    row.mend(&f2b.config(), &named(&logs), &logs);
 }
 
 fn client(f2b: &Fail2ban, words: &[&str]) -> Ran {
@@ -109,11 +185,16 @@ fn check(f2b: &Fail2ban) -> (i32, Vec<Finding>) {
         format!("daemon:\n  client: [{}]\n", client.join(", ")),
     )
     .unwrap();
-    // Where anybody may run it.
-    let program = f2b.path("jailwarden");
-    let _ = fs::hard_link(env!("CARGO_BIN_EXE_jailwarden"), &program)
-        .or_else(|_| fs::copy(env!("CARGO_BIN_EXE_jailwarden"), &program).map(drop));
     let mut words = f2b.user_words();
+    let mut program = PathBuf::from(env!("CARGO_BIN_EXE_jailwarden"));
+    if !words.is_empty() {
+        // To where anybody may run it; by another process, since one that is forked meanwhile would
+        // hold a file open for writing that is to be run.
+        let copy = f2b.path("jailwarden");
+        let copied = Command::new("cp").args([&program, &copy]).status();
+        assert!(copied.unwrap().success());
+        program = copy;
+    }
     words.extend(["env".into(), program.display().to_string()]);
     let checked = Command::new(&words[0])
         .args(&words[1..])
@@ -285,7 +366,7 @@ impl Seen {
         } else {
             findings.join(", ")
         };
-        let truth = |(ran, jails): &(Ran, BTreeSet<&str>)| {
+        let truth = |(ran, jails): &Truth| {
             let jails = match jails.len() {
                 0 => "none".to_owned(),
                 3 => "all".to_owned(),

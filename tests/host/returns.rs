@@ -144,3 +144,36 @@ fn a_package_manager_at_work() {
     host.wait_said("fail2ban protects again");
     host.wait_all_protect();
 }
+
+/// No overlay mends a file that does not parse, so its last good content is put back.
+#[test]
+fn a_config_that_does_not_parse() {
+    let Some(host) = Guarded::begin() else { return };
+    let kept = "ls /var/lib/jailwarden/history/snapshots | grep -q json";
+    host.sh(&format!(
+        "timeout 150 sh -c 'until {kept}; do sleep 1; done'"
+    ));
+    host.sh("jailwarden history | grep -q web");
+
+    host.mark();
+    host.sh("echo junk >>/etc/fail2ban/jail.d/web.conf");
+    host.wait_said("is not applied");
+    host.wait_all_protect();
+    host.sh("systemctl restart fail2ban || true");
+    host.wait_said("the last good content of /etc/fail2ban/jail.d/web.conf was put back");
+    host.wait_said("fail2ban protects again");
+    host.wait_all_protect();
+    host.wait_status("healthy: 2 of 2 jails protect");
+    host.sh("! grep -q junk /etc/fail2ban/jail.d/web.conf");
+
+    // What the message says brings the file back as it was; it waits, without harm.
+    let said = host.said();
+    let undo = said.split("bring it back with: ").nth(1).unwrap();
+    let undo = undo.lines().next().unwrap();
+    host.mark();
+    host.sh(undo);
+    host.sh("tail -n 1 /etc/fail2ban/jail.d/web.conf | grep -qx junk");
+    host.wait_said("is not applied");
+    host.wait_all_protect();
+    host.assert_explained();
+}

@@ -15,6 +15,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, SystemTime};
 
+use jailwarden::fail2ban::Instance;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
@@ -258,6 +259,16 @@ impl Fail2ban {
         }
         words.extend(["-c".into(), self.config().display().to_string()]);
         words
+    }
+
+    /// What jailwarden's library needs to know of this fail2ban.
+    pub(crate) fn instance(&self) -> Instance {
+        Instance {
+            client: self.version.client().into_iter().map(Into::into).collect(),
+            config_dir: self.config(),
+            socket: self.socket(),
+            pid_file: self.pid_file(),
+        }
     }
 
     /// Runs the client with further words.

@@ -142,6 +142,11 @@ impl Row {
         places.any(|place| place.starts_with(config))
     }
 
+    /// Whether the versions are known to differ.
+    pub(crate) fn differs(&self) -> bool {
+        !self.but.is_empty()
+    }
+
     pub(crate) fn verdict(&self, version: Version) -> Verdict {
         let other = self.but.iter().find(|(of, _)| *of == version);
         other.map_or(self.verdict, |(_, verdict)| *verdict)
@@ -180,6 +185,15 @@ impl Row {
                 }
             }
         }
+    }
+
+    /// Whether [`Self::mend`] can put all of it back: not what is the stock config's.
+    pub(crate) fn can_be_mended(&self) -> bool {
+        let sound = sound("");
+        let is_ours =
+            |path: &str| path.starts_with(LOGS) || sound.iter().any(|(file, _)| file == path);
+        let mut puts = self.puts.iter();
+        puts.all(|put| !matches!(put, Put::Gone(path) if !is_ours(path)))
     }
 
     /// Puts back what was there before [`Self::save`].

@@ -148,13 +148,13 @@ impl Host {
         self.wait_booted();
     }
 
-    fn console(&self) -> String {
-        fs::read_to_string(self.folder.path().join("console")).unwrap_or_default()
-    }
-
-    /// The host's root folder as seen from here.
+    /// The host's files, as seen from here.
     pub(crate) fn root(&self) -> PathBuf {
         format!("/proc/{}/root", self.leader).into()
+    }
+
+    fn console(&self) -> String {
+        fs::read_to_string(self.folder.path().join("console")).unwrap_or_default()
     }
 
     /// A command as root of the host.

@@ -82,7 +82,7 @@ fn a_skipped_jail_is_a_finding() {
     let skipped = |jail, words| Finding::new(FindingKind::JailSkipped, jail, words);
     let expected = [
         skipped(Some("it's"), "Unable to read the filter 'nope'"),
-        skipped(Some("web"), "missing log files."),
+        Finding::new(FindingKind::LogAwaited, Some("web"), "missing log files."),
         skipped(None, "something new"),
     ];
     assert_eq!(stream.findings, expected);

@@ -1,6 +1,7 @@
 //! Tests of the pure machine: tables by hand, a simulated world, and stories to read.
 
 mod absence;
+mod ailing;
 mod change;
 mod keep;
 mod mend;
@@ -38,6 +39,8 @@ pub(super) struct Rig {
     pub(super) told: Vec<Report>,
     pub(super) kept: Memory,
     words: Vec<String>,
+    /// What is found out about a start that failed; not shown.
+    pub(super) verdict: Verdict,
     /// Keeping a good config is answered by itself, and not shown.
     pub(super) keeps: bool,
 }
@@ -52,6 +55,7 @@ impl Rig {
             told: Vec::new(),
             kept: memory,
             words: Vec::new(),
+            verdict: Verdict::default(),
             keeps: true,
         };
         rig.absorb(actions);
@@ -84,6 +88,10 @@ impl Rig {
                 Action::Run(id, Effect::Save(memory)) if self.machine.saving == Some(id) => {
                     self.kept = *memory;
                     self.event(done(id, Outcome::Effect(Ok(()))));
+                }
+                Action::Run(id, Effect::FindCulprit) => {
+                    let verdict = self.verdict.clone();
+                    self.event(done(id, Outcome::Verdict(verdict)));
                 }
                 Action::Run(id, Effect::Keep { .. }) if self.keeps => {
                     self.event(done(id, Outcome::Effect(Ok(()))));
@@ -294,6 +302,7 @@ pub(super) fn word(effect: &Effect) -> String {
         Effect::Sample { pid } => format!("sample:{pid}"),
         Effect::Diagnose { pid } => format!("diagnose:{pid}"),
         Effect::Start => "start".into(),
+        Effect::FindCulprit => "find-culprit".into(),
         Effect::WriteRollback { jails, .. } => format!("rollback({})", jails.join(" ")),
         Effect::TakeBack { jails, replaced } => {
             let words = jails.iter().chain(replaced).map(String::as_str);
@@ -337,6 +346,7 @@ pub(super) fn with_dead(pid: u32, jails: &[&str], dead: &[&str]) -> Sight {
         },
         unit: None,
         packages: false,
+        health: Health::default(),
     }
 }
 
@@ -348,6 +358,7 @@ pub(super) fn silent(motion: Motion) -> Sight {
         },
         unit: None,
         packages: false,
+        health: Health::default(),
     }
 }
 
@@ -360,6 +371,7 @@ pub(super) fn unaskable() -> Sight {
         },
         unit: None,
         packages: false,
+        health: Health::default(),
     }
 }
 
@@ -376,6 +388,7 @@ pub(super) fn gone(unit: Option<Unit>, traces: bool) -> Sight {
         },
         unit,
         packages: false,
+        health: Health::default(),
     }
 }
 

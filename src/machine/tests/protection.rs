@@ -34,7 +34,7 @@ fn a_hang_is_dark_since_the_last_good_look() {
     let mut rig = Rig::healthy(&["a"]);
     rig.sees(answers(&["a"])).does("");
     rig.sees(silent(Motion::Frozen)).does("diagnose:7");
-    rig.gets(Outcome::Diagnosis("in futex".into())).ok();
+    rig.gets(Outcome::Diagnosis(Diagnosis::default())).ok();
     rig.ok().exits(7).pass(secs(2));
     rig.ok().sees(answers_as(8, &["a"]));
     // The look that failed came an interval after the one that did not.

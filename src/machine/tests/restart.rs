@@ -478,3 +478,74 @@ fn a_stop_by_an_admin_in_the_middle_of_a_restart_is_respected() {
     assert!(rig.kept.standby);
     rig.pass(secs(3600)).does("");
 }
+
+// ---- who is to blame
+
+fn blaming(culprit: Culprit) -> Rig {
+    let mut rig = down_after_change();
+    rig.verdict = Verdict {
+        culprit,
+        evidence: "fail2ban.log:7: words".into(),
+    };
+    rig.does_not_start();
+    rig.reads(config_of_versions(&[("a", 1), ("m", 2)]));
+    rig
+}
+
+#[test]
+fn no_jail_is_disabled_for_what_is_wrong_around_fail2ban() {
+    let mut rig = blaming(Culprit::Surroundings);
+    rig.does("read-afresh GaveUp").is("gave-up");
+    assert!(
+        rig.told
+            .last()
+            .unwrap()
+            .message
+            .contains("fail2ban.log:7: words")
+    );
+}
+
+#[test]
+fn the_jail_that_fail2ban_names_comes_before_the_last_changed_one() {
+    let jail = Some("a".to_owned());
+    let mut rig = blaming(Culprit::Config { jail });
+    rig.does("read-afresh rollback(a)").ok();
+    assert!(
+        rig.told
+            .last()
+            .unwrap()
+            .message
+            .contains("fail2ban.log:7: words")
+    );
+    rig.reads(config_of_versions(&[("a", 1), ("m", 2)]).rolled_back(&["a"]));
+    rig.does("RolledBack read-afresh start");
+    rig.does_not_start().does("rollback(m)");
+}
+
+#[test]
+fn a_jail_that_the_config_does_not_have_is_not_disabled() {
+    let jail = Some("other".to_owned());
+    blaming(Culprit::Config { jail }).does("read-afresh rollback(m)");
+}
+
+/// The line that makes the expression run for ever is still in the log.
+#[test]
+fn the_jail_that_made_the_daemon_hang_is_disabled_before_the_start() {
+    let mut rig = Rig::healthy(&["a", "m"]);
+    rig.keeps_seeing(&silent(Motion::Busy)).does("diagnose:7");
+    rig.gets(Outcome::Diagnosis(Diagnosis {
+        words: "f2b/f.m runs".into(),
+        burning: Some("m".into()),
+    }));
+    rig.does("DaemonHung rollback(m)").ok();
+    rig.does("RolledBack read-afresh");
+    rig.reads(config(&["a", "m"]).rolled_back(&["m"]))
+        .does("save")
+        .ok();
+    rig.does("TERM:7").exits(7).does("start");
+    rig.ok().sees(answers_as(8, &["a"])).does("AllClear try(m)");
+    // It passes every trial, so only time brings it back.
+    let sound = Trial::Sound { digest: 1 };
+    rig.gets(Outcome::Tried(Ok([("m".to_owned(), sound)].into())));
+    rig.does("").is("degraded");
+}

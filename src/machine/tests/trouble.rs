@@ -8,7 +8,7 @@ use super::*;
 fn a_frozen_daemon_is_diagnosed_and_restarted() {
     let mut rig = Rig::healthy(&["a"]);
     rig.sees(silent(Motion::Frozen)).does("diagnose:7");
-    rig.gets(Outcome::Diagnosis("in futex".into()))
+    rig.gets(Outcome::Diagnosis(Diagnosis::default()))
         .does("DaemonHung save");
     assert!(
         rig.kept.stopping,
@@ -66,7 +66,7 @@ fn a_stopped_daemon_that_stays_so_is_restarted() {
         .ok()
         .pass(secs(2))
         .does("DaemonHung CONT:7 diagnose:7");
-    rig.gets(Outcome::Diagnosis(String::new()))
+    rig.gets(Outcome::Diagnosis(Diagnosis::default()))
         .ok()
         .does("DaemonHung save TERM:7");
 }
@@ -93,6 +93,7 @@ fn the_last_known_process_is_meant_when_a_full_backlog_hides_it() {
         },
         unit: None,
         packages: false,
+        health: Health::default(),
     };
     rig.sees(hidden.clone()).does("DaemonHung CONT:7");
     // It must not be started over: `start -x` over a hung server starts a second one.

@@ -252,6 +252,7 @@ impl World {
                 | Effect::ReadConfig { .. }
                 | Effect::Save(_)
                 | Effect::Keep { .. }
+                | Effect::FindCulprit
                 | Effect::EndPause
         );
         assert!(
@@ -583,6 +584,7 @@ impl World {
             Effect::Apply { .. } => ms(50),
             Effect::AskStop => ms(5),
             Effect::Sample { .. } | Effect::Diagnose { .. } => secs(1),
+            Effect::FindCulprit => ms(20),
             Effect::Start => self.start_takes,
             Effect::WriteRollback { .. }
             | Effect::PutBack { .. }
@@ -610,7 +612,8 @@ impl World {
                 Some(p) if p.stopping => Outcome::Motion(Motion::Progressing),
                 _ => Outcome::Motion(Motion::Frozen),
             },
-            Effect::Diagnose { .. } => Outcome::Diagnosis("its threads wait".into()),
+            Effect::Diagnose { .. } => Outcome::Diagnosis(Diagnosis::default()),
+            Effect::FindCulprit => Outcome::Verdict(Verdict::default()),
             Effect::Start => {
                 let fine = self.process.is_some() || self.spawn();
                 if let (true, Some(process)) = (fine, &mut self.process) {
@@ -748,6 +751,7 @@ impl World {
             daemon,
             unit,
             packages: false,
+            health: Health::default(),
         })
     }
 

@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use super::super::Machine;
 use super::super::event::{Finding, PutBack};
 use super::super::ladder::What;
 use super::super::plan::{Change, Changes};
 use super::super::report::Kind;
 use super::super::roll_back::Guesses;
+use super::super::{Machine, State};
 use super::{NAMES_SHOWN, fault, names, protecting};
 
 impl Machine {
@@ -122,10 +122,22 @@ impl Machine {
             .filter(|f| f.jail.as_ref().is_some_and(|j| jails.contains(j)))
             .map(|f| f.words.as_str())
             .collect();
-        if words.is_empty() {
-            "fail2ban did not come back, and this jail was the last to change".to_owned()
-        } else {
-            words.join("; ")
+        if !words.is_empty() {
+            return words.join("; ");
+        }
+        match &self.state {
+            State::Restarting(restart) if restart.burning.as_ref() == jails.first() => {
+                "its filter made fail2ban hang: an expression of it runs for ever on a line of its \
+                 log; see fail2ban-regex"
+                    .to_owned()
+            }
+            State::Restarting(restart) if !restart.verdict.evidence.is_empty() => {
+                format!("fail2ban did not come back: {}", restart.verdict.evidence)
+            }
+            State::Restarting(_) => {
+                "fail2ban did not come back, and this jail was the last to change".to_owned()
+            }
+            _ => "it does not run, though fail2ban loaded it".to_owned(),
         }
     }
 

@@ -1,6 +1,6 @@
 //! The table.
 
-use super::super::daemon::Version::V111;
+use super::super::daemon::Version::{self, V111};
 use super::Put::{Bytes, Fifo, Filter, Folder, Gone, Jail, Link, Secret, Text};
 use super::Verdict::Found;
 use super::{Group, Row, beyond, fault, works};
@@ -549,7 +549,7 @@ const FILES: &[Row] = &[
     ),
 ];
 
-const LATIN_1_IN_1_1_1: &[(super::super::daemon::Version, super::Verdict)] = &[(
+const LATIN_1_IN_1_1_1: &[(Version, super::Verdict)] = &[(
     V111,
     Found(&[("config-unreadable", "", "jail.d/web.conf:2")]),
 )];

@@ -1,0 +1,169 @@
+//! What the system shows of the places that a start needs.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Access, AtFlags, CWD, StatVfsMountFlags, accessat, statvfs};
+
+use super::super::database::{damage, holder};
+use super::{Evidence, Log, Start, Trouble};
+
+/// Less free room than this is none: the first write of a database takes more (12 pages of 4 KiB).
+const LEAST_ROOM: u64 = 64 * 1024;
+
+/// What a place is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Part {
+    Database,
+    Log,
+    Socket,
+    /// What fail2ban starts without: its pid file, and our own state.
+    Other,
+}
+
+/// Something that the system shows.
+#[derive(Debug)]
+pub(super) struct Shown {
+    pub(super) part: Part,
+    pub(super) evidence: Evidence,
+    /// Whether it can be why a start fails.
+    pub(super) stops: bool,
+}
+
+/// What systemd and an exit status tell (`man 5 systemd.exec`, `Process Exit Codes`).
+pub(super) fn told(start: &Start<'_>) -> Option<Evidence> {
+    let of = |trouble, words: String| Some(Evidence::of(Some(trouble), None, words));
+    match start.result {
+        Some("oom-kill") => {
+            let words = "systemd says that the kernel killed it for lack of memory";
+            return of(Trouble::OutOfMemory, words.into());
+        }
+        Some("resources") => {
+            let words = "systemd says that it lacked resources to start it";
+            return of(Trouble::Unit, words.into());
+        }
+        _ => {}
+    }
+    match start.status? {
+        status @ (126 | 127 | 203) => of(
+            Trouble::MissingProgram,
+            format!("its program could not be run: exit status {status}"),
+        ),
+        // From CHDIR to NUMA_POLICY; 216 and 217 are the group and the user.
+        status @ (200..=202 | 204..=243) => of(
+            Trouble::Unit,
+            format!("systemd could not set up the unit: exit status {status}"),
+        ),
+        _ => None,
+    }
+}
+
+/// Looks at every place that a start needs.
+pub(super) fn survey(start: &Start<'_>) -> Vec<Shown> {
+    let mut shown = Vec::new();
+    if let Some(database) = start.database {
+        place(&mut shown, Part::Database, database, true);
+        look_into(&mut shown, database);
+    }
+    place(&mut shown, Part::Socket, &start.instance.socket, true);
+    if let Log::File { path, .. } = start.log {
+        place(&mut shown, Part::Log, path, false);
+    }
+    place(&mut shown, Part::Other, &start.instance.pid_file, true);
+    let state = start.state_dir.join("state");
+    place(&mut shown, Part::Other, &state, false);
+    place(
+        &mut shown,
+        Part::Other,
+        &std::env::temp_dir().join("x"),
+        false,
+    );
+    shown
+}
+
+/// Looks at the folder of a file, and at the file; `is_made` says that fail2ban makes the folder, but
+/// none above it (`_make_file_path`, `server/server.py`).
+fn place(shown: &mut Vec<Shown>, part: Part, file: &Path, is_made: bool) {
+    let Some(folder) = file.parent() else { return };
+    let mut add = |trouble, path: &Path, stops, words: &str| {
+        let evidence = Evidence::of(Some(trouble), Some(path), words);
+        if !shown.iter().any(|known| known.evidence == evidence) {
+            shown.push(Shown {
+                part,
+                evidence,
+                stops: stops && part != Part::Other,
+            });
+        }
+    };
+    let folder: PathBuf = match fs::metadata(folder) {
+        Ok(found) if found.is_dir() => folder.to_owned(),
+        Ok(_) => return add(Trouble::Missing, folder, true, "it is not a folder"),
+        Err(_) => match folder.parent().filter(|above| is_made && above.is_dir()) {
+            Some(above) => above.to_owned(),
+            None => return add(Trouble::Missing, folder, true, "the folder is not there"),
+        },
+    };
+    if part != Part::Socket && fs::metadata(file).is_ok_and(|found| found.is_dir()) {
+        let trouble = match part {
+            Part::Database => Trouble::DatabaseUnusable,
+            _ => Trouble::LogUnusable,
+        };
+        return add(trouble, file, true, "it is a folder, not a file");
+    }
+    // A file may be a mount of its own.
+    for path in [folder.as_path(), file] {
+        let Ok(system) = statvfs(path) else { continue };
+        if system.f_flag.contains(StatVfsMountFlags::RDONLY) {
+            return add(
+                Trouble::ReadOnly,
+                path,
+                true,
+                "it is on a read-only file system",
+            );
+        }
+        if system.f_bfree.saturating_mul(system.f_frsize) < LEAST_ROOM {
+            let stops = part == Part::Database;
+            add(
+                Trouble::NoRoom,
+                path,
+                stops,
+                "its file system has no free room",
+            );
+        }
+        // Some file systems count no inodes.
+        if system.f_files > 0 && system.f_ffree == 0 {
+            add(
+                Trouble::NoRoom,
+                path,
+                !file.exists(),
+                "its file system has no free inode",
+            );
+        }
+    }
+    let may_write = accessat(
+        CWD,
+        &folder,
+        Access::WRITE_OK | Access::EXEC_OK,
+        AtFlags::EACCESS,
+    );
+    if may_write.is_err() {
+        add(Trouble::Denied, &folder, true, "it may not be written to");
+    }
+}
+
+fn look_into(shown: &mut Vec<Shown>, database: &Path) {
+    let mut add = |trouble, stops, words: String| {
+        shown.push(Shown {
+            part: Part::Database,
+            evidence: Evidence::of(Some(trouble), Some(database), words),
+            stops,
+        });
+    };
+    if let Ok(Some(damage)) = damage(database) {
+        // fail2ban replaces one that it sees to be damaged.
+        add(Trouble::DatabaseDamaged, false, damage.to_string());
+    }
+    if let Ok(Some(holder)) = holder(database) {
+        add(Trouble::DatabaseLocked, true, format!("{holder} holds it"));
+    }
+}

@@ -1,0 +1,256 @@
+//! Which jails of a daemon that answers are blind, though they are listed and have their threads.
+//!
+//! What can be known from outside, as measured with 1.0.2, 1.1.0 and 1.1.1 (`tests/signs.rs`):
+//!
+//! - **The file list** is in `status J short`. The polling backend drops a file that was absent for
+//!   about 100 s, for good (`server/filterpoll.py`); pyinotify goes on waiting for it.
+//! - **Idleness** cannot be asked for: the socket only takes `set J idle`. It shows in how often a
+//!   thread wakes: an idle one 0.5 times a second, a live one 2 times or more, a filter whose log is
+//!   missing 0.8 times.
+//! - **How far a filter has read** is not to be seen: polling and pyinotify open the log for each read
+//!   and close it again, so that no descriptor has a position, and the database lags by up to 20 s.
+//!   But a read moves the file's access time, except where the file system is mounted `noatime`. So a
+//!   log that grew and was not read is known by that, on file systems where reads were seen to move it.
+//! - **The systemd backend** maps its journals into memory and shows nothing of that: only idleness.
+//!
+//! Where nothing can be known there is no verdict. All signs need two looks, and mean more the longer
+//! they last.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use super::client::{CallError, Connection};
+use super::pickle::Value;
+use super::process::Pid;
+
+mod expected;
+mod logs;
+mod pulse;
+mod said;
+
+pub use expected::{Expected, expected};
+pub use logs::LogSigns;
+pub use pulse::Pulse;
+pub use said::{Complaint, Said, Times, said};
+
+/// The least time between two looks that tells idle threads from live ones.
+pub const IDLE_AFTER: Duration = Duration::from_secs(10);
+
+/// How long one command must run to be called blocked.
+pub const BLOCKED_AFTER: Duration = Duration::from_secs(10);
+
+/// How long what a log has grown by must stay unread. The polling backend looks every 2 s.
+pub const UNREAD_AFTER: Duration = Duration::from_secs(30);
+
+/// What one look at a daemon's jails shows.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Signs {
+    /// When it was taken.
+    pub at: Instant,
+    /// The daemon's process: looks at different ones say nothing of each other.
+    pub pid: i32,
+    /// The jails that the daemon has.
+    pub jails: BTreeMap<String, JailSigns>,
+    /// The log files that any of them should read and that are there.
+    pub logs: BTreeMap<PathBuf, LogSigns>,
+}
+
+/// What one look at a jail shows.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct JailSigns {
+    /// The log files that it should read, as its config says.
+    pub wanted: BTreeSet<PathBuf>,
+    /// The log files that it says it reads; none for the systemd backend.
+    pub files: Option<BTreeSet<PathBuf>>,
+    /// How many addresses it says it bans.
+    pub banned: u64,
+    /// How many failures it has found since it was started.
+    pub failed: u64,
+    /// Its filter's thread, where its name belongs to no other jail.
+    pub filter: Option<Pulse>,
+    /// Its actions' thread, where its name belongs to no other jail.
+    pub actions: Option<Pulse>,
+}
+
+/// Why a jail sees nothing, or does nothing.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Blindness {
+    /// It reads no file, though its config names some, and this one is there.
+    #[error("it reads no log file at all, though {} is there", .log.display())]
+    NoFiles {
+        /// One of the files.
+        log: PathBuf,
+    },
+    /// It is idle: after 100 errors in a row (`server/filter.py`, `commonError`), or as somebody
+    /// said `set JAIL idle on`.
+    #[error("it is idle{}", if *.by_hand { " as somebody told it to be" } else { ", after too many errors" })]
+    Idle {
+        /// Whether its actions are idle too, as only that command makes them.
+        by_hand: bool,
+    },
+    /// One command of it has been running for all this time: of an action, or an `ignorecommand`. No jail
+    /// bans meanwhile, as all commands share one lock (`server/action.py`); fail2ban kills it after 60 s.
+    #[error("a command of its {} has been running for {} s, and no jail acts meanwhile",
+        if *.by_filter { "filter" } else { "actions" }, .since.as_secs())]
+    Blocked {
+        /// Whether its filter runs it, as an `ignorecommand`.
+        by_filter: bool,
+        /// For how long at least.
+        since: Duration,
+    },
+    /// A log has grown, and nobody has read it since.
+    #[error("{} has grown, and has not been read for {} s", .log.display(), .since.as_secs())]
+    Unread {
+        /// The log.
+        log: PathBuf,
+        /// For how long at least.
+        since: Duration,
+    },
+}
+
+/// Looks at all jails of a daemon, of which `connection` asks and `pid` is the process.
+///
+/// One call a jail over the socket, each for `limit` at most, and a pass over the daemon's `/proc`: for
+/// 100 jails some 20 ms. A jail that the daemon does not have is left out. `before` is the look before
+/// this one, from which is known how long a log has been unread.
+///
+/// # Errors
+/// As [`Connection::call`] if the daemon does not answer.
+pub async fn gather(
+    connection: &mut Connection,
+    pid: Pid,
+    expected: &BTreeMap<String, Expected>,
+    before: Option<&Signs>,
+    limit: Duration,
+) -> Result<Signs, CallError> {
+    let mut jails = BTreeMap::new();
+    for (name, jail) in expected {
+        let command: [Value; 3] = ["status".into(), name.as_str().into(), "short".into()];
+        let reply = match connection.call(&command, limit).await {
+            Err(CallError::Refused { .. }) => continue,
+            reply => reply?,
+        };
+        let mut signs = read(&reply);
+        signs.wanted.clone_from(&jail.logs);
+        jails.insert(name.clone(), signs);
+    }
+    pulse::take(pid, &mut jails);
+    let pid = pid.as_raw_pid();
+    let at = Instant::now();
+    let before = before.filter(|before| before.pid == pid);
+    let wanted = jails.values().flat_map(|jail| jail.wanted.iter());
+    let logs = logs::look(pid, wanted, before.map(|before| &before.logs), at);
+    Ok(Signs {
+        at,
+        pid,
+        jails,
+        logs,
+    })
+}
+
+/// Says which jails are blind, of two looks at the same daemon; what lasts is for the caller to see.
+#[must_use]
+pub fn judge(before: &Signs, after: &Signs) -> BTreeMap<String, Blindness> {
+    if before.pid != after.pid {
+        return BTreeMap::new();
+    }
+    let both = after.jails.iter().filter_map(|(name, now)| {
+        let then = before.jails.get(name)?;
+        let passed = after.at.saturating_duration_since(before.at);
+        let blind = no_files(before, after, then, now)
+            .or_else(|| idle(passed, then, now))
+            .or_else(|| blocked(passed, then, now))
+            .or_else(|| unread(before, after, now))?;
+        Some((name.clone(), blind))
+    });
+    both.collect()
+}
+
+fn no_files(before: &Signs, after: &Signs, then: &JailSigns, now: &JailSigns) -> Option<Blindness> {
+    let reads_none = |jail: &JailSigns| jail.files.as_ref().is_some_and(BTreeSet::is_empty);
+    if !reads_none(then) || !reads_none(now) {
+        return None;
+    }
+    let there = |log: &&PathBuf| before.logs.contains_key(*log) && after.logs.contains_key(*log);
+    let log = now.wanted.iter().find(there)?;
+    Some(Blindness::NoFiles { log: log.clone() })
+}
+
+fn idle(passed: Duration, then: &JailSigns, now: &JailSigns) -> Option<Blindness> {
+    if passed < IDLE_AFTER {
+        return None;
+    }
+    let is_idle = |then: Option<Pulse>, now: Option<Pulse>| now?.is_idle_since(&then?, passed);
+    match (
+        is_idle(then.filter, now.filter),
+        is_idle(then.actions, now.actions),
+    ) {
+        (Some(true), actions) => Some(Blindness::Idle {
+            by_hand: actions == Some(true),
+        }),
+        _ => None,
+    }
+}
+
+fn blocked(passed: Duration, then: &JailSigns, now: &JailSigns) -> Option<Blindness> {
+    let same = |then: Option<Pulse>, now: Option<Pulse>| {
+        let command = now.and_then(|pulse| pulse.command);
+        command.is_some() && command == then.and_then(|pulse| pulse.command)
+    };
+    let by_filter = same(then.filter, now.filter);
+    let blocked = passed >= BLOCKED_AFTER && (by_filter || same(then.actions, now.actions));
+    blocked.then_some(Blindness::Blocked {
+        by_filter,
+        since: passed,
+    })
+}
+
+fn unread(before: &Signs, after: &Signs, now: &JailSigns) -> Option<Blindness> {
+    let files = now.files.as_ref()?;
+    // A filter that is at work on one of its logs may lawfully take its time for the others.
+    let at_work = |signs: &Signs| {
+        files
+            .iter()
+            .any(|log| signs.logs.get(log).is_some_and(|l| l.open))
+    };
+    if at_work(before) || at_work(after) {
+        return None;
+    }
+    files.iter().find_map(|log| {
+        let signs = after.logs.get(log).filter(|signs| signs.honest)?;
+        let grown = signs.grown_at.filter(|&grown| grown <= before.at)?;
+        let since = after.at.saturating_duration_since(grown);
+        (since >= UNREAD_AFTER).then(|| Blindness::Unread {
+            log: log.clone(),
+            since,
+        })
+    })
+}
+
+/// Reads `[('Filter', [('Total failed', 3), ('File list', ['/a']), …]), ('Actions', [('Currently
+/// banned', 1), …])]`; with the systemd backend there are journal matches instead of a file list.
+fn read(reply: &Value) -> JailSigns {
+    let mut signs = JailSigns::default();
+    let parts = reply.as_list().unwrap_or_default().iter();
+    let parts = parts.filter_map(|part| part.as_list()?.get(1)?.as_list());
+    for pair in parts.flatten() {
+        let Some([key, value]) = pair.as_list() else {
+            continue;
+        };
+        let number = || value.as_int().and_then(|n| n.try_into().ok()).unwrap_or(0);
+        match key.as_str() {
+            Some("Total failed") => signs.failed = number(),
+            Some("Currently banned") => signs.banned = number(),
+            Some("File list") => {
+                let files = value.as_list().unwrap_or_default().iter();
+                signs.files = Some(files.filter_map(Value::as_str).map(Into::into).collect());
+            }
+            _ => {}
+        }
+    }
+    signs
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,71 @@
+//! How often a thread wakes, which tells an idle jail from one that works.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::super::proc::{status_field, tasks};
+use super::super::process::Pid;
+use super::super::threads::{Part, jails_of};
+use super::super::vitals::waiting_time;
+use super::JailSigns;
+
+/// A thread's pulse at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pulse {
+    /// The thread's number.
+    pub thread: u32,
+    /// How often it has gone to sleep by itself (`voluntary_ctxt_switches`, `man 5 proc_pid_status`).
+    pub naps: u64,
+    /// How long it has waited for a processor (`schedstat`).
+    pub waited: Duration,
+    /// The command that it waits for, by its process's number: that of an action, or an `ignorecommand`.
+    pub command: Option<i32>,
+}
+
+impl Pulse {
+    /// Whether it was idle all the time that `passed` since `then`, or nothing if that cannot be told: it
+    /// is another thread, or was kept from running by a machine that is overloaded.
+    ///
+    /// An idle thread wakes every 2 s (`Utils.wait_for` in `server/utils.py`, from `server/filterpoll.py`,
+    /// `filterpyinotify.py`, `filtersystemd.py` and `actions.py`): 0.5 times a second, as measured.
+    #[must_use]
+    pub fn is_idle_since(&self, then: &Self, passed: Duration) -> Option<bool> {
+        let waited = self.waited.saturating_sub(then.waited);
+        if self.thread != then.thread || waited * 10 > passed || passed.is_zero() {
+            return None;
+        }
+        let naps = self.naps.checked_sub(then.naps)?;
+        let millis = u64::try_from(passed.as_millis()).ok()?;
+        // 0.35 to 0.65 a second.
+        let a_thousandfold = naps.checked_mul(1_000_000)? / millis.max(1);
+        Some((350..=650).contains(&a_thousandfold))
+    }
+}
+
+/// Takes the pulse of each jail's threads, where their names tell whose they are.
+pub(super) fn take(pid: Pid, jails: &mut BTreeMap<String, JailSigns>) {
+    let names: Vec<String> = jails.keys().cloned().collect();
+    for task in tasks(pid).unwrap_or_default() {
+        let read = |file| task.read(file).ok().flatten().unwrap_or_default();
+        let Some((part, whose)) = jails_of(read("comm").trim_ascii_end(), &names) else {
+            continue;
+        };
+        let [name] = whose.as_slice() else { continue };
+        let status = read("status");
+        let naps = status_field(&status, "voluntary_ctxt_switches").and_then(|n| n.parse().ok());
+        let commands = task.children().unwrap_or_default();
+        let (Some(naps), Some(jail)) = (naps, jails.get_mut(*name)) else {
+            continue;
+        };
+        let pulse = Pulse {
+            thread: task.id,
+            naps,
+            waited: waiting_time(&task).unwrap_or_default(),
+            command: commands.first().map(|command| command.as_raw_pid()),
+        };
+        match part {
+            Part::Filter => jail.filter = Some(pulse),
+            Part::Actions => jail.actions = Some(pulse),
+        }
+    }
+}

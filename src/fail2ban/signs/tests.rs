@@ -1,0 +1,102 @@
+use super::*;
+
+fn pulse(naps: u64) -> Pulse {
+    Pulse {
+        thread: 7,
+        naps,
+        waited: Duration::ZERO,
+        command: None,
+    }
+}
+
+/// A daemon with one jail `m`, which reads the log `/m`.
+fn signs(at: Instant, jail: JailSigns, log: Option<LogSigns>) -> Signs {
+    Signs {
+        at,
+        pid: 1,
+        jails: BTreeMap::from([("m".to_owned(), jail)]),
+        logs: log.into_iter().map(|log| ("/m".into(), log)).collect(),
+    }
+}
+
+fn jail(files: &[&str], filter: Pulse, actions: Pulse) -> JailSigns {
+    JailSigns {
+        wanted: BTreeSet::from(["/m".into()]),
+        files: Some(files.iter().map(Into::into).collect()),
+        filter: Some(filter),
+        actions: Some(actions),
+        ..JailSigns::default()
+    }
+}
+
+fn judged(before: &Signs, after: &Signs) -> Option<Blindness> {
+    judge(before, after).remove("m")
+}
+
+#[test]
+fn an_idle_jail_is_told_from_a_live_and_a_stuck_one() {
+    let start = Instant::now();
+    let after = |seconds, filter: u64, actions: u64| {
+        let before = signs(start, jail(&["/m"], pulse(100), pulse(100)), None);
+        let at = start + Duration::from_secs(seconds);
+        let now = jail(&["/m"], pulse(100 + filter), pulse(100 + actions));
+        judged(&before, &signs(at, now, None))
+    };
+    assert_eq!(after(10, 5, 5), Some(Blindness::Idle { by_hand: true }));
+    assert_eq!(after(60, 30, 120), Some(Blindness::Idle { by_hand: false }));
+    // A live one, one whose log is missing, one that waits for a lock, and too short a time.
+    for (seconds, filter) in [(10, 20), (10, 8), (10, 0), (9, 5)] {
+        assert_eq!(after(seconds, filter, 20), None, "{seconds} {filter}");
+    }
+}
+
+#[test]
+fn a_starved_or_another_thread_tells_nothing() {
+    let passed = Duration::from_secs(10);
+    let then = pulse(0);
+    assert_eq!(pulse(5).is_idle_since(&then, passed), Some(true));
+    let starved = Pulse {
+        waited: Duration::from_millis(1100),
+        ..pulse(5)
+    };
+    assert_eq!(starved.is_idle_since(&then, passed), None);
+    let other = Pulse {
+        thread: 8,
+        ..pulse(5)
+    };
+    assert_eq!(other.is_idle_since(&then, passed), None);
+    assert_eq!(then.is_idle_since(&pulse(5), passed), None);
+    assert_eq!(pulse(5).is_idle_since(&then, Duration::ZERO), None);
+}
+
+#[test]
+fn another_process_or_a_jail_that_has_gone_tells_nothing() {
+    let start = Instant::now();
+    let before = signs(start, jail(&["/m"], pulse(0), pulse(0)), None);
+    let mut after = signs(start + IDLE_AFTER, jail(&["/m"], pulse(5), pulse(5)), None);
+    assert!(judged(&before, &after).is_some());
+    after.pid = 2;
+    assert_eq!(judged(&before, &after), None);
+    after.pid = 1;
+    after.jails.clear();
+    assert_eq!(judged(&before, &after), None);
+}
+
+#[test]
+fn a_reply_of_the_daemon_is_read_and_anything_else_is_nothing() {
+    let reply = super::super::literal::parse(
+        "[('Filter', [('Currently failed', 1), ('Total failed', 4), ('File list', ['/a', '/b'])]), \
+         ('Actions', [('Currently banned', 2), ('Total banned', 3)])]",
+    );
+    let signs = read(&reply.unwrap());
+    assert_eq!((signs.failed, signs.banned), (4, 2));
+    assert_eq!(signs.files.unwrap().len(), 2);
+    let journal = super::super::literal::parse(
+        "[('Filter', [('Total failed', -1), ('Journal matches', '_SYSTEMD_UNIT=x')])]",
+    );
+    assert_eq!(read(&journal.unwrap()), JailSigns::default());
+    for odd in ["1", "[]", "[1]", "[('a',)]", "[('a', [1, (1,), (1, 2)])]"] {
+        let odd = super::super::literal::parse(odd).unwrap();
+        assert_eq!(read(&odd), JailSigns::default());
+    }
+}

@@ -1,0 +1,119 @@
+//! Why a start came to nothing, asked of fail2ban's own words since and of the host.
+
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use tokio::process::Command;
+
+use crate::fail2ban::cause::{self, Cause, Kind, Log, Start};
+use crate::fail2ban::ownlog::{self, Position};
+use crate::machine::{Culprit, Verdict};
+
+use super::daemon::Handle;
+use super::notify;
+
+/// How long the journal may take to tell what the unit's processes said.
+const LIMIT: Duration = Duration::from_secs(5);
+/// How many lines of that are read; a start that fails says a few.
+const LINES: &str = "500";
+/// How much evidence is told to people.
+const TOLD: usize = 2;
+
+/// Where the traces of a start begin.
+#[derive(Debug, Clone)]
+pub(super) struct Begun {
+    at: SystemTime,
+    log: Option<(PathBuf, Position)>,
+}
+
+/// Notes where the traces of a start that is about to be given will begin.
+pub(super) async fn begin(handle: &Handle) {
+    let log = handle.kept().log.clone();
+    let position = log.map(|log| {
+        tokio::task::spawn_blocking(move || {
+            let end = ownlog::end(&log);
+            (log, end)
+        })
+    });
+    let log = match position {
+        Some(asked) => asked.await.ok(),
+        None => None,
+    };
+    let at = SystemTime::now();
+    handle.kept().begun = Some(Begun { at, log });
+}
+
+/// Finds who is to blame for the last start.
+pub(super) async fn find(handle: &Handle) -> Verdict {
+    let Some(begun) = handle.kept().begun.clone() else {
+        return Verdict::default();
+    };
+    let shown = handle.show().await;
+    let output = match (&handle.settings().daemon.unit, &shown) {
+        (Some(unit), Some(_)) => said_by(unit, begun.at).await,
+        _ => String::new(),
+    };
+    let database = handle.kept().database.clone();
+    let handle = handle.clone();
+    let found = tokio::task::spawn_blocking(move || {
+        let unit = shown.as_ref().map(|shown| &shown.unit);
+        let log = begun
+            .log
+            .as_ref()
+            .map_or(Log::Unknown, |(path, since)| Log::File { path, since });
+        cause::cause(&Start {
+            instance: handle.instance(),
+            log,
+            output: &output,
+            status: unit.map(|unit| unit.main_status),
+            result: unit.map(|unit| unit.result.as_str()),
+            database: database.as_deref(),
+            state_dir: &handle.settings().state_dir,
+        })
+    });
+    found.await.map_or_else(|_| Verdict::default(), verdict)
+}
+
+fn verdict(cause: Cause) -> Verdict {
+    let mut words: Vec<_> = cause
+        .evidence
+        .iter()
+        .take(TOLD)
+        .map(ToString::to_string)
+        .collect();
+    let culprit = match cause.kind {
+        Kind::Config { jail } => Culprit::Config { jail },
+        Kind::Environment(trouble) => {
+            words.insert(0, trouble.to_string());
+            words.push(trouble.help().to_owned());
+            Culprit::Surroundings
+        }
+        Kind::Unknown => Culprit::Unknown,
+    };
+    Verdict {
+        culprit,
+        evidence: words.join("; "),
+    }
+}
+
+/// What the unit's processes printed since then; `--unit` would show jailwarden's own reports too.
+async fn said_by(unit: &str, since: SystemTime) -> String {
+    let since = since
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_secs();
+    let mut command = Command::new("journalctl");
+    command
+        .args(["--quiet", "--no-pager", "--output", "cat", "--lines", LINES])
+        .arg(format!("--since=@{since}"))
+        .arg(format!("_SYSTEMD_UNIT={unit}"))
+        .stdin(Stdio::null())
+        .stderr(Stdio::null())
+        .kill_on_drop(true);
+    notify::scrub(&mut command);
+    match tokio::time::timeout(LIMIT, command.output()).await {
+        Ok(Ok(output)) => String::from_utf8_lossy(&output.stdout).into_owned(),
+        _ => String::new(),
+    }
+}

@@ -1,0 +1,170 @@
+//! What people type at a host in trouble: `rollback`, `pause`, `resume`, without a fail2ban.
+#![expect(clippy::unwrap_used, reason = "a test that cannot set itself up fails")]
+
+use std::fs::{self, File, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::CommandExt as _;
+use std::path::PathBuf;
+use std::process::{Command, Output};
+
+use tempfile::TempDir;
+
+const NOBODY: u32 = 65534;
+
+/// A config folder, a state folder, and the settings that name them.
+struct Scene {
+    folder: TempDir,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
+        let scene = Self { folder };
+        fs::create_dir_all(scene.path("config/jail.d")).unwrap();
+        fs::create_dir(scene.path("state")).unwrap();
+        let text = format!(
+            "config_dir: {}\nstate_dir: {}\n",
+            scene.path("config").display(),
+            scene.path("state").display()
+        );
+        fs::write(scene.path("settings.yaml"), text).unwrap();
+        scene
+    }
+
+    fn path(&self, inner: &str) -> PathBuf {
+        self.folder.path().join(inner)
+    }
+
+    /// A file as jailwarden writes it, with `why` as somebody else might.
+    fn disable(&self, jail: &str, why: &str) -> PathBuf {
+        let file = self.path(&format!("config/jail.d/zzz-jailwarden-{jail}.local"));
+        let text = format!(
+            "# jailwarden rollback file 1\n# When:     2026-11-25T18:15:10Z\n# Incident: -\n\
+             # Why:      {why}\n[{jail}]\nenabled = false\n"
+        );
+        fs::write(&file, text).unwrap();
+        file
+    }
+
+    fn command(&self, words: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_jailwarden"));
+        command
+            .args(words)
+            .arg("--config")
+            .arg(self.path("settings.yaml"));
+        command
+    }
+
+    #[track_caller]
+    fn says(&self, words: &[&str], code: i32, parts: &[&str]) -> String {
+        says(self.command(words), code, parts)
+    }
+}
+
+#[track_caller]
+fn says(mut command: Command, code: i32, parts: &[&str]) -> String {
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = command.output().unwrap();
+    let text = String::from_utf8([stdout, stderr].concat()).unwrap();
+    assert_eq!(status.code(), Some(code), "{command:?}: {text}");
+    for part in parts {
+        assert!(text.contains(part), "{command:?}: no {part:?} in {text}");
+    }
+    text
+}
+
+#[test]
+fn rollbacks_are_listed_and_undone() {
+    let scene = Scene::new();
+    scene.says(&["rollback", "list"], 0, &["has disabled no jail"]);
+    scene.says(&["rollback", "undo", "--all"], 0, &["has disabled no jail"]);
+    let (web, mail) = (scene.disable("web", "bad"), scene.disable("mail", "worse"));
+    scene.says(
+        &["rollback", "list"],
+        1,
+        &["web: disabled since 2026", "mail"],
+    );
+    // One that is not there, and nothing is done.
+    scene.says(
+        &["rollback", "undo", "web", "ssh"],
+        1,
+        &["ssh: jailwarden has not"],
+    );
+    assert!(web.exists());
+    scene.says(&["rollback", "undo", "web"], 0, &["web: removed"]);
+    assert!(!web.exists() && mail.exists());
+    scene.says(&["rollback", "undo", "--all"], 0, &["mail: removed"]);
+    assert!(!mail.exists());
+    scene.says(&["rollback", "undo"], 2, &["<JAIL>"]);
+}
+
+#[test]
+fn nothing_that_steers_a_terminal_gets_out_of_a_rollback_file() {
+    let scene = Scene::new();
+    scene.disable("web", "bad \u{1b}[31mred\u{202e}");
+    for words in [&["rollback", "list"][..], &["rollback", "list", "--json"]] {
+        let said = scene.says(words, 1, &["bad", "[31mred"]);
+        let steers = |c: char| (c.is_control() && c != '\n') || c == '\u{202e}';
+        assert!(!said.contains(steers), "{said:?}");
+    }
+}
+
+#[test]
+fn a_pause_is_asked_for_and_ended() {
+    let scene = Scene::new();
+    let file = scene.path("state/pause.json");
+    scene.says(&["resume"], 0, &["was not paused"]);
+    scene.says(&["pause", "--for", "30m"], 0, &["a pause stands until 2"]);
+    scene.says(&["pause"], 0, &["until `jailwarden resume`"]);
+    assert!(file.exists());
+    scene.says(&["resume"], 0, &["the pause is over"]);
+    assert!(!file.exists());
+    for time in ["0s", "10", "soon"] {
+        scene.says(&["pause", "--for", time], 2, &["--for"]);
+    }
+    fs::remove_dir(scene.path("state")).unwrap();
+    fs::write(scene.path("state"), "").unwrap();
+    scene.says(&["pause"], 1, &["pause.json"]);
+}
+
+#[test]
+fn who_may_not_is_told_so() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let scene = Scene::new();
+    scene.disable("web", "bad");
+    let as_nobody = |words: &[&str]| {
+        let mut command = scene.command(words);
+        command.uid(NOBODY).gid(NOBODY);
+        command
+    };
+    says(as_nobody(&["rollback", "list"]), 1, &["web"]);
+    for words in [&["rollback", "undo", "web"][..], &["pause"]] {
+        says(as_nobody(words), 4, &["permission denied"]);
+    }
+    fs::set_permissions(scene.path("settings.yaml"), Permissions::from_mode(0o600)).unwrap();
+    for words in [
+        &["check"][..],
+        &["diff"],
+        &["history"],
+        &["restore", "ab"],
+        &["rollback", "list"],
+        &["pause"],
+        &["resume"],
+    ] {
+        says(as_nobody(words), 4, &["settings.yaml: cannot be read"]);
+    }
+}
+
+#[test]
+fn an_answer_that_is_lost_is_said() {
+    let scene = Scene::new();
+    let mut command = scene.command(&["rollback", "list"]);
+    command.stdout(File::create("/dev/full").unwrap());
+    says(command, 0, &["the answer could not be written whole"]);
+}
