@@ -32,7 +32,7 @@ mod said;
 
 pub use expected::{Expected, expected};
 pub use logs::LogSigns;
-pub use pulse::Pulse;
+pub use pulse::{Gait, Pulse};
 pub use said::{Complaint, Said, Times, said};
 
 /// The least time between two looks that tells idle threads from live ones.
@@ -192,8 +192,8 @@ fn idle(
     then: &JailSigns,
     now: &JailSigns,
 ) -> Option<Blindness> {
-    let is_idle = |then: Option<Pulse>, now: Option<Pulse>| now?.is_idle_since(&then?, passed);
-    if passed < IDLE_AFTER || is_idle(then.filter, now.filter) != Some(true) {
+    let gait = |then: Option<Pulse>, now: Option<Pulse>| Some(now?.since(&then?, passed));
+    if passed < IDLE_AFTER || gait(then.filter, now.filter) != Some(Gait::Idle) {
         return None;
     }
     // A filter that is idle has closed its logs.
@@ -202,9 +202,11 @@ fn idle(
     if let Some(log) = open.next() {
         return Some(Blindness::Failing { log: log.clone() });
     }
-    Some(Blindness::Idle {
-        by_hand: is_idle(then.actions, now.actions) == Some(true),
-    })
+    match gait(then.actions, now.actions)? {
+        Gait::Idle => Some(Blindness::Idle { by_hand: true }),
+        Gait::Live => Some(Blindness::Idle { by_hand: false }),
+        Gait::Unclear => None,
+    }
 }
 
 fn is_open(signs: &Signs, log: &Path) -> bool {

@@ -44,6 +44,8 @@ fn an_idle_jail_is_told_from_a_live_and_a_stuck_one() {
     };
     assert_eq!(after(10, 5, 5), Some(Blindness::Idle { by_hand: true }));
     assert_eq!(after(60, 30, 120), Some(Blindness::Idle { by_hand: false }));
+    // Whose actions became idle meanwhile.
+    assert_eq!(after(10, 5, 9), None);
     // A live one, one whose log is missing, one that waits for a lock, and too short a time.
     for (seconds, filter) in [(10, 20), (10, 8), (10, 0), (9, 5)] {
         assert_eq!(after(seconds, filter, 20), None, "{seconds} {filter}");
@@ -54,19 +56,21 @@ fn an_idle_jail_is_told_from_a_live_and_a_stuck_one() {
 fn a_starved_or_another_thread_tells_nothing() {
     let passed = Duration::from_secs(10);
     let then = pulse(0);
-    assert_eq!(pulse(5).is_idle_since(&then, passed), Some(true));
+    assert_eq!(pulse(5).since(&then, passed), Gait::Idle);
+    assert_eq!(pulse(20).since(&then, passed), Gait::Live);
+    assert_eq!(pulse(10).since(&then, passed), Gait::Unclear);
     let starved = Pulse {
         waited: Duration::from_millis(1100),
         ..pulse(5)
     };
-    assert_eq!(starved.is_idle_since(&then, passed), None);
+    assert_eq!(starved.since(&then, passed), Gait::Unclear);
     let other = Pulse {
         thread: 8,
         ..pulse(5)
     };
-    assert_eq!(other.is_idle_since(&then, passed), None);
-    assert_eq!(then.is_idle_since(&pulse(5), passed), None);
-    assert_eq!(pulse(5).is_idle_since(&then, Duration::ZERO), None);
+    assert_eq!(other.since(&then, passed), Gait::Unclear);
+    assert_eq!(then.since(&pulse(5), passed), Gait::Unclear);
+    assert_eq!(pulse(5).since(&then, Duration::ZERO), Gait::Unclear);
 }
 
 #[test]
