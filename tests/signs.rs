@@ -371,10 +371,15 @@ mod signs {
         }
         let log = f2b.jail_log("m");
         let since = ownlog::end(&f2b.log());
+        let mode = |file: &Path, mode| {
+            fs::set_permissions(file, PermissionsExt::from_mode(mode)).unwrap();
+        };
+        // It is in place with its mode, so that no watch comes between the two.
+        let new = f2b.path("m.log.new");
+        fs::write(&new, "").unwrap();
+        mode(&new, 0o600);
         fs::rename(&log, f2b.path("m.log.1")).unwrap();
-        fs::write(&log, "").unwrap();
-        let mode = |mode| fs::set_permissions(&log, PermissionsExt::from_mode(mode)).unwrap();
-        mode(0o600);
+        fs::rename(&new, &log).unwrap();
         f2b.log_lines("m", "nothing of note", 1);
         let complaint = Complaint::Unreadable { log: log.clone() };
         wait_said(&f2b, &since, &complaint, GUARD);
@@ -386,7 +391,7 @@ mod signs {
         };
         assert_eq!((unread, verdict.len()), (&log, 1));
         // The polling backend needs no more; pyinotify could not watch the file, and never tries again.
-        mode(0o644);
+        mode(&log, 0o644);
         if backend == "pyinotify" {
             assert!(!f2b.bans_within(Duration::from_secs(3), "m"));
             f2b.client(&["set", "m", "dellogpath", log.to_str().unwrap()]);
