@@ -10,6 +10,7 @@ mod signs {
     use std::collections::BTreeMap;
     use std::fs::{self, OpenOptions};
     use std::io::Write as _;
+    use std::os::unix::fs::PermissionsExt;
     use std::path::Path;
     use std::process::{Command, Stdio};
     use std::thread;
@@ -108,6 +109,23 @@ mod signs {
                     return last;
                 }
                 thread::sleep(signs::IDLE_AFTER);
+            }
+            panic!(
+                "no verdict: {:#?}\n{}",
+                self.looks.last(),
+                self.f2b.log_text()
+            );
+        }
+
+        /// As [`Self::wait_verdict`], while the log of a jail grows.
+        async fn wait_unread(&mut self, jail: &str) -> BTreeMap<String, Blindness> {
+            let start = Instant::now();
+            while start.elapsed() < 2 * GUARD {
+                self.f2b.offend(jail, &self.f2b.fresh_ip());
+                if let Some(last) = self.look().await.pop().filter(|last| !last.is_empty()) {
+                    return last;
+                }
+                thread::sleep(PAUSE);
             }
             panic!(
                 "no verdict: {:#?}\n{}",
@@ -311,15 +329,7 @@ mod signs {
         )
         .unwrap();
         watch.looks.drain(..watch.looks.len() - 1);
-        let start = Instant::now();
-        let verdict = loop {
-            f2b.offend("m", &f2b.fresh_ip());
-            if let Some(last) = watch.look().await.pop().filter(|last| !last.is_empty()) {
-                break last;
-            }
-            assert!(start.elapsed() < 2 * GUARD, "{:#?}", watch.looks.last());
-            thread::sleep(PAUSE);
-        };
+        let verdict = watch.wait_unread("m").await;
         let Some(Blindness::Unread { log: unread, since }) = verdict.get("m") else {
             panic!("{verdict:?}");
         };
@@ -333,6 +343,64 @@ mod signs {
         watch.assert_calm(4).await;
     }
 
+    /// A log that was rotated with a mode by which a fail2ban without root may not read it.
+    async fn a_log_that_may_not_be_read_is_named(version: Version, backend: &str) {
+        if !geteuid().is_root() {
+            skip("another user takes root");
+            return;
+        }
+        let Some(f2b) = laid_out(version, backend, &["a", "m"]) else {
+            return;
+        };
+        let folder = f2b.path("");
+        run(&format!(
+            "chmod 755 {0} && chown -R 65534 {0}",
+            folder.display()
+        ))
+        .unwrap();
+        let mut words = f2b.client_words();
+        words.extend(["-x", "start"].map(String::from));
+        let user = ["--reuid=65534", "--regid=65534", "--clear-groups"];
+        let started = Command::new("setpriv").args(user).args(&words).output();
+        assert!(started.unwrap().status.success(), "{}", f2b.log_text());
+        f2b.wait_bans(&["a", "m"]);
+        let mut watch = Watch::on(&f2b);
+        for _ in 0..3 {
+            f2b.wait_ban("m");
+            watch.look().await;
+        }
+        let log = f2b.jail_log("m");
+        let since = ownlog::end(&f2b.log());
+        let mode = |file: &Path, mode| {
+            fs::set_permissions(file, PermissionsExt::from_mode(mode)).unwrap();
+        };
+        // It is in place with its mode, so that no watch comes between the two.
+        let new = f2b.path("m.log.new");
+        fs::write(&new, "").unwrap();
+        mode(&new, 0o600);
+        fs::rename(&log, f2b.path("m.log.1")).unwrap();
+        fs::rename(&new, &log).unwrap();
+        f2b.log_lines("m", "nothing of note", 1);
+        let complaint = Complaint::Unreadable { log: log.clone() };
+        wait_said(&f2b, &since, &complaint, GUARD);
+
+        watch.looks.drain(..watch.looks.len() - 1);
+        let verdict = watch.wait_unread("m").await;
+        let Some(Blindness::Unread { log: unread, .. }) = verdict.get("m") else {
+            panic!("{verdict:?}");
+        };
+        assert_eq!((unread, verdict.len()), (&log, 1));
+        // The polling backend needs no more; pyinotify could not watch the file, and never tries again.
+        mode(&log, 0o644);
+        if backend == "pyinotify" {
+            assert!(!f2b.bans_within(Duration::from_secs(3), "m"));
+            f2b.client(&["set", "m", "dellogpath", log.to_str().unwrap()]);
+            f2b.client(&["set", "m", "addlogpath", log.to_str().unwrap()]);
+        }
+        f2b.wait_bans(&["a", "m"]);
+        watch.assert_calm(3).await;
+    }
+
     fn own_mounts() -> bool {
         if !geteuid().is_root() {
             skip("a mount takes root");
@@ -342,6 +410,25 @@ mod signs {
         let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
         mount(None::<&str>, "/", None::<&str>, private, None::<&str>).unwrap();
         true
+    }
+
+    /// A date pattern that does not compile is only found at the first line of the log.
+    async fn a_filter_that_fails_at_each_line_is_named(version: Version, backend: &str) {
+        let Some(f2b) = laid_out(version, backend, &["a", "m"]) else {
+            return;
+        };
+        f2b.edit("filter.d/m.conf", "{^LN-BEG}EPOCH", "^[%%Y");
+        f2b.start();
+        f2b.wait_ban("a");
+        let mut watch = Watch::on(&f2b);
+        let since = ownlog::end(&f2b.log());
+        f2b.log_lines("m", "fail from 192.0.2.1", 60);
+        wait_said(&f2b, &since, &Complaint::Lines, GUARD);
+        watch.look().await;
+        let verdict = watch.wait_verdict().await;
+        let log = f2b.jail_log("m");
+        assert_eq!(verdict, only("m", Blindness::Failing { log }));
+        f2b.wait_ban("a");
     }
 
     async fn an_action_that_fails_is_named(version: Version, _backend: &str) {
@@ -625,6 +712,10 @@ mod signs {
         a_jail_without_files_is_seen_and_given_them_back as no_files_polling ("polling"),
         a_jail_without_files_is_seen_and_given_them_back as no_files_pyinotify ("pyinotify"),
         a_log_that_grows_unread_is_seen_and_watched_anew as unread_log ("pyinotify"),
+        a_log_that_may_not_be_read_is_named as unreadable_polling ("polling"),
+        a_log_that_may_not_be_read_is_named as unreadable_pyinotify ("pyinotify"),
+        a_filter_that_fails_at_each_line_is_named as failing_polling ("polling"),
+        a_filter_that_fails_at_each_line_is_named as failing_pyinotify ("pyinotify"),
         an_action_that_fails_is_named as failing_actions (""),
         a_busy_daemon_has_nothing_to_complain_of as no_complaints (""),
         a_thread_that_burns_the_cpu_is_named as burning_thread (""),

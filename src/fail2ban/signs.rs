@@ -7,6 +7,7 @@
 //! - **Idleness** cannot be asked for: the socket only takes `set J idle`. It shows in how often a
 //!   thread wakes: an idle one 0.5 times a second, a live one 2 times or more, a filter whose log is
 //!   missing 0.8 times.
+//! - **A filter that fails at each line** sleeps as an idle one does, but with its log open.
 //! - **How far a filter has read** is not to be seen: polling and pyinotify open the log for each read
 //!   and close it again, so that no descriptor has a position, and the database lags by up to 20 s.
 //!   But a read moves the file's access time, except where the file system is mounted `noatime`. So a
@@ -17,7 +18,7 @@
 //! they last.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::client::{CallError, Connection};
@@ -31,7 +32,7 @@ mod said;
 
 pub use expected::{Expected, expected};
 pub use logs::LogSigns;
-pub use pulse::Pulse;
+pub use pulse::{Gait, Pulse};
 pub use said::{Complaint, Said, Times, said};
 
 /// The least time between two looks that tells idle threads from live ones.
@@ -89,6 +90,13 @@ pub enum Blindness {
         /// Whether its actions are idle too, as only that command makes them.
         by_hand: bool,
     },
+    /// Each line of a log leads to an error, after which its filter sleeps 2 s (`server/filter.py`,
+    /// `commonError`), as with a date pattern that does not compile. After 100 it goes idle.
+    #[error("each line of {} leads to an error, as fail2ban's own log says", .log.display())]
+    Failing {
+        /// The log.
+        log: PathBuf,
+    },
     /// One command of it has been running for all this time: of an action, or an `ignorecommand`. No jail
     /// bans meanwhile, as all commands share one lock (`server/action.py`); fail2ban kills it after 60 s.
     #[error("a command of its {} has been running for {} s, and no jail acts meanwhile",
@@ -112,7 +120,7 @@ pub enum Blindness {
 /// Looks at all jails of a daemon, of which `connection` asks and `pid` is the process.
 ///
 /// One call a jail over the socket, each for `limit` at most, and a pass over the daemon's `/proc`: for
-/// 100 jails some 20 ms. A jail that the daemon does not have is left out. `before` is the look before
+/// 100 jails some 30 ms, of which the daemon works 5. A jail that the daemon does not have is left out. `before` is the look before
 /// this one, from which is known how long a log has been unread.
 ///
 /// # Errors
@@ -159,7 +167,7 @@ pub fn judge(before: &Signs, after: &Signs) -> BTreeMap<String, Blindness> {
         let then = before.jails.get(name)?;
         let passed = after.at.saturating_duration_since(before.at);
         let blind = no_files(before, after, then, now)
-            .or_else(|| idle(passed, then, now))
+            .or_else(|| idle(before, after, passed, then, now))
             .or_else(|| blocked(passed, then, now))
             .or_else(|| unread(before, after, now))?;
         Some((name.clone(), blind))
@@ -177,20 +185,32 @@ fn no_files(before: &Signs, after: &Signs, then: &JailSigns, now: &JailSigns) ->
     Some(Blindness::NoFiles { log: log.clone() })
 }
 
-fn idle(passed: Duration, then: &JailSigns, now: &JailSigns) -> Option<Blindness> {
-    if passed < IDLE_AFTER {
+fn idle(
+    before: &Signs,
+    after: &Signs,
+    passed: Duration,
+    then: &JailSigns,
+    now: &JailSigns,
+) -> Option<Blindness> {
+    let gait = |then: Option<Pulse>, now: Option<Pulse>| Some(now?.since(&then?, passed));
+    if passed < IDLE_AFTER || gait(then.filter, now.filter) != Some(Gait::Idle) {
         return None;
     }
-    let is_idle = |then: Option<Pulse>, now: Option<Pulse>| now?.is_idle_since(&then?, passed);
-    match (
-        is_idle(then.filter, now.filter),
-        is_idle(then.actions, now.actions),
-    ) {
-        (Some(true), actions) => Some(Blindness::Idle {
-            by_hand: actions == Some(true),
-        }),
-        _ => None,
+    // A filter that is idle has closed its logs.
+    let files = now.files.iter().flatten();
+    let mut open = files.filter(|log| is_open(before, log) && is_open(after, log));
+    if let Some(log) = open.next() {
+        return Some(Blindness::Failing { log: log.clone() });
     }
+    match gait(then.actions, now.actions)? {
+        Gait::Idle => Some(Blindness::Idle { by_hand: true }),
+        Gait::Live => Some(Blindness::Idle { by_hand: false }),
+        Gait::Unclear => None,
+    }
+}
+
+fn is_open(signs: &Signs, log: &Path) -> bool {
+    signs.logs.get(log).is_some_and(|log| log.open)
 }
 
 fn blocked(passed: Duration, then: &JailSigns, now: &JailSigns) -> Option<Blindness> {
@@ -209,11 +229,7 @@ fn blocked(passed: Duration, then: &JailSigns, now: &JailSigns) -> Option<Blindn
 fn unread(before: &Signs, after: &Signs, now: &JailSigns) -> Option<Blindness> {
     let files = now.files.as_ref()?;
     // A filter that is at work on one of its logs may lawfully take its time for the others.
-    let at_work = |signs: &Signs| {
-        files
-            .iter()
-            .any(|log| signs.logs.get(log).is_some_and(|l| l.open))
-    };
+    let at_work = |signs: &Signs| files.iter().any(|log| is_open(signs, log));
     if at_work(before) || at_work(after) {
         return None;
     }

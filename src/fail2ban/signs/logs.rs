@@ -36,7 +36,7 @@ pub struct LogSigns {
     /// Since when it is longer than when it was last seen to be read.
     pub grown_at: Option<Instant>,
     /// Its length when it was last seen to be read, or first seen at all.
-    base: u64,
+    pub(super) base: u64,
 }
 
 /// Looks at log files, of which `before` is the look before.

@@ -22,23 +22,39 @@ pub struct Pulse {
     pub command: Option<i32>,
 }
 
+/// What a thread did between two looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Gait {
+    /// It was idle all the time.
+    Idle,
+    /// It woke as a live one does.
+    Live,
+    /// Neither: it was stuck, or became idle or live meanwhile, or was kept from running by a machine that
+    /// is overloaded, or is another thread.
+    Unclear,
+}
+
 impl Pulse {
-    /// Whether it was idle all the time that `passed` since `then`, or nothing if that cannot be told: it
-    /// is another thread, or was kept from running by a machine that is overloaded.
+    /// What it did in the time that `passed` since `then`.
     ///
     /// An idle thread wakes every 2 s (`Utils.wait_for` in `server/utils.py`, from `server/filterpoll.py`,
-    /// `filterpyinotify.py`, `filtersystemd.py` and `actions.py`): 0.5 times a second, as measured.
+    /// `filterpyinotify.py`, `filtersystemd.py` and `actions.py`): 0.5 times a second, as measured. A live one
+    /// wakes 2 times a second or more often.
     #[must_use]
-    pub fn is_idle_since(&self, then: &Self, passed: Duration) -> Option<bool> {
+    pub fn since(&self, then: &Self, passed: Duration) -> Gait {
         let waited = self.waited.saturating_sub(then.waited);
-        if self.thread != then.thread || waited * 10 > passed || passed.is_zero() {
-            return None;
+        let naps = self.naps.checked_sub(then.naps);
+        let (Some(naps), Ok(millis)) = (naps, u64::try_from(passed.as_millis())) else {
+            return Gait::Unclear;
+        };
+        if self.thread != then.thread || waited * 10 > passed {
+            return Gait::Unclear;
         }
-        let naps = self.naps.checked_sub(then.naps)?;
-        let millis = u64::try_from(passed.as_millis()).ok()?;
-        // 0.35 to 0.65 a second.
-        let a_thousandfold = naps.checked_mul(1_000_000)? / millis.max(1);
-        Some((350..=650).contains(&a_thousandfold))
+        match naps.saturating_mul(1_000_000).checked_div(millis) {
+            Some(350..=650) => Gait::Idle,
+            Some(1500..) => Gait::Live,
+            _ => Gait::Unclear,
+        }
     }
 }
 

@@ -44,6 +44,8 @@ fn an_idle_jail_is_told_from_a_live_and_a_stuck_one() {
     };
     assert_eq!(after(10, 5, 5), Some(Blindness::Idle { by_hand: true }));
     assert_eq!(after(60, 30, 120), Some(Blindness::Idle { by_hand: false }));
+    // Whose actions became idle meanwhile.
+    assert_eq!(after(10, 5, 9), None);
     // A live one, one whose log is missing, one that waits for a lock, and too short a time.
     for (seconds, filter) in [(10, 20), (10, 8), (10, 0), (9, 5)] {
         assert_eq!(after(seconds, filter, 20), None, "{seconds} {filter}");
@@ -54,19 +56,21 @@ fn an_idle_jail_is_told_from_a_live_and_a_stuck_one() {
 fn a_starved_or_another_thread_tells_nothing() {
     let passed = Duration::from_secs(10);
     let then = pulse(0);
-    assert_eq!(pulse(5).is_idle_since(&then, passed), Some(true));
+    assert_eq!(pulse(5).since(&then, passed), Gait::Idle);
+    assert_eq!(pulse(20).since(&then, passed), Gait::Live);
+    assert_eq!(pulse(10).since(&then, passed), Gait::Unclear);
     let starved = Pulse {
         waited: Duration::from_millis(1100),
         ..pulse(5)
     };
-    assert_eq!(starved.is_idle_since(&then, passed), None);
+    assert_eq!(starved.since(&then, passed), Gait::Unclear);
     let other = Pulse {
         thread: 8,
         ..pulse(5)
     };
-    assert_eq!(other.is_idle_since(&then, passed), None);
-    assert_eq!(then.is_idle_since(&pulse(5), passed), None);
-    assert_eq!(pulse(5).is_idle_since(&then, Duration::ZERO), None);
+    assert_eq!(other.since(&then, passed), Gait::Unclear);
+    assert_eq!(then.since(&pulse(5), passed), Gait::Unclear);
+    assert_eq!(pulse(5).since(&then, Duration::ZERO), Gait::Unclear);
 }
 
 #[test]
@@ -99,4 +103,84 @@ fn a_reply_of_the_daemon_is_read_and_anything_else_is_nothing() {
         let odd = super::super::literal::parse(odd).unwrap();
         assert_eq!(read(&odd), JailSigns::default());
     }
+}
+
+#[test]
+fn a_filter_that_naps_over_an_open_log_fails_at_its_lines() {
+    let start = Instant::now();
+    let log = |open| LogSigns {
+        id: (1, 1),
+        size: 1,
+        read: 1,
+        open,
+        honest: true,
+        grown_at: None,
+        base: 1,
+    };
+    let after = |opens: [bool; 2]| {
+        let before = signs(
+            start,
+            jail(&["/m"], pulse(0), pulse(0)),
+            Some(log(opens[0])),
+        );
+        let now = jail(&["/m"], pulse(5), pulse(20));
+        judged(
+            &before,
+            &signs(start + IDLE_AFTER, now, Some(log(opens[1]))),
+        )
+    };
+    let failing = Blindness::Failing { log: "/m".into() };
+    assert_eq!(after([true, true]), Some(failing));
+    let idle = Blindness::Idle { by_hand: false };
+    assert_eq!(after([true, false]), Some(idle));
+}
+
+#[test]
+fn a_log_unread_for_long_is_told_unless_the_filter_is_at_work_on_another() {
+    let start = Instant::now();
+    let late = start + UNREAD_AFTER;
+    let unread = |open, honest| LogSigns {
+        id: (1, 1),
+        size: 2,
+        read: 1,
+        open,
+        honest,
+        grown_at: Some(start),
+        base: 1,
+    };
+    let after = |at, log: LogSigns| {
+        let live = jail(&["/m"], pulse(0), pulse(0));
+        let before = signs(start, live.clone(), Some(unread(false, true)));
+        judged(&before, &signs(at, live, Some(log)))
+    };
+    let told = Blindness::Unread {
+        log: "/m".into(),
+        since: UNREAD_AFTER,
+    };
+    assert_eq!(after(late, unread(false, true)), Some(told));
+    assert_eq!(after(late, unread(true, true)), None);
+    assert_eq!(after(late, unread(false, false)), None);
+    assert_eq!(after(start + UNREAD_AFTER / 2, unread(false, true)), None);
+}
+
+#[test]
+fn a_command_that_runs_at_both_looks_blocks() {
+    let start = Instant::now();
+    let runs = |command| Pulse {
+        command,
+        ..pulse(20)
+    };
+    let after = |first, second| {
+        let before = signs(start, jail(&["/m"], pulse(0), runs(first)), None);
+        let now = jail(&["/m"], pulse(20), runs(second));
+        judged(&before, &signs(start + BLOCKED_AFTER, now, None))
+    };
+    let blocked = Blindness::Blocked {
+        by_filter: false,
+        since: BLOCKED_AFTER,
+    };
+    assert_eq!(after(Some(7), Some(7)), Some(blocked));
+    assert_eq!(after(Some(7), Some(8)), None);
+    assert_eq!(after(Some(7), None), None);
+    assert_eq!(after(None, None), None);
 }
