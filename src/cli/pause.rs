@@ -96,7 +96,7 @@ pub(super) fn resume(words: &ResumeWords) -> ExitCode {
     };
     match pause::end(&state_dir) {
         Ok(true) => {
-            output::say("the pause is over; jailwarden, where it runs, supervises fail2ban again")
+            output::say("the pause is over; jailwarden, where it runs, supervises fail2ban again");
         }
         Ok(false) => output::say("jailwarden was not paused"),
         Err(error) => return refused("the pause cannot be ended", &state_dir, &error),
