@@ -13,7 +13,7 @@ use super::plan::{self, Act, Done, Left, Plan, Step, WhyLeft};
 use super::rejected::Origin;
 use super::root::Root;
 use super::store::{Id, Store};
-use super::tree::{Regular, Tree, is_below};
+use super::tree::{Node, Regular, Tree, is_below};
 use super::walk::{self, Scan, is_leftover};
 use super::{Digest, HistoryError};
 use crate::durable::{self, Batch};
@@ -152,6 +152,34 @@ impl Store {
         let (aim, config_dir) = self.aim_back(id)?;
         let scan = walk::scan(&config_dir)?;
         self.reach(&aim, &scan, &config_dir, reason)
+    }
+
+    /// As [`Store::restore_rejected`], for a put-back that nobody wants any more: what somebody has
+    /// changed since stays as it is. Gives those paths too.
+    ///
+    /// # Errors
+    /// As [`Store::put_back`].
+    pub fn take_back(
+        &self,
+        id: &str,
+        reason: &str,
+    ) -> Result<(Restored, BTreeSet<PathBuf>), HistoryError> {
+        let _lock = self.lock()?;
+        let (mut aim, config_dir) = self.aim_back(id)?;
+        let scan = walk::scan(&config_dir)?;
+        let mut changed = BTreeSet::new();
+        if let Origin::Snapshot(put) = self.aside(id)?.origin {
+            let put = self.load(&put)?.tree;
+            let scope = std::mem::take(&mut aim.scope);
+            let (as_put, others) = scope.into_iter().partition(|path| {
+                let [now, put] = [&scan.tree, &put].map(|tree| tree.0.get(path));
+                is_same(now, put)
+            });
+            (aim.scope, changed) = (as_put, others);
+            changed.retain(|path| !is_same(scan.tree.0.get(path), aim.wanted.0.get(path)));
+        }
+        let restored = self.reach(&aim, &scan, &config_dir, reason)?;
+        Ok((restored, changed))
     }
 
     /// What [`Store::restore_rejected`] would do now, and in which config folder.
@@ -306,6 +334,22 @@ fn foresee(aim: &Aim<'_>, scan: &Scan, config_dir: &Path) -> Preview {
     Preview {
         would: would.collect(),
         left,
+    }
+}
+
+/// Whether what stands there is what was put there, a file in place of a link among it.
+fn is_same(now: Option<&Node>, put: Option<&Node>) -> bool {
+    match (now.unwrap_or(&Node::Absent), put.unwrap_or(&Node::Absent)) {
+        (Node::Absent, Node::Absent) | (Node::Folder(_), Node::Folder(_)) => true,
+        (
+            Node::File(now),
+            Node::File(put)
+            | Node::Link {
+                behind: Some(put), ..
+            },
+        ) => now.content == put.content,
+        (Node::Link { target: now, .. }, Node::Link { target: put, .. }) => now == put,
+        _ => false,
     }
 }
 

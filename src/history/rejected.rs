@@ -59,7 +59,7 @@ pub(super) struct Aside {
     #[serde(with = "manifest::time")]
     when: SystemTime,
     reason: String,
-    origin: Origin,
+    pub(super) origin: Origin,
     pub(super) config_dir: Name,
     /// What stood there; [`Node::Absent`] where nothing did.
     pub(super) tree: Tree,

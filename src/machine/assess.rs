@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::absence::{self, Absence};
+use super::ailing::Ailing;
 use super::change::Reload;
 use super::event::{Daemon, Motion, Sight};
 use super::plan::{Change, Changes};
@@ -91,7 +92,9 @@ impl Machine {
         let Known { listed, dead, .. } = &self.daemon;
         let idle = |n: &String| !listed.contains(n) || dead.contains(n);
         self.held.retain(idle);
-        self.lost.retain(idle);
+        let ailing = &self.ailing;
+        let ails = |n: &String| ailing.get(n).is_some_and(Ailing::is_ill);
+        self.lost.retain(|n| idle(n) || ails(n));
         let missing = self.not_alive();
         if missing.is_empty() {
             self.daemon.was_fine = true;
@@ -104,7 +107,9 @@ impl Machine {
             self.state = State::Watching;
             self.next_look = self.now + self.policy.interval;
             self.guesses = Guesses::default();
-            self.close_incident();
+            if !self.is_healing() {
+                self.close_incident();
+            }
             return;
         }
         let looks = match &self.state {
@@ -266,6 +271,11 @@ impl Machine {
         if !revived {
             self.say_jails_dead(&missing, "they are loaded again, alone");
             self.revive(&missing);
+        } else if missing.iter().all(|jail| self.is_on_probation(jail)) {
+            // Back to its rollback: no other jail pays for the trial.
+            self.lost.extend(missing);
+            self.watch();
+            self.next_look = self.now;
         } else if !restarted && (none_left || self.refusal.is_none()) {
             self.restart(Cause::DeadJails(missing), self.daemon.pid);
         } else if none_left {

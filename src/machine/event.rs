@@ -105,6 +105,8 @@ pub struct Sight {
     pub unit: Option<Unit>,
     /// Packages are being installed just now; looked at only where nobody listens.
     pub packages: bool,
+    /// What was seen beside who is alive.
+    pub health: Health,
 }
 
 /// The daemon as a look finds it.
@@ -246,6 +248,42 @@ pub struct Finding {
     pub words: String,
     /// It keeps the whole daemon from starting; otherwise fail2ban skips the jail by itself.
     pub fatal: bool,
+}
+
+/// What a look sees of jails that are listed and alive.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Health {
+    /// The jails that see or do nothing; none if that was not looked at this time.
+    pub ailing: Option<BTreeMap<String, Ailment>>,
+    /// What fail2ban's own log complained of since the last look.
+    pub complaints: Vec<Complaint>,
+}
+
+/// Why a jail sees or does nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ailment {
+    /// In words that go after the jail's name and a colon.
+    pub words: String,
+    /// The least that cures it, if jailwarden can.
+    pub cure: Option<Cure>,
+}
+
+/// What is done to a jail in a living daemon.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cure {
+    /// It is loaded again in place.
+    Load,
+    /// It is stopped and loaded again; its bans come back from the database.
+    Restart,
+}
+
+/// Something that fail2ban's own log complains of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Complaint {
+    /// The jail, if it is named.
+    pub jail: Option<String>,
+    /// In words.
+    pub words: String,
 }
 
 /// What a process that hangs was doing.

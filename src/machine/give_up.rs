@@ -2,8 +2,9 @@
 
 use super::absence::{self, Absence};
 use super::event::{ConfigRead, Daemon, Outcome, Sight};
+use super::mend::why_not;
 use super::restart::Cause;
-use super::{Effect, Machine, Policy, State};
+use super::{Effect, Guesses, Machine, Policy, State};
 
 /// Whose change it is that is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,7 +61,7 @@ impl Machine {
         if self.guesses.is_empty() {
             return;
         }
-        let guesses = std::mem::take(&mut self.guesses);
+        let guesses = self.guesses.clone();
         if let Some(incident) = &mut self.incident {
             incident.in_vain.extend(guesses.jails.iter().cloned());
             incident.files_in_vain |= guesses.replaced.is_some();
@@ -84,9 +85,10 @@ impl Machine {
         let Some((_, guesses)) = undo.take() else {
             return;
         };
-        if let Outcome::Effect(Err(why)) = outcome {
-            return self.say_not_taken_back(&guesses, &why);
+        if !matches!(outcome, Outcome::Effect(Ok(()))) {
+            return self.say_not_taken_back(&guesses, &why_not(outcome));
         }
+        self.guesses = Guesses::default();
         self.rollbacks.retain(|jail| !guesses.jails.contains(jail));
         self.say_taken_back(&guesses);
         // Our own change is no reason to try again at once.
@@ -168,7 +170,15 @@ impl Machine {
                 _ => {}
             }
         }
-        let State::GaveUp { retry_at, .. } = self.state else {
+        let State::GaveUp {
+            retry_at,
+            read: None,
+            undo: None,
+            ..
+        } = self.state
+        else {
+            // It would start with what is being taken back, or was not read yet.
+            self.next_look = self.now + Policy::SUSPECT_PACE;
             return;
         };
         if retry_at <= self.now {

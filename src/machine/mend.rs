@@ -216,6 +216,10 @@ impl Machine {
         }
     }
 
+    pub(super) fn is_on_probation(&self, jail: &str) -> bool {
+        self.mends.get(jail).is_some_and(|mend| mend.on_probation)
+    }
+
     /// Jails on probation that the daemon refused, or that died in it.
     fn to_put_back(&self) -> BTreeSet<String> {
         let on_probation = self.mends.iter().filter(|(_, mend)| mend.on_probation);
@@ -351,6 +355,8 @@ impl Machine {
     }
 
     fn removed(&mut self, jails: &BTreeSet<String>) {
+        // The reading of our own change holds whatever others changed meanwhile.
+        self.hint_mends();
         self.rollbacks.retain(|jail| !jails.contains(jail));
         self.say_mended(jails);
         self.read_own_change();
@@ -376,9 +382,13 @@ impl Machine {
             let names: Vec<_> = jails.iter().cloned().collect();
             return self.say_rollback_failed(&names, &why_not(outcome));
         }
+        self.hint_mends();
         for jail in jails {
             let failed = self.digest_on_disk(jail);
             self.note_disabled(jail, failed);
+        }
+        if let Some(incident) = &mut self.incident {
+            incident.rolled_back.extend(jails.iter().cloned());
         }
         self.rollbacks.extend(jails.iter().cloned());
         let names: Vec<_> = jails.iter().cloned().collect();
@@ -402,7 +412,7 @@ impl Machine {
     }
 }
 
-fn why_not(outcome: Outcome) -> String {
+pub(super) fn why_not(outcome: Outcome) -> String {
     match outcome {
         Outcome::Effect(Err(why)) => why,
         _ => "it was lost on its way".to_owned(),

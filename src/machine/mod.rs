@@ -6,6 +6,7 @@
 
 pub mod absence;
 mod action;
+mod ailing;
 mod assess;
 mod change;
 mod event;
@@ -36,9 +37,9 @@ use std::time::Duration;
 
 pub use action::{Action, Effect, Signal};
 pub use event::{
-    ActionId, ActiveState, Applied, ConfigRead, Culprit, Daemon, Diagnosis, Event, ExitKind,
-    Finding, Motion, Observed, Operator, Outcome, PutBack, Reading, Sight, StopAnswer, Trial, Unit,
-    Verdict,
+    ActionId, ActiveState, Ailment, Applied, Complaint, ConfigRead, Culprit, Cure, Daemon,
+    Diagnosis, Event, ExitKind, Finding, Health, Motion, Observed, Operator, Outcome, PutBack,
+    Reading, Sight, StopAnswer, Trial, Unit, Verdict,
 };
 pub use memory::Memory;
 pub use mend::Mend;
@@ -49,6 +50,7 @@ pub use snapshot::Snapshot;
 pub use time::MonoTime;
 pub use words::Names;
 
+use ailing::Ailing;
 use assess::{Sign, Suspect};
 use change::{Disk, Refusal, Reload, Spurned};
 use give_up::By;
@@ -95,6 +97,8 @@ pub struct Machine {
     /// Fingerprint of the config that was last kept as good.
     good: Option<u128>,
     keeping: Keeping,
+    /// Jails that see or do nothing, though they are alive.
+    ailing: BTreeMap<String, Ailing>,
     daemon: Known,
     protection: Protection,
     /// For how long each jail has gone unprotected, without what still lasts.
@@ -200,6 +204,7 @@ impl Machine {
             guesses: memory.guesses.clone(),
             good: memory.good,
             keeping: Keeping::default(),
+            ailing: BTreeMap::new(),
             daemon: Known::default(),
             protection: Protection::default(),
             unprotected: memory.unprotected.clone(),
@@ -306,7 +311,14 @@ impl Machine {
                 *sight = None;
                 self.look_now();
             }
-            State::Standby { .. } | State::Mending(_) | State::Ended => {}
+            State::Mending(ref mending) => {
+                // A mere trial can be made later; what writes is ended first.
+                if !mending.writes() {
+                    self.watch();
+                }
+                self.next_look = self.now;
+            }
+            State::Standby { .. } | State::Ended => {}
         }
     }
 
@@ -354,8 +366,12 @@ impl Machine {
     }
 
     /// Routes a look's answer to whatever waits for it.
-    fn seen(&mut self, sight: Sight) {
+    fn seen(&mut self, mut sight: Sight) {
         let new = self.know(&sight);
+        if new {
+            self.forget_ailing();
+        }
+        self.note_health(std::mem::take(&mut sight.health));
         match &mut self.state {
             State::Starting { sight: slot, .. } => {
                 *slot = Some(sight);
@@ -431,6 +447,7 @@ impl Machine {
             }
         }
         self.mend_if_due();
+        self.heal_if_due();
         match &self.state {
             State::Restarting(restart) if restart.deadline().is_some_and(|d| d <= self.now) => {
                 self.restart_overdue();

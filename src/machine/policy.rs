@@ -41,6 +41,12 @@ impl Policy {
     pub const RESTART_BUDGET: usize = 5;
     /// See `RESTART_BUDGET`.
     pub const BUDGET_WINDOW: Duration = Duration::from_secs(600);
+    /// A jail must be found to see or do nothing at so many looks at that, ten seconds apart.
+    pub const AILING_LOOKS: u32 = 2;
+    /// So often a jail that sees or does nothing is healed within `CURE_WINDOW`.
+    pub const CURES: u32 = 2;
+    /// See `CURES`.
+    pub const CURE_WINDOW: Duration = Duration::from_secs(3600);
     /// How long the daemon has to be healthy with a config before that is kept as good.
     pub const GOOD_AFTER: Duration = Duration::from_secs(60);
     /// How long to wait after a good config could not be kept.

@@ -60,7 +60,8 @@ impl Machine {
     fn protects(&self, jail: &str) -> Option<bool> {
         let daemon = &self.daemon;
         if daemon.ping.is_some() {
-            return Some(daemon.listed.contains(jail) && !daemon.dead.contains(jail));
+            let alive = daemon.listed.contains(jail) && !daemon.dead.contains(jail);
+            return Some(alive && !self.ails(jail));
         }
         let hung =
             matches!(&self.state, State::Restarting(r) if matches!(r.cause, Cause::Hung { .. }));

@@ -16,6 +16,8 @@ pub enum Kind {
     DaemonHung,
     /// The daemon answers, but a jail that should run does not protect.
     JailDead,
+    /// The daemon answers and its jails are alive, but one of them sees or does nothing.
+    JailAiling,
     /// A restart of the daemon begins.
     Restarting,
     /// The incident is over: what was lost, for how long, what undoes what was done.
@@ -78,12 +80,13 @@ pub enum Priority {
 
 impl Kind {
     /// Every kind, for the tests that hold the catalog and this list together.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 26] = [
         Self::Supervising,
         Self::Ending,
         Self::DaemonDown,
         Self::DaemonHung,
         Self::JailDead,
+        Self::JailAiling,
         Self::Restarting,
         Self::AllClear,
         Self::ChangeApplied,
@@ -115,6 +118,7 @@ impl Kind {
             Self::DaemonDown => "9b4408f410a747669605c8f0abb89e3c",
             Self::DaemonHung => "330c1275781c4fc3b3f4eef9c6b0fa8a",
             Self::JailDead => "08d6fb9ba05247cd9b5777533f1804cb",
+            Self::JailAiling => "e95afc8b073845f4b0a3f1231dcdc758",
             Self::Restarting => "b7614b9eb2074de8a2db1ed2061cb722",
             Self::AllClear => "34266520018b4fcbaf71804444e38263",
             Self::ChangeApplied => "68f7185fd52843f38084fba7d93c1b4f",
@@ -146,9 +150,11 @@ impl Kind {
             Self::DaemonDown | Self::DaemonHung | Self::JailDead | Self::RollbackFailed => {
                 Priority::Critical
             }
-            Self::ChangeRefused | Self::RolledBack | Self::FilesPutBack | Self::SettingsRefused => {
-                Priority::Error
-            }
+            Self::ChangeRefused
+            | Self::RolledBack
+            | Self::FilesPutBack
+            | Self::JailAiling
+            | Self::SettingsRefused => Priority::Error,
             Self::Restarting | Self::WatchIncomplete | Self::StateNotKept => Priority::Warning,
             Self::AllClear
             | Self::ChangeWithdrawn

@@ -27,7 +27,14 @@ impl Machine {
         };
         self.know_config(&config, &sight);
         self.say_supervising(&sight);
-        if self.pause.is_some() {
+        let is_gone = matches!(sight.daemon, Daemon::Absent { process: None, .. });
+        // What jailwarden itself stopped is started first.
+        let interrupted = is_gone && self.is_our_stop(sight.unit.as_ref());
+        if self.pause.is_some() && !interrupted {
+            if is_gone && self.saved.standby {
+                let why = String::new();
+                self.state = State::Standby { why };
+            }
             return self.enter_pause();
         }
         self.next_look = self.now;

@@ -8,7 +8,7 @@ use super::values::{clipped, wanted};
 use super::yaml::{Fault, Node, Position, Value};
 
 /// Every key, with its section before it.
-pub(super) const KEYS: [&str; 14] = [
+pub(super) const KEYS: [&str; 15] = [
     "config_dir",
     "state_dir",
     "settle",
@@ -20,6 +20,7 @@ pub(super) const KEYS: [&str; 14] = [
     "probe.interval",
     "probe.timeout",
     "probe.busy_limit",
+    "probe.firewall",
     "restart.comeback",
     "restart.stop_timeout",
     "restart.replace_files",

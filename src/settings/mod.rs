@@ -68,6 +68,8 @@ pub struct Probe {
     pub timeout: Duration,
     /// The same while the process still uses CPU time; never shorter than `timeout`.
     pub busy_limit: Duration,
+    /// Whether the firewall is looked at for the bans of jails.
+    pub firewall: bool,
 }
 
 /// The limits of a restart.
@@ -215,6 +217,7 @@ impl Probe {
             interval,
             timeout,
             busy_limit,
+            firewall: fields.read("probe.firewall", true, values::boolean),
         }
     }
 }

@@ -119,6 +119,7 @@ fn the_defaults() {
             interval: 10s,
             timeout: 5s,
             busy_limit: 30s,
+            firewall: true,
         },
         restart: Restart {
             comeback: 10s,
@@ -136,7 +137,7 @@ config_dir: /c
 state_dir: /s
 settle: 1s 200ms
 daemon: {unit: none, socket: /k, pid_file: /p, client: [python3, /c l], start_command: go}
-probe: {interval: 1m, timeout: 100ms, busy_limit: 1s}
+probe: {interval: 1m, timeout: 100ms, busy_limit: 1s, firewall: false}
 restart:
   comeback: 1m 30s
   stop_timeout: "2 minutes"
@@ -163,6 +164,7 @@ restart:
             interval: 60s,
             timeout: 100ms,
             busy_limit: 1s,
+            firewall: false,
         },
         restart: Restart {
             comeback: 90s,

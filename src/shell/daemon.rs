@@ -15,6 +15,7 @@ use crate::machine::{Event, Observed, Policy};
 use crate::settings::Settings;
 
 use super::culprit::Begun;
+use super::health::Looked;
 use super::packages;
 use super::policy;
 use super::unit::{self, Shown};
@@ -65,6 +66,8 @@ pub(super) struct Kept {
     pub(super) database: Option<PathBuf>,
     /// The jails of the last reading.
     pub(super) jails: Vec<String>,
+    /// What was seen of its jails beyond who is alive.
+    pub(super) looked: Looked,
     /// Where the traces of the last start begin.
     pub(super) begun: Option<Begun>,
 }

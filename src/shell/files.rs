@@ -40,9 +40,19 @@ pub(super) fn take_back(
     };
     let mut failed: Vec<_> = jails.iter().filter_map(|jail| remove(jail).err()).collect();
     if let Some(id) = replaced {
-        let restored =
-            store(handle).restore_rejected(id, "putting the last good config back did not help");
-        failed.extend(restored.err().map(|error| error.to_string()));
+        match store(handle).take_back(id, "putting the last good config back did not help") {
+            Ok((_, changed)) => {
+                for path in changed {
+                    let path = config_dir.join(path);
+                    tracing::warn!(
+                        "{} was changed since and stays as it is; what stood there before: \
+                         jailwarden restore {id}",
+                        path.display()
+                    );
+                }
+            }
+            Err(error) => failed.push(error.to_string()),
+        }
     }
     all_done(&failed)
 }
@@ -109,4 +119,48 @@ pub(super) fn keep(handle: &Handle, fingerprint: u128, plan: &Plan) -> Result<()
 
 fn store(handle: &Handle) -> Store {
     Store::open(&handle.settings().state_dir)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use tokio::sync::mpsc::unbounded_channel;
+
+    use super::*;
+    use crate::fail2ban::folder::{Limits, Snapshot};
+    use crate::settings::Settings;
+
+    #[test]
+    fn what_somebody_changed_since_the_put_back_is_not_taken_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let settings = Settings {
+            config_dir: dir.path().join("fail2ban"),
+            state_dir: dir.path().join("state"),
+            ..Settings::default()
+        };
+        let root = settings.config_dir.clone();
+        let handle = Handle::new(settings, unbounded_channel().0);
+        let write = |name: &str, content: &str| fs::write(root.join(name), content).unwrap();
+        let read = |name: &str| fs::read_to_string(root.join(name)).unwrap_or_default();
+        fs::create_dir(&root).unwrap();
+        write("a.local", "good\n");
+        write("b.local", "good\n");
+        let fingerprint = Snapshot::take(&root, Limits::default()).fingerprint();
+        keep(&handle, fingerprint, &Plan::default()).unwrap();
+        for name in ["a.local", "b.local", "new.local"] {
+            write(name, "bad\n");
+        }
+        let replaced = put_back(&handle, Vec::new(), "why").unwrap().replaced;
+        write("a.local", "mended\n");
+
+        for _ in 0..2 {
+            take_back(&handle, &[], replaced.as_deref()).unwrap();
+            let all = ["a.local", "b.local", "new.local"].map(read);
+            assert_eq!(all, ["mended\n", "bad\n", "bad\n"]);
+        }
+        write("b.local", "mended\n");
+        take_back(&handle, &[], replaced.as_deref()).unwrap();
+        assert_eq!(read("b.local"), "mended\n", "done twice after a crash");
+    }
 }

@@ -9,10 +9,10 @@ use crate::fail2ban::client::{CallError, Connection, JailList, Unreachable};
 use crate::fail2ban::process::Process;
 use crate::fail2ban::threads;
 use crate::fail2ban::vitals::{Activity, Vitals, vitals};
-use crate::machine::{ActiveState, Daemon, Motion, Sight};
+use crate::machine::{ActiveState, Daemon, Health, Motion, Sight};
 
 use super::daemon::{Handle, number};
-use super::packages;
+use super::{health, packages};
 
 /// How long an answer may be on its way before the process is watched for signs of life.
 const PROMPT: Duration = Duration::from_secs(1);
@@ -89,8 +89,8 @@ async fn ask(handle: &Handle, mut connection: Connection, expect: &BTreeSet<Stri
         }
         Err(error) => return absent(handle, error.to_string()).await,
     };
-    connection.close();
     let Some(process) = process else {
+        connection.close();
         return silent(handle, None, None).await;
     };
 
@@ -113,6 +113,8 @@ async fn ask(handle: &Handle, mut connection: Connection, expect: &BTreeSet<Stri
         }
         Err(_) => asked_for.into_iter().collect(),
     };
+    let health = health::look(handle, &mut connection, process.pid(), timeout).await;
+    connection.close();
     let daemon = Daemon::Answers {
         pid: number(process.pid()),
         ping,
@@ -123,6 +125,7 @@ async fn ask(handle: &Handle, mut connection: Connection, expect: &BTreeSet<Stri
         daemon,
         unit: None,
         packages: false,
+        health,
     }
 }
 
@@ -165,6 +168,7 @@ async fn silent(
         daemon: Daemon::Silent { pid, motion },
         unit,
         packages: false,
+        health: Health::default(),
     }
 }
 
@@ -180,6 +184,7 @@ async fn absent(handle: &Handle, why: String) -> Sight {
         },
         unit: handle.show().await.map(|s| s.unit),
         packages: packages::are_changing(),
+        health: Health::default(),
     }
 }
 

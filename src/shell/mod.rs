@@ -7,6 +7,7 @@ mod culprit;
 mod daemon;
 mod executor;
 mod files;
+mod health;
 pub mod journal;
 mod look;
 mod memory_file;
@@ -109,7 +110,7 @@ struct Signals {
 
 /// What the loop woke up for.
 enum Wake {
-    Message(Message),
+    Message(Box<Message>),
     Hints(Hints),
     Time,
     End,
@@ -197,7 +198,7 @@ impl Supervisor {
             _ = self.signals.terminate.recv() => Wake::End,
             _ = self.signals.interrupt.recv() => Wake::End,
             _ = self.signals.hang_up.recv() => Wake::Reread,
-            Some(message) = self.inbox.recv() => Wake::Message(message),
+            Some(message) = self.inbox.recv() => Wake::Message(Box::new(message)),
             hints = self.watch.next() => Wake::Hints(hints),
             _ = self.alarm.at(due) => Wake::Time,
         }
@@ -216,21 +217,21 @@ impl Supervisor {
     async fn events(&mut self, wake: Wake) -> VecDeque<Event> {
         let mut events = VecDeque::new();
         match wake {
-            Wake::Message(Message::Event(event)) => {
-                if matches!(
-                    event,
-                    Event::Done {
+            Wake::Message(message) => match *message {
+                Message::Event(event) => {
+                    if let Event::Done {
                         outcome: Outcome::Seen(_),
                         ..
+                    } = event
+                    {
+                        self.watch.verify().await;
                     }
-                ) {
-                    self.watch.verify().await;
+                    events.push_back(event);
                 }
-                events.push_back(event);
-            }
-            Wake::Message(Message::Places(places)) => {
-                self.watch.follow(&places).await;
-            }
+                Message::Places(places) => {
+                    self.watch.follow(&places).await;
+                }
+            },
             Wake::Hints(hints) => {
                 if let Some(why) = hints.incomplete {
                     self.tell(Kind::WatchIncomplete, why);

@@ -9,6 +9,7 @@ on_each_release! {
     a_daemon_without_its_socket_file_is_restarted
     a_missing_pid_file_is_no_fault
     a_jail_with_a_dead_thread_is_revived_alone
+    a_jail_that_reads_no_log_is_healed_alone
 }
 
 mod scenario {
@@ -85,6 +86,20 @@ mod scenario {
         f2b.edit("filter.d/web.conf", "|(?:x+x+)+y)$", ")");
         warden.wait_for("web passed a trial");
         f2b.wait_bans(&["mail", "web"]);
+    }
+
+    /// As when its log was away for two minutes: it is listed and alive, and sees nothing for good.
+    pub(super) fn a_jail_that_reads_no_log_is_healed_alone(version: Version) {
+        let Some((f2b, warden)) = supervised(version, &["mail", "web"], LONG) else {
+            return;
+        };
+        let (before, mail) = (f2b.pid(), f2b.threads("mail"));
+        let log = f2b.jail_log("web");
+        f2b.client(&["set", "web", "dellogpath", log.to_str().unwrap()]);
+        warden.wait_for("web is alive but does not protect: it reads no log file at all");
+        warden.wait_for("fail2ban protects again");
+        f2b.wait_bans(&["mail", "web"]);
+        assert_eq!((f2b.pid(), f2b.threads("mail")), (before, mail));
     }
 
     pub(super) fn a_daemon_without_its_socket_file_is_restarted(version: Version) {

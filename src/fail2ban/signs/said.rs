@@ -95,6 +95,20 @@ pub enum Complaint {
     Lines,
 }
 
+impl Complaint {
+    /// The jail, if it is named.
+    #[must_use]
+    pub fn jail(&self) -> Option<&str> {
+        match self {
+            Self::Ban { jail, .. }
+            | Self::Blocked { jail, .. }
+            | Self::Unban { jail, .. }
+            | Self::Setup { jail, .. } => Some(jail),
+            _ => None,
+        }
+    }
+}
+
 /// Reads what `log` says since `from`: at most [`ownlog::LIMIT`] bytes of it.
 ///
 /// # Errors

@@ -175,3 +175,49 @@ fn a_rollback_that_is_overruled_leads_to_the_next_rung() {
     rig.reads(overruled).does("RollbackFailed put-back()");
     assert!(rig.told.last().unwrap().message.contains("zzzz.local:4"));
 }
+
+/// A guess did not help, and is about to be taken back.
+fn in_vain() -> Rig {
+    let mut rig = good();
+    let changed = config_of_versions(&[("a", 1), ("m", 2)]);
+    rig.edits(changed.clone())
+        .applied()
+        .sees(answers(&["a", "m"]));
+    rig.exits(7).sees(absent(unit_failed(255))).does_not_start();
+    rig.reads(changed.clone()).ok();
+    rig.reads(changed.rolled_back(&["m"])).does_not_start();
+    put_back(&mut rig).reads(config(&["a", "m"]).rolled_back(&["m"]));
+    rig.does_not_start().does(
+        "read apply(+m) ChangeApplied DaemonDown start read-afresh rollback(m) RolledBack \
+         read-afresh start put-back() FilesPutBack read-afresh start GaveUp undo(m 2026-1)",
+    );
+    rig
+}
+
+#[test]
+fn a_guess_is_remembered_until_it_is_taken_back() {
+    let mut rig = in_vain();
+    assert_eq!(rig.kept.guesses.replaced.as_deref(), Some("2026-1"));
+    rig.ok();
+    assert_eq!(rig.kept.guesses, Guesses::default());
+}
+
+#[test]
+fn a_guess_that_could_not_be_taken_back_is_taken_back_later() {
+    for outcome in [Outcome::Effect(Err("no room".into())), Outcome::Lost] {
+        let mut rig = in_vain();
+        rig.gets(outcome).does("RollbackFailed");
+        assert_eq!(rig.kept.guesses.replaced.as_deref(), Some("2026-1"));
+    }
+}
+
+#[test]
+fn nothing_is_tried_again_before_a_guess_is_taken_back() {
+    let mut rig = in_vain();
+    rig.sees_for(60, &absent(unit_failed(255))).does("");
+    rig.ok().does("RollbackUndone read-afresh");
+    rig.sees_for(60, &absent(unit_failed(255))).does("");
+    rig.reads(config_of_versions(&[("a", 1), ("m", 2)]));
+    rig.keeps_seeing(&absent(unit_failed(255)))
+        .does("Restarting start");
+}

@@ -229,3 +229,70 @@ fn a_rollback_that_cannot_be_written_again_waits_as_a_refusal() {
         .does("")
         .is("degraded");
 }
+
+#[test]
+fn a_daemon_that_dies_during_a_trial_is_started_at_once() {
+    let mut rig = degraded();
+    edited(&mut rig).does("read try(m)");
+    rig.exits(8).sees(absent(unit_killed()));
+    rig.does("DaemonDown start");
+    rig.ok().sees(answers_as(9, &["a"]));
+    rig.does("AllClear try(m)");
+}
+
+#[test]
+fn a_daemon_that_dies_while_a_rollback_is_removed_is_looked_at_next() {
+    let mut rig = degraded();
+    edited(&mut rig).does("read try(m)");
+    tried(&mut rig, sound(2)).does("save").ok().does("undo(m)");
+    rig.exits(8).ok().does("JailMended read-afresh");
+    rig.reads(config_of_versions(&[("a", 1), ("m", 2)]));
+    assert!(rig.machine.look.is_some(), "not only after an interval");
+}
+
+#[test]
+fn a_change_during_a_mend_counts_for_the_other_jails() {
+    let both = config(&["a", "m", "n"]);
+    let faulty = both.clone().fault("m", true).fault("n", true);
+    let mut rig = Rig::stock(Memory::default(), faulty, absent(unit_failed(255)));
+    rig.ok().reads(both.clone().rolled_back(&["m", "n"]));
+    rig.ok().sees(answers_as(8, &["a"])).is("mending");
+    let trial = |of_m: Trial| {
+        let of_n = Trial::Faulty(finding(Some("n"), true));
+        Outcome::Tried(Ok([("m".to_owned(), of_m), ("n".to_owned(), of_n)].into()))
+    };
+    rig.gets(trial(Trial::Faulty(finding(Some("m"), true))));
+    let mut reading = both.rolled_back(&["m", "n"]);
+    reading.fingerprint += 1;
+    rig.edits(reading).is("mending");
+    rig.touched().gets(trial(sound(2))).ok().ok();
+    rig.reads(config_of_versions(&[("a", 1), ("m", 2), ("n", 2)]).rolled_back(&["n"]));
+    rig.applied().does(
+        "read-afresh ready Supervising ChangeRefused DaemonDown rollback(m n) RolledBack \
+         read-afresh start AllClear try(m n) read try(m n) ChangeRefused save undo(m) JailMended \
+         read-afresh apply(+m)",
+    );
+    rig.sees(answers_as(8, &["a", "m"]));
+    rig.does("ChangeApplied try(n)");
+}
+
+#[test]
+fn a_jail_on_probation_that_dies_costs_the_others_no_restart() {
+    let mut rig = degraded();
+    edited(&mut rig).does("read try(m)");
+    tried(&mut rig, sound(2)).ok().ok();
+    rig.reads(config_of_versions(&[("a", 1), ("m", 2)]));
+    rig.applied().sees(answers_as(8, &["a", "m"]));
+    rig.does("save undo(m) JailMended read-afresh apply(+m) ChangeApplied");
+    let dead = with_dead(8, &["a", "m"], &["m"]);
+    rig.keeps_seeing(&dead).does("JailDead apply(*m)");
+    rig.applied().keeps_seeing(&dead).does("rollback(m)");
+    rig.ok().does("RolledBack read-afresh");
+    let told = rig.told.last().unwrap().message.clone();
+    assert!(told.contains("does not run"), "{told}");
+    rig.reads(config_of_versions(&[("a", 1), ("m", 2)]).rolled_back(&["m"]));
+    rig.does("apply(-m)").applied().sees(answers_as(8, &["a"]));
+    let clear = rig.told.iter().rfind(|r| r.kind == Kind::AllClear).unwrap();
+    assert!(clear.message.contains("disabled for it: m"), "{clear}");
+    assert!(!clear.message.contains("no longer"), "{clear}");
+}

@@ -1,6 +1,7 @@
 //! Tests of the pure machine: tables by hand, a simulated world, and stories to read.
 
 mod absence;
+mod ailing;
 mod change;
 mod keep;
 mod mend;
@@ -345,6 +346,7 @@ pub(super) fn with_dead(pid: u32, jails: &[&str], dead: &[&str]) -> Sight {
         },
         unit: None,
         packages: false,
+        health: Health::default(),
     }
 }
 
@@ -356,6 +358,7 @@ pub(super) fn silent(motion: Motion) -> Sight {
         },
         unit: None,
         packages: false,
+        health: Health::default(),
     }
 }
 
@@ -368,6 +371,7 @@ pub(super) fn unaskable() -> Sight {
         },
         unit: None,
         packages: false,
+        health: Health::default(),
     }
 }
 
@@ -384,6 +388,7 @@ pub(super) fn gone(unit: Option<Unit>, traces: bool) -> Sight {
         },
         unit,
         packages: false,
+        health: Health::default(),
     }
 }
 

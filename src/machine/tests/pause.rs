@@ -140,3 +140,30 @@ fn nothing_is_started_while_packages_change() {
     rig.keeps_seeing(&busy).does("DaemonDown start");
     assert!(rig.now.since(begin) > Policy::PACKAGES_LIMIT);
 }
+
+#[test]
+fn a_stop_on_purpose_is_remembered_over_a_restart_during_the_pause() {
+    let memory = Memory {
+        standby: true,
+        ..Memory::default()
+    };
+    let mut rig = Rig::with(memory);
+    rig.event(pause(None));
+    rig.reads(config(&["a"])).sees(gone(None, false));
+    rig.is("paused");
+    assert!(rig.kept.standby);
+}
+
+#[test]
+fn a_restart_that_jailwarden_did_not_live_to_finish_is_finished_first() {
+    let memory = Memory {
+        stopping: true,
+        ..Memory::default()
+    };
+    let mut rig = Rig::with(memory);
+    rig.event(pause(None));
+    rig.reads(config(&["a"])).sees(absent(unit_failed(0)));
+    rig.does("read-afresh ready Supervising DaemonDown start");
+    rig.ok().sees(answers_as(8, &["a"]));
+    rig.does("AllClear Paused").is("paused");
+}

@@ -93,6 +93,7 @@ fn the_last_known_process_is_meant_when_a_full_backlog_hides_it() {
         },
         unit: None,
         packages: false,
+        health: Health::default(),
     };
     rig.sees(hidden.clone()).does("DaemonHung CONT:7");
     // It must not be started over: `start -x` over a hung server starts a second one.

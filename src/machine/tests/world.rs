@@ -751,6 +751,7 @@ impl World {
             daemon,
             unit,
             packages: false,
+            health: Health::default(),
         })
     }
 

@@ -134,7 +134,10 @@ impl Machine {
             State::Restarting(restart) if !restart.verdict.evidence.is_empty() => {
                 format!("fail2ban did not come back: {}", restart.verdict.evidence)
             }
-            _ => "fail2ban did not come back, and this jail was the last to change".to_owned(),
+            State::Restarting(_) => {
+                "fail2ban did not come back, and this jail was the last to change".to_owned()
+            }
+            _ => "it does not run, though fail2ban loaded it".to_owned(),
         }
     }
 

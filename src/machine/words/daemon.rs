@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::super::Machine;
-use super::super::event::{Daemon, Sight};
+use super::super::event::{Ailment, Complaint, Cure, Daemon, Sight};
 use super::super::incident::Incident;
 use super::super::report::Kind;
 use super::super::restart::Cause;
@@ -171,6 +171,44 @@ impl Machine {
         );
         report.jails = dead.iter().cloned().collect();
         report.reason = Some(then.to_owned());
+        self.say(report);
+    }
+
+    pub(in super::super) fn say_ailing(
+        &mut self,
+        jail: &str,
+        ailment: &Ailment,
+        cure: Option<Cure>,
+    ) {
+        let then = match (cure, ailment.cure) {
+            (Some(Cure::Load), _) => "it is loaded again, alone".to_owned(),
+            (Some(Cure::Restart), _) => "it is restarted, alone".to_owned(),
+            (None, Some(_)) => {
+                format!(
+                    "what cures that did not help; to try by hand: fail2ban-client restart {jail}"
+                )
+            }
+            (None, None) => "jailwarden leaves it alone".to_owned(),
+        };
+        let mut report = self.report(
+            Kind::JailAiling,
+            format!(
+                "{jail} is alive but does not protect: {}; {then}",
+                ailment.words
+            ),
+        );
+        report.jails = vec![jail.to_owned()];
+        report.reason = Some(ailment.words.clone());
+        self.say(report);
+    }
+
+    pub(in super::super) fn say_complaint(&mut self, complaint: &Complaint) {
+        let mut report = self.report(
+            Kind::JailAiling,
+            format!("fail2ban's own log says: {}", complaint.words),
+        );
+        report.jails = complaint.jail.iter().cloned().collect();
+        report.reason = Some(complaint.words.clone());
         self.say(report);
     }
 

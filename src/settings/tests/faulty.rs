@@ -125,7 +125,9 @@ pub(super) const FAULTY: &[(&str, &[&str])] = &[
     ),
     (
         "probe:\n  colour: red",
-        &["2:3: probe: unknown key `colour`: expected one of interval, timeout, busy_limit"],
+        &[
+            "2:3: probe: unknown key `colour`: expected one of interval, timeout, busy_limit, firewall",
+        ],
     ),
     (
         "colour: red",

@@ -1,0 +1,104 @@
+//! Jails that are alive and see or do nothing.
+
+use super::*;
+
+fn ailing(words: &str, cure: Option<Cure>) -> Sight {
+    let words = words.to_owned();
+    with_health([("m".to_owned(), Ailment { words, cure })].into())
+}
+
+fn well() -> Sight {
+    with_health(std::collections::BTreeMap::new())
+}
+
+fn with_health(ailing: std::collections::BTreeMap<String, Ailment>) -> Sight {
+    Sight {
+        health: Health {
+            ailing: Some(ailing),
+            complaints: Vec::new(),
+        },
+        ..answers(&["a", "m"])
+    }
+}
+
+#[test]
+fn a_blind_jail_is_loaded_again_alone_once_it_lasts() {
+    let mut rig = Rig::healthy(&["a", "m"]);
+    let blind = ailing("it reads no log", Some(Cure::Load));
+    rig.sees(blind.clone()).does("").is("healthy");
+    rig.sees(blind).does("JailAiling apply(+m)");
+    rig.applied().sees(answers(&["a", "m"])).does("");
+    // Only a look at that very thing says that it is well.
+    rig.sees(answers(&["a", "m"])).does("");
+    rig.sees(well()).does("AllClear").is("healthy");
+    let lost = rig.machine.snapshot().unprotected;
+    assert_eq!(lost.keys().collect::<Vec<_>>(), ["m"]);
+}
+
+#[test]
+fn what_does_not_help_ends_with_a_restart_and_then_with_words() {
+    let mut rig = Rig::healthy(&["a", "m"]);
+    let blind = ailing("it reads no log", Some(Cure::Load));
+    rig.sees_for(2, &blind)
+        .does("JailAiling apply(+m)")
+        .applied();
+    rig.sees(answers(&["a", "m"]));
+    rig.sees(blind.clone())
+        .does("JailAiling apply(*m)")
+        .applied();
+    rig.sees(answers(&["a", "m"]));
+    rig.sees(blind.clone()).does("JailAiling").is("degraded");
+    rig.sees(blind.clone()).does("AllClear").is("degraded");
+    assert!(
+        rig.told
+            .last()
+            .unwrap()
+            .message
+            .contains("still without protection: m")
+    );
+    rig.sees_for(300, &blind).does("").is("degraded");
+    rig.sees(well()).does("").is("healthy");
+}
+
+#[test]
+fn what_somebody_wants_is_said_and_left_alone() {
+    let mut rig = Rig::healthy(&["a", "m"]);
+    let idle = ailing("it is idle as somebody told it to be", None);
+    rig.sees_for(2, &idle).does("JailAiling");
+    rig.sees_for(300, &idle).does("").is("healthy");
+}
+
+#[test]
+fn after_an_hour_it_is_healed_anew() {
+    let mut rig = Rig::healthy(&["a", "m"]);
+    let blind = ailing("it reads no log", Some(Cure::Restart));
+    for looks in [2, 1] {
+        rig.sees_for(looks, &blind).applied();
+        rig.sees(answers(&["a", "m"]));
+    }
+    rig.does("JailAiling apply(*m) JailAiling apply(*m)");
+    rig.sees(well()).does("AllClear");
+    rig.sees_for(400, &well()).does("");
+    rig.sees_for(2, &blind).does("JailAiling apply(*m)");
+}
+
+#[test]
+fn a_paused_jailwarden_heals_nothing() {
+    let mut rig = Rig::healthy(&["a", "m"]);
+    let why = "root: a test".to_owned();
+    rig.event(Event::Operator(Operator::Pause { left: None, why }));
+    let blind = ailing("it reads no log", Some(Cure::Load));
+    rig.sees_for(20, &blind).does("Paused").is("paused");
+}
+
+#[test]
+fn what_fail2ban_complains_of_is_told() {
+    let mut rig = Rig::healthy(&["a", "m"]);
+    let mut sight = well();
+    sight.health.complaints = vec![Complaint {
+        jail: Some("m".into()),
+        words: "jail 'm': action 'mail' fails to ban".into(),
+    }];
+    rig.sees(sight).does("JailAiling").is("healthy");
+    assert_eq!(rig.told.last().unwrap().jails, ["m"]);
+}
