@@ -46,3 +46,9 @@ pub(crate) fn near<'a>(path: &'a Path, cwd: &Path) -> &'a Path {
     }
     path.strip_prefix(cwd).unwrap_or(path)
 }
+
+/// `1 jail`, `2 jails`.
+pub(crate) fn counted(count: usize, what: &str) -> String {
+    let end = if count == 1 { "" } else { "s" };
+    format!("{count} {what}{end}")
+}

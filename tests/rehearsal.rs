@@ -361,7 +361,9 @@ async fn what_cannot_be_proven_is_said_with_what_was_found(version: Version) {
         matches!(&unproven.why, Why::TimedOut { jail, .. } if jail == "greedy"),
         "{unproven:?}"
     );
-    assert_eq!(unproven.faults.len(), 1, "{unproven:?}");
+    let jails: Vec<_> = unproven.faults.iter().map(|f| f.jail.as_str()).collect();
+    assert_eq!(jails, ["bad", "greedy"], "{unproven:?}");
+    assert!(unproven.faults[1].words.contains("without an end"));
 }
 
 async fn a_client_behind_a_wrapper_is_unproven(version: Version) {

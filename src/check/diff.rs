@@ -19,7 +19,7 @@ use crate::fail2ban::dump;
 use crate::fail2ban::stream::{Diff, Digests, Stream};
 use crate::history::Store;
 use crate::history::mask::Secrets;
-use crate::text::{safe, safe_json};
+use crate::text::{counted, safe, safe_json};
 
 /// The only version of the state file that there is (`shell/memory_file.rs`).
 const STATE_VERSION: u32 = 1;
@@ -202,7 +202,7 @@ impl Changes {
             );
         }
         if self.findings > 0 {
-            let findings = super::human::counted(self.findings, "finding");
+            let findings = counted(self.findings, "finding");
             let _ = writeln!(out, "fail2ban has {findings}: see jailwarden check");
         }
         out

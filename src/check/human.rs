@@ -9,7 +9,7 @@ use annotate_snippets::{
 
 use super::diagnostic::{Diagnostic, Level, at_fault};
 use super::{Report, Unjudged};
-use crate::text::{near, safe};
+use crate::text::{counted, near, safe};
 
 /// How many jails of one fault are named; the other formats name them all.
 const MOST_JAILS: usize = 20;
@@ -77,11 +77,6 @@ pub fn summary(report: &Report) -> String {
         );
     }
     line
-}
-
-pub(super) fn counted(count: usize, what: &str) -> String {
-    let end = if count == 1 { "" } else { "s" };
-    format!("{count} {what}{end}")
 }
 
 fn group<'a>(diagnostic: &Diagnostic, cwd: &Path) -> Group<'a> {

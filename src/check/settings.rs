@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::fail2ban::stream::{Diff, SettingChange, Stream, jail_changes, server_changes};
 use crate::history::mask::Secrets;
-use crate::text::safe;
+use crate::text::{counted, safe};
 
 /// Settings that differ between two streams, masked.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -72,7 +72,7 @@ impl SettingChanges {
             out.push_str("~ fail2ban's own settings are changed\n");
             list(&mut out, self.server.as_deref().unwrap_or_default());
         }
-        let untouched = super::human::counted(diff.untouched.len(), "jail");
+        let untouched = counted(diff.untouched.len(), "jail");
         let _ = writeln!(out, "{untouched} untouched");
         out
     }

@@ -47,7 +47,8 @@ const CPU_SECONDS: u64 = 60;
 pub struct Fault {
     /// The jail, or [`SERVER`].
     pub jail: String,
-    /// What is refused: `add`, or what follows the jail's name, such as `addfailregex`.
+    /// What is refused: `add`, or what follows the jail's name, such as `addfailregex`. Empty where
+    /// that is not known.
     pub command: String,
     /// The option that made it: `failregex`, `backend`, `action`, `action NAME OPTION`.
     pub option: Option<String>,
@@ -186,6 +187,17 @@ fn unproven(why: impl Into<Why>) -> Unproven {
 
 fn is_reserved(name: &str) -> bool {
     name == "--all" || SERVER_SETTINGS.contains(&name)
+}
+
+/// A jail at which fail2ban's own code hangs.
+fn endless(jail: &str) -> Fault {
+    Fault {
+        jail: jail.to_owned(),
+        command: String::new(),
+        option: None,
+        value: None,
+        words: "one of its settings makes fail2ban compute without an end".into(),
+    }
 }
 
 /// It is not sent: fail2ban takes the options of such a jail for the server's own (transmitter.py).

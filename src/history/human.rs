@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use super::{
     ChangeKind, Done, Entry, FileChange, Left, Listing, NotKept, Rejected, Replaced, Since,
 };
-use crate::text::safe;
+use crate::text::{counted, safe};
 
 /// How many names of one kind are shown; JSON has them all.
 const MOST_NAMES: usize = 12;
@@ -174,9 +174,4 @@ fn names(all: impl ExactSizeIterator<Item = String>, between: &str) -> String {
         let _ = write!(text, "{between}and {more} more");
     }
     text
-}
-
-fn counted(count: usize, what: &str) -> String {
-    let end = if count == 1 { "" } else { "s" };
-    format!("{count} {what}{end}")
 }

@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream as Pair;
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::{ExitStatus, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
@@ -17,8 +17,8 @@ use super::super::Instance;
 use super::super::dump::{self, Dump, DumpError};
 use super::super::stream::JailStream;
 use super::{
-    CPU_SECONDS, Fault, MEMORY, Unproven, Why, interpreter, is_reserved, json, reserved_name,
-    unproven,
+    CPU_SECONDS, Fault, MEMORY, Unproven, Why, endless, interpreter, is_reserved, json,
+    reserved_name, unproven,
 };
 
 const SCRIPT: &str = include_str!("rehearse.py");
@@ -91,8 +91,10 @@ impl Stage {
 
     /// Rehearses the jails for up to `limit`, one after another, and tells all faults.
     ///
+    /// A jail that took more than half the limit by itself is at fault: it would hang the daemon too.
+    ///
     /// # Errors
-    /// [`Unproven`], with the faults of the jails before the one at which it ended.
+    /// [`Unproven`], with the faults of the jails up to the one at which it ended.
     pub async fn rehearse(
         mut self,
         jails: &[&JailStream],
@@ -104,13 +106,19 @@ impl Stage {
             .partition(|jail| is_reserved(&jail.name));
         let mut heard = Heard {
             faults: reserved.into_iter().map(reserved_name).collect(),
-            ..Heard::default()
+            answers: 0,
+            at: Instant::now(),
+            cannot: None,
+            odd: None,
         };
         let talked = tokio::time::timeout(limit, self.talk(&jails, &mut heard)).await;
         let Some(jail) = jails.get(heard.answers) else {
             return Ok(heard.faults);
         };
         let jail = jail.name.clone();
+        if talked.is_err() && heard.at.elapsed() > limit / 2 {
+            heard.faults.push(endless(&jail));
+        }
         let why = match (talked, heard.cannot) {
             (Err(_), _) => Why::TimedOut { after: limit, jail },
             (Ok(_), Some(words)) => Why::GaveUp { jail, words },
@@ -167,9 +175,10 @@ struct Ended {
 }
 
 /// What the process has said.
-#[derive(Default)]
 struct Heard {
     answers: usize,
+    /// When it began with the jail at work.
+    at: Instant,
     faults: Vec<Fault>,
     cannot: Option<String>,
     /// The last line that is no answer: what Python itself says at its end.
@@ -202,6 +211,7 @@ impl Heard {
             match serde_json::from_slice(&line) {
                 Ok(Answer::Faults(refusals)) => {
                     self.answers += 1;
+                    self.at = Instant::now();
                     let faults = refusals.into_iter().map(|refusal| refusal.of(jail));
                     self.faults.extend(faults);
                 }
