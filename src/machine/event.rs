@@ -227,6 +227,8 @@ pub struct Reading {
     pub plan: Option<Plan>,
     /// What fail2ban would refuse.
     pub findings: Vec<Finding>,
+    /// Why the jails were not tried on fail2ban's own code, but judged by how it reads them alone.
+    pub unproven: Option<String>,
     /// The jails that a rollback file of ours disables.
     pub rollbacks: BTreeSet<String>,
     /// Jails that are enabled though a rollback file of ours disables them, and what enables them.

@@ -24,7 +24,7 @@ use super::unit::{self, Shown};
 #[derive(Debug)]
 pub(super) enum Message {
     /// For the machine.
-    Event(Event),
+    Event(Box<Event>),
     /// For the watch: where a reading of the config found folders and links.
     Places(Places),
 }
@@ -107,6 +107,10 @@ impl Handle {
         let _ = self.0.to_loop.send(message);
     }
 
+    pub(super) fn tell_event(&self, event: Event) {
+        self.tell(Message::Event(Box::new(event)));
+    }
+
     pub(super) fn kept(&self) -> MutexGuard<'_, Kept> {
         self.0.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -128,7 +132,7 @@ impl Handle {
             kept.awaited.clear();
             kept.awaited_by_rollbacks.clear();
             drop(kept);
-            self.tell(Message::Event(Event::Observed(Observed::ConfigStale)));
+            self.tell_event(Event::Observed(Observed::ConfigStale));
         }
     }
 
@@ -141,7 +145,7 @@ impl Handle {
         }
         if kept.packages.is_some() {
             kept.rehearsed.clear();
-            self.tell(Message::Event(Event::Observed(Observed::PackagesChanged)));
+            self.tell_event(Event::Observed(Observed::PackagesChanged));
         }
         kept.packages = change;
     }
@@ -223,9 +227,7 @@ impl Handle {
 
     pub(super) fn tell_exit(&self, process: &Process) {
         let pid = number(process.pid());
-        self.tell(Message::Event(Event::Observed(Observed::DaemonExited {
-            pid,
-        })));
+        self.tell_event(Event::Observed(Observed::DaemonExited { pid }));
     }
 }
 

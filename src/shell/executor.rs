@@ -13,7 +13,7 @@ use crate::fail2ban::vitals::vitals;
 use crate::machine::{ActionId, Diagnosis, Effect, Event, Motion, Outcome, Signal};
 use crate::pause;
 
-use super::daemon::{Handle, Message, number};
+use super::daemon::{Handle, number};
 use super::{apply, culprit, files, look, memory_file, reading, start, trial};
 
 /// An effect that has not ended by itself after this long is given up. Far above every limit
@@ -57,7 +57,7 @@ impl Executor {
             }
             let outcome = tokio::time::timeout(LIMIT, perform(&handle, effect)).await;
             let outcome = outcome.unwrap_or(Outcome::Lost);
-            handle.tell(Message::Event(Event::Done { id, outcome }));
+            handle.tell_event(Event::Done { id, outcome });
         });
         if is_look {
             self.look = Some(task);
@@ -127,7 +127,7 @@ fn send(handle: &Handle, pid: u32, signal: Signal) -> Result<(), String> {
     let Some(process) = handle.held().filter(|p| number(p.pid()) == pid) else {
         // Its end may have been told before the machine knew that it would wait for it.
         let exit = crate::machine::Observed::DaemonExited { pid };
-        handle.tell(Message::Event(Event::Observed(exit)));
+        handle.tell_event(Event::Observed(exit));
         return Ok(());
     };
     let signal = match signal {
@@ -210,6 +210,7 @@ mod tests {
     use super::*;
     use crate::machine::Memory;
     use crate::settings::Settings;
+    use crate::shell::daemon::Message;
 
     #[tokio::test]
     async fn saves_end_in_the_order_they_were_begun() {
@@ -232,7 +233,7 @@ mod tests {
                 outcome: Outcome::Effect(Ok(())),
             };
             match inbox.recv().await {
-                Some(Message::Event(event)) => assert_eq!(event, done),
+                Some(Message::Event(event)) => assert_eq!(*event, done),
                 other => panic!("{other:?}"),
             }
         }

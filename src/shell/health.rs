@@ -82,8 +82,10 @@ fn ailment(blindness: &Blindness) -> Ailment {
     let cure = match blindness {
         Blindness::NoFiles { .. } | Blindness::Idle { by_hand: false } => Some(Cure::Load),
         Blindness::Unread { .. } => Some(Cure::Restart),
-        // Somebody wants it so, or fail2ban ends it by itself after a minute.
-        Blindness::Idle { by_hand: true } | Blindness::Blocked { .. } => None,
+        // Somebody wants it so or has to mend it, or fail2ban ends it by itself after a minute.
+        Blindness::Idle { by_hand: true }
+        | Blindness::Failing { .. }
+        | Blindness::Blocked { .. } => None,
     };
     Ailment {
         words: blindness.to_string(),

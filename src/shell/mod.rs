@@ -110,7 +110,7 @@ struct Signals {
 
 /// What the loop woke up for.
 enum Wake {
-    Message(Box<Message>),
+    Message(Message),
     Hints(Hints),
     Time,
     End,
@@ -198,7 +198,7 @@ impl Supervisor {
             _ = self.signals.terminate.recv() => Wake::End,
             _ = self.signals.interrupt.recv() => Wake::End,
             _ = self.signals.hang_up.recv() => Wake::Reread,
-            Some(message) = self.inbox.recv() => Wake::Message(Box::new(message)),
+            Some(message) = self.inbox.recv() => Wake::Message(message),
             hints = self.watch.next() => Wake::Hints(hints),
             _ = self.alarm.at(due) => Wake::Time,
         }
@@ -217,16 +217,16 @@ impl Supervisor {
     async fn events(&mut self, wake: Wake) -> VecDeque<Event> {
         let mut events = VecDeque::new();
         match wake {
-            Wake::Message(message) => match *message {
+            Wake::Message(message) => match message {
                 Message::Event(event) => {
                     if let Event::Done {
                         outcome: Outcome::Seen(_),
                         ..
-                    } = event
+                    } = *event
                     {
                         self.watch.verify().await;
                     }
-                    events.push_back(event);
+                    events.push_back(*event);
                 }
                 Message::Places(places) => {
                     self.watch.follow(&places).await;

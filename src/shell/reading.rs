@@ -104,6 +104,7 @@ async fn finish(
         changed_files: before.map(|b| folder.changed_since(&b)).unwrap_or_default(),
         plan,
         findings: findings.into_iter().map(in_machine_words).collect(),
+        unproven: handle.kept().unproven.clone(),
         rollbacks,
         overruled,
         newest: jailfile::last_changed_jails(config_dir)
@@ -172,6 +173,7 @@ async fn rehearse(
             .collect()
     };
     if jails.is_empty() {
+        handle.kept().unproven = None;
         return Vec::new();
     }
     let result = match stage {

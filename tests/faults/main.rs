@@ -4,7 +4,7 @@
 //! What was measured is in `docs/config-faults.md`. It is compared with that file, or written into it
 //! where `JAILWARDEN_WRITE_DOCS=1`. 1.1.0, which has never differed from both its neighbours, is then
 //! measured whole; otherwise only its rows where versions differ and every third, unless
-//! `JAILWARDEN_ALL_FAULTS=1`: all of it takes a minute more.
+//! `JAILWARDEN_ALL=1`: all of it takes a minute more.
 
 #[cfg(test)]
 mod doc;
@@ -72,7 +72,7 @@ fn agree(group: usize, version: support::daemon::Version) {
     use support::daemon::Version;
 
     let rows = support::faults::table::TABLE[group].rows.iter().enumerate();
-    let is_whole = version != Version::V110 || is_set("JAILWARDEN_ALL_FAULTS") || doc::is_written();
+    let is_whole = version != Version::V110 || support::is_everything_tested() || doc::is_written();
     let rows = rows.filter(|(nth, row)| is_whole || row.differs() || nth % 3 == 0);
     let rows: Vec<_> = rows.map(|(_, row)| row).collect();
     let next = AtomicUsize::new(0);

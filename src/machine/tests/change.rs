@@ -285,3 +285,14 @@ fn what_the_config_depends_on_is_read_afresh_though_its_bytes_are_the_same() {
         .does("read-afresh");
     rig.reads(config(&["a", "m"])).does("apply(+m)");
 }
+
+#[test]
+fn a_change_that_could_not_be_tried_is_marked() {
+    let mut rig = Rig::healthy(&["a"]);
+    let mut reading = edited(2);
+    reading.unproven = Some("no Python".into());
+    rig.edits(reading).applied().sees(answers(&["a", "m"]));
+    let told = rig.told.last().unwrap();
+    assert_eq!(told.kind, Kind::ChangeApplied);
+    assert!(told.message.contains("UNPROVEN"), "{told}");
+}

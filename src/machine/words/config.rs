@@ -55,9 +55,17 @@ impl Machine {
             parts.push("server settings set".to_owned());
         }
         let alive = protecting(self.expected().len());
+        let reading = self.disk.reading.as_ref();
+        let unproven = reading
+            .and_then(|reading| reading.unproven.as_ref())
+            .map(|why| format!("; UNPROVEN, as it could not be tried before: {why}"))
+            .unwrap_or_default();
         let mut report = self.report(
             Kind::ChangeApplied,
-            format!("config change applied: {}; {alive}", parts.join(", ")),
+            format!(
+                "config change applied: {}; {alive}{unproven}",
+                parts.join(", ")
+            ),
         );
         report.jails = changes.keys().cloned().collect();
         report.file = files.first().cloned();
