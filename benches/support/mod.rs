@@ -48,6 +48,7 @@ impl Plan {
     /// A fail2ban with so many jails, which is not started; `None` if it is not on this machine.
     pub(crate) fn fail2ban(self, jails: usize) -> Option<Fail2ban> {
         let f2b = Fail2ban::new(self.version)?;
+        compile_modules(&f2b);
         // Nothing is banned here, but should it be, it is not in this host's firewall.
         f2b.write(
             "action.d/iptables-multiport.local",
@@ -76,6 +77,17 @@ fn without_python_settings() {
         again.env_remove(name);
     }
     panic!("{}", again.exec());
+}
+
+/// Python's bytecode of an unpacked fail2ban, which a package makes when it is installed.
+fn compile_modules(f2b: &Fail2ban) {
+    for word in f2b.client_words() {
+        if let Some(modules) = word.strip_prefix("PYTHONPATH=") {
+            let mut compile = Command::new("/usr/bin/python3");
+            compile.args(["-m", "compileall", "-q", modules]);
+            assert!(compile.status().unwrap().success(), "{compile:?}");
+        }
+    }
 }
 
 /// Stock filters of services that a host may run, each used as it comes.
