@@ -341,10 +341,10 @@ fn foresee(aim: &Aim<'_>, scan: &Scan, config_dir: &Path) -> Preview {
 fn is_same(now: Option<&Node>, put: Option<&Node>) -> bool {
     match (now.unwrap_or(&Node::Absent), put.unwrap_or(&Node::Absent)) {
         (Node::Absent, Node::Absent) | (Node::Folder(_), Node::Folder(_)) => true,
-        (Node::File(now), Node::File(put))
-        | (
+        (
             Node::File(now),
-            Node::Link {
+            Node::File(put)
+            | Node::Link {
                 behind: Some(put), ..
             },
         ) => now.content == put.content,

@@ -134,9 +134,11 @@ mod tests {
     #[test]
     fn what_somebody_changed_since_the_put_back_is_not_taken_back() {
         let dir = tempfile::tempdir().unwrap();
-        let mut settings = Settings::default();
-        settings.config_dir = dir.path().join("fail2ban");
-        settings.state_dir = dir.path().join("state");
+        let settings = Settings {
+            config_dir: dir.path().join("fail2ban"),
+            state_dir: dir.path().join("state"),
+            ..Settings::default()
+        };
         let root = settings.config_dir.clone();
         let handle = Handle::new(settings, unbounded_channel().0);
         let write = |name: &str, content: &str| fs::write(root.join(name), content).unwrap();
