@@ -83,8 +83,8 @@ pub enum Effect {
     TakeBack {
         /// The jails whose rollback files are removed.
         jails: Vec<String>,
-        /// The name of the replaced files that are brought back.
-        replaced: Option<String>,
+        /// The names of the replaced files that are brought back, the first replaced first.
+        replaced: Vec<String>,
     },
     /// Keep the config as the last known good one, if it is still the one with this fingerprint.
     Keep {

@@ -64,7 +64,7 @@ impl Machine {
         let guesses = self.guesses.clone();
         if let Some(incident) = &mut self.incident {
             incident.in_vain.extend(guesses.jails.iter().cloned());
-            incident.files_in_vain |= guesses.replaced.is_some();
+            incident.files_in_vain |= !guesses.replaced.is_empty();
             incident
                 .rolled_back
                 .retain(|jail| !guesses.jails.contains(jail));

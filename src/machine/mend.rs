@@ -346,7 +346,7 @@ impl Machine {
         }
         let id = self.run(Effect::TakeBack {
             jails: jails.iter().cloned().collect(),
-            replaced: None,
+            replaced: Vec::new(),
         });
         self.state = State::Mending(Mending {
             step: Step::Removing(id),

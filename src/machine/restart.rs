@@ -68,7 +68,12 @@ pub(super) enum Step {
     /// Rollback files are written.
     RollingBack { write: ActionId, rung: Rung },
     /// The config is read to see that the rollback took hold.
-    Verifying { read: ActionId, jails: Vec<String> },
+    Verifying {
+        read: ActionId,
+        jails: Vec<String>,
+        /// Files that a finding blamed and that were replaced, and the fingerprint before.
+        put_back: Option<(String, Option<u128>)>,
+    },
     /// The start command is being given.
     Starting(ActionId),
     /// It was started and is probed until it is back.
@@ -203,7 +208,9 @@ impl Machine {
             Step::FindingCulprit(_) => self.culprit_found(outcome),
             Step::Judging(_) => self.judge(config_of(outcome)),
             Step::RollingBack { rung, .. } => self.rolled_back(rung, outcome),
-            Step::Verifying { jails, .. } => self.verified(&jails, config_of(outcome)),
+            Step::Verifying {
+                jails, put_back, ..
+            } => self.verified(&jails, put_back, config_of(outcome)),
             Step::Starting(_) => self.started(outcome),
         }
     }

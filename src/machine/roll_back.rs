@@ -17,15 +17,15 @@ use super::{Effect, Machine, State};
 pub struct Guesses {
     /// The jails that were disabled.
     pub jails: BTreeSet<String>,
-    /// Where the files are that were replaced.
-    pub replaced: Option<String>,
+    /// Where the files are that were replaced, the first first.
+    pub replaced: Vec<String>,
     /// Fingerprint of the config before the first of these.
     pub before: Option<u128>,
 }
 
 impl Guesses {
     pub(super) fn is_empty(&self) -> bool {
-        self.jails.is_empty() && self.replaced.is_none()
+        self.jails.is_empty() && self.replaced.is_empty()
     }
 }
 
@@ -63,7 +63,7 @@ impl Machine {
                     .is_some_and(|i| i.rolled_back.contains(jail) || i.in_vain.contains(jail));
                 !tried && !self.rollbacks.contains(jail)
             }),
-            What::PutBack(_) if rung.guess && incident.is_some_and(|i| i.files_in_vain) => {
+            What::PutBack(_) if incident.is_some_and(|i| i.files_in_vain) => {
                 return None;
             }
             What::PutBack(_) => {}
@@ -146,8 +146,15 @@ impl Machine {
 
     fn was_put_back(&mut self, done: PutBack, guess: bool) {
         self.say_put_back(&done);
-        self.note_guess(guess, |guesses| guesses.replaced = done.replaced);
+        let before = self.disk.reading.as_ref().map(|r| r.fingerprint);
+        let blamed = done.replaced.clone().filter(|_| !guess);
+        self.note_guess(guess, |guesses| guesses.replaced.extend(done.replaced));
         self.verify(Vec::new());
+        if let State::Restarting(restart) = &mut self.state
+            && let Step::Verifying { put_back, .. } = &mut restart.step
+        {
+            *put_back = blamed.map(|name| (name, before));
+        }
     }
 
     fn note_guess(&mut self, guess: bool, note: impl FnOnce(&mut Guesses)) {
@@ -161,16 +168,29 @@ impl Machine {
     fn verify(&mut self, jails: Vec<String>) {
         self.disk.begin();
         let read = self.run(Effect::ReadConfig { known: None });
-        self.step(Step::Verifying { read, jails });
+        self.step(Step::Verifying {
+            read,
+            jails,
+            put_back: None,
+        });
     }
 
     /// The config as fail2ban reads it now says whether the rung took hold.
-    pub(super) fn verified(&mut self, jails: &[String], config: ConfigRead) {
+    pub(super) fn verified(
+        &mut self,
+        jails: &[String],
+        put_back: Option<(String, Option<u128>)>,
+        config: ConfigRead,
+    ) {
         let overruled = match &config {
             ConfigRead::Read(reading) => self.overruled(jails, reading),
             ConfigRead::Unchanged | ConfigRead::Failed(_) => BTreeSet::new(),
         };
         self.take_reading(config);
+        if let Some((name, before)) = put_back.filter(|_| self.is_still_broken()) {
+            self.guesses.before = self.guesses.before.or(before);
+            self.guesses.replaced.push(name);
+        }
         let State::Restarting(restart) = &self.state else {
             return;
         };
@@ -179,6 +199,12 @@ impl Machine {
             Some(_) if overruled.is_empty() => self.proceed(),
             Some(_) => self.next_rung(),
         }
+    }
+
+    /// What was replaced is not to blame for what is found all the same.
+    fn is_still_broken(&self) -> bool {
+        let mut found = self.refusal.iter().flat_map(|r| &r.findings);
+        found.any(|f| f.fatal && f.jail.is_none())
     }
 
     /// Takes the next rung; the first time, the config is read afresh to find who is to blame.

@@ -124,8 +124,10 @@ impl Handle {
         if awaited.is_empty() {
             return;
         }
-        let exists =
-            |pattern: &String| glob::glob(pattern).is_ok_and(|mut found| found.next().is_some());
+        // fail2ban passes over a link that leads nowhere (`client/jailreader.py` of 1.0.2).
+        let exists = |pattern: &String| {
+            glob::glob(pattern).is_ok_and(|found| found.flatten().any(|path| path.exists()))
+        };
         let come = tokio::task::spawn_blocking(move || awaited.iter().any(exists)).await;
         if come.unwrap_or_default() {
             let mut kept = self.kept();
@@ -244,4 +246,29 @@ pub(super) fn instance(settings: &Settings) -> Instance {
 /// A process id as the machine has it.
 pub(super) fn number(pid: Pid) -> u32 {
     pid.as_raw_pid().unsigned_abs()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use tokio::sync::mpsc::unbounded_channel;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_link_that_leads_nowhere_is_no_log_that_has_come() {
+        let dir = tempfile::tempdir().unwrap();
+        let (to_loop, mut inbox) = unbounded_channel();
+        let handle = Handle::new(Settings::default(), to_loop);
+        let (log, target) = (dir.path().join("a.log"), dir.path().join("elsewhere"));
+        symlink(&target, log).unwrap();
+        let pattern = dir.path().join("*.log").display().to_string();
+        handle.kept().awaited_by_rollbacks = vec![pattern];
+        handle.look_for_logs().await;
+        assert!(inbox.try_recv().is_err());
+        std::fs::write(target, "").unwrap();
+        handle.look_for_logs().await;
+        assert!(inbox.try_recv().is_ok());
+    }
 }

@@ -93,7 +93,7 @@ async fn perform(handle: &Handle, effect: Effect) -> Outcome {
         }
         Effect::TakeBack { jails, replaced } => {
             let handle = handle.clone();
-            blocking(move || files::take_back(&handle, &jails, replaced.as_deref())).await
+            blocking(move || files::take_back(&handle, &jails, &replaced)).await
         }
         Effect::PutBack { files, reason } => {
             let handle = handle.clone();

@@ -31,7 +31,7 @@ pub(super) fn disable(handle: &Handle, jails: &[String], reason: &str) -> Result
 pub(super) fn take_back(
     handle: &Handle,
     jails: &[String],
-    replaced: Option<&str>,
+    replaced: &[String],
 ) -> Result<(), String> {
     let config_dir = &handle.instance().config_dir;
     let remove = |jail: &String| {
@@ -39,7 +39,7 @@ pub(super) fn take_back(
         rollback::remove(config_dir, &name).map_err(|error| error.to_string())
     };
     let mut failed: Vec<_> = jails.iter().filter_map(|jail| remove(jail).err()).collect();
-    if let Some(id) = replaced {
+    for id in replaced.iter().rev() {
         match store(handle).take_back(id, "putting the last good config back did not help") {
             Ok((_, changed)) => {
                 for path in changed {
@@ -152,15 +152,16 @@ mod tests {
             write(name, "bad\n");
         }
         let replaced = put_back(&handle, Vec::new(), "why").unwrap().replaced;
+        let replaced = Vec::from_iter(replaced);
         write("a.local", "mended\n");
 
         for _ in 0..2 {
-            take_back(&handle, &[], replaced.as_deref()).unwrap();
+            take_back(&handle, &[], &replaced).unwrap();
             let all = ["a.local", "b.local", "new.local"].map(read);
             assert_eq!(all, ["mended\n", "bad\n", "bad\n"]);
         }
         write("b.local", "mended\n");
-        take_back(&handle, &[], replaced.as_deref()).unwrap();
+        take_back(&handle, &[], &replaced).unwrap();
         assert_eq!(read("b.local"), "mended\n", "done twice after a crash");
     }
 }

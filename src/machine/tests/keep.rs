@@ -119,7 +119,7 @@ fn the_last_rung_puts_everything_back_and_takes_it_back_if_that_does_not_help() 
     rig.reads(changed.clone().rolled_back(&["m"])).does("start");
     rig.does_not_start().does("put-back()");
     put_back(&mut rig).does("FilesPutBack read-afresh");
-    assert_eq!(rig.kept.guesses.replaced.as_deref(), Some("2026-1"));
+    assert_eq!(rig.kept.guesses.replaced, ["2026-1"]);
     rig.reads(config(&["a", "m"]).rolled_back(&["m"]))
         .does("start");
     rig.does_not_start().does("GaveUp undo(m 2026-1)");
@@ -136,7 +136,7 @@ fn guesses_outlive_jailwarden() {
         proven: config(&["a", "m"]).plan,
         guesses: Guesses {
             jails: set(&["m"]),
-            replaced: Some("2026-1".into()),
+            replaced: vec!["2026-1".into()],
             before: Some(7),
         },
         ..Memory::default()
@@ -197,7 +197,7 @@ fn in_vain() -> Rig {
 #[test]
 fn a_guess_is_remembered_until_it_is_taken_back() {
     let mut rig = in_vain();
-    assert_eq!(rig.kept.guesses.replaced.as_deref(), Some("2026-1"));
+    assert_eq!(rig.kept.guesses.replaced, ["2026-1"]);
     rig.ok();
     assert_eq!(rig.kept.guesses, Guesses::default());
 }
@@ -207,7 +207,7 @@ fn a_guess_that_could_not_be_taken_back_is_taken_back_later() {
     for outcome in [Outcome::Effect(Err("no room".into())), Outcome::Lost] {
         let mut rig = in_vain();
         rig.gets(outcome).does("RollbackFailed");
-        assert_eq!(rig.kept.guesses.replaced.as_deref(), Some("2026-1"));
+        assert_eq!(rig.kept.guesses.replaced, ["2026-1"]);
     }
 }
 
@@ -220,4 +220,24 @@ fn nothing_is_tried_again_before_a_guess_is_taken_back() {
     rig.reads(config_of_versions(&[("a", 1), ("m", 2)]));
     rig.keeps_seeing(&absent(unit_failed(255)))
         .does("Restarting start");
+}
+
+#[test]
+fn what_a_finding_blamed_in_vain_is_taken_back_too() {
+    let mut rig = good();
+    rig.edits(broken()).does("read ChangeRefused");
+    rig.exits(7).sees(absent(unit_failed(255)));
+    put_back(&mut rig).reads(broken());
+    rig.gets(Outcome::PutBack(Ok(PutBack {
+        files: vec!["/etc/fail2ban/y.conf".into()],
+        replaced: Some("2026-2".into()),
+    })));
+    rig.reads(broken()).does_not_start().reads(broken());
+    rig.does(
+        "DaemonDown put-back(x.conf) FilesPutBack read-afresh put-back() FilesPutBack read-afresh \
+         start read-afresh GaveUp undo(2026-1 2026-2)",
+    );
+    rig.ok().reads(broken());
+    rig.keeps_seeing(&absent(unit_failed(255)));
+    rig.does("RollbackUndone read-afresh Restarting start");
 }

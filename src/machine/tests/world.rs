@@ -641,7 +641,7 @@ impl World {
             Effect::TakeBack { jails, replaced } => {
                 self.touch();
                 self.rollbacks.retain(|jail| !jails.contains(jail));
-                if let Some((files, unreadable)) = self.replaced.take_if(|_| replaced.is_some()) {
+                if let Some((files, unreadable)) = self.replaced.take_if(|_| !replaced.is_empty()) {
                     self.files = files;
                     self.unreadable = unreadable;
                 }

@@ -300,9 +300,9 @@ impl Machine {
 /// What was done on a guess, as the beginning of a sentence.
 fn guessed(guesses: &Guesses) -> String {
     let jails = names(&guesses.jails);
-    match (&guesses.replaced, guesses.jails.is_empty()) {
-        (None, _) => format!("disabling {jails}"),
-        (Some(_), true) => "putting the last good config back".to_owned(),
-        (Some(_), false) => format!("disabling {jails} and putting the last good config back"),
+    match (guesses.replaced.is_empty(), guesses.jails.is_empty()) {
+        (true, _) => format!("disabling {jails}"),
+        (false, true) => "putting the last good config back".to_owned(),
+        (false, false) => format!("disabling {jails} and putting the last good config back"),
     }
 }
