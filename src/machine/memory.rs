@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::event::{ActionId, Outcome};
 use super::mend::Mend;
 use super::plan::Plan;
 use super::roll_back::Guesses;
+use super::{Effect, Machine, State};
 
 /// The state file's content. All of it can be lost without harm to the host; with it jailwarden
 /// knows after its own restart whose stop it was and which jails changed.
@@ -36,4 +38,46 @@ pub struct Memory {
     pub good: Option<u128>,
     /// For how long each jail has gone unprotected so far.
     pub unprotected: BTreeMap<String, Duration>,
+}
+
+impl Machine {
+    pub(super) fn memory(&self) -> Memory {
+        Memory {
+            standby: matches!(
+                self.state,
+                State::Standby { .. } | State::Paused { stood_by: true }
+            ),
+            stopping: self.stopping,
+            held: self.held.clone(),
+            accepted: Some(self.accepted.clone()),
+            proven: self.proven.clone(),
+            recent: self.recent.clone(),
+            refused: self.refusal.as_ref().map(|r| r.fingerprint),
+            mends: self.mends.clone(),
+            guesses: self.guesses.clone(),
+            good: self.good,
+            unprotected: self.unprotected.clone(),
+        }
+    }
+
+    pub(super) fn save_if_changed(&mut self) {
+        if matches!(self.state, State::Starting { .. } | State::Ended) {
+            return;
+        }
+        if self.memory() != self.saved {
+            self.saving = Some(self.save());
+        }
+    }
+
+    pub(super) fn save(&mut self) -> ActionId {
+        self.saved = self.memory();
+        self.run(Effect::Save(Box::new(self.saved.clone())))
+    }
+
+    pub(super) fn save_done(&mut self, outcome: &Outcome) {
+        self.saving = None;
+        if let Outcome::Effect(Err(why)) = outcome {
+            self.say_not_kept(why);
+        }
+    }
 }

@@ -13,6 +13,7 @@ mod event;
 mod give_up;
 mod incident;
 mod keep;
+mod known;
 mod ladder;
 mod memory;
 mod mend;
@@ -25,6 +26,7 @@ mod restart;
 mod roll_back;
 mod snapshot;
 mod standby;
+mod state;
 mod stop;
 mod time;
 mod words;
@@ -51,15 +53,14 @@ pub use time::MonoTime;
 pub use words::Names;
 
 use ailing::Ailing;
-use assess::{Sign, Suspect};
-use change::{Disk, Refusal, Reload, Spurned};
-use give_up::By;
+use change::{Disk, Refusal, Spurned};
 use incident::Incident;
 use keep::Keeping;
-use mend::{Mending, Wait};
+use known::Known;
+use mend::Wait;
 use pause::Pause;
 use protection::Protection;
-use restart::Restart;
+use state::State;
 
 /// The supervisor's mind.
 #[derive(Debug, Clone)]
@@ -114,65 +115,6 @@ pub struct Machine {
     ready: bool,
     saved: Memory,
     saving: Option<ActionId>,
-}
-
-/// What was last seen of the daemon.
-#[derive(Debug, Clone, Default)]
-struct Known {
-    pid: Option<u32>,
-    listed: BTreeSet<String>,
-    dead: BTreeSet<String>,
-    ping: Option<std::time::Duration>,
-    /// Somebody else started it, and that was not yet told.
-    stranger: bool,
-    /// All jails that should run were seen to, in this process.
-    was_fine: bool,
-    /// It was started while jailwarden looked on, and has not yet been seen fine with a config
-    /// that is known: once it is, that config is proven to start.
-    cold: bool,
-    first_seen: MonoTime,
-}
-
-/// What is being done.
-#[derive(Debug, Clone)]
-enum State {
-    /// Taking stock: the first reading of the config and the first look at the daemon.
-    Starting {
-        read: ActionId,
-        config: Option<ConfigRead>,
-        sight: Option<Sight>,
-    },
-    /// Watching a daemon that answers.
-    Watching,
-    /// A sign of trouble is being watched.
-    Suspect(Suspect),
-    /// The config is being read and checked.
-    Checking {
-        read: ActionId,
-        /// It is our own change that is read.
-        ours: bool,
-    },
-    /// Settings are on their way into the daemon.
-    Reloading(Reload),
-    /// The daemon is being brought back.
-    Restarting(Restart),
-    /// A jail that a rollback disables is brought back, or back to its rollback.
-    Mending(Mending),
-    /// The daemon was stopped on purpose.
-    Standby { why: String },
-    /// A person paused jailwarden; whether it stood by before.
-    Paused { stood_by: bool },
-    /// Every way back has failed so far.
-    GaveUp {
-        attempt: u32,
-        retry_at: MonoTime,
-        /// The config is being read: if it differs, it is tried again at once.
-        read: Option<(ActionId, By)>,
-        /// What was disabled in vain is being taken back.
-        undo: Option<(ActionId, Guesses)>,
-    },
-    /// jailwarden ends.
-    Ended,
 }
 
 impl Machine {
@@ -322,10 +264,6 @@ impl Machine {
         }
     }
 
-    fn forget_daemon(&mut self) {
-        self.daemon = Known::default();
-    }
-
     fn done(&mut self, id: ActionId, outcome: Outcome) {
         if self.look == Some(id) {
             self.look = None;
@@ -391,49 +329,6 @@ impl Machine {
         }
     }
 
-    /// Keeps what a look says of the daemon, and tells whether it is a process not seen before.
-    /// A new process means that somebody started it with what was on disk then; one that answers
-    /// again after a silence may have been told anything before it: the disk is read again.
-    fn know(&mut self, sight: &Sight) -> bool {
-        let before = self.daemon.ping.take();
-        let (Daemon::Answers { pid, .. }
-        | Daemon::Silent { pid: Some(pid), .. }
-        | Daemon::Absent {
-            process: Some(pid), ..
-        }) = &sight.daemon
-        else {
-            return false;
-        };
-        let new = self.daemon.pid != Some(*pid);
-        let first = matches!(self.state, State::Starting { .. });
-        let others_doing = !first && !matches!(self.state, State::Restarting(_));
-        if new {
-            self.daemon = Known {
-                pid: Some(*pid),
-                stranger: others_doing,
-                cold: !first,
-                first_seen: self.now,
-                ..Known::default()
-            };
-            if others_doing {
-                self.lost.clear();
-                self.held.clear();
-            }
-        }
-        if let Daemon::Answers {
-            ping, listed, dead, ..
-        } = &sight.daemon
-        {
-            if others_doing && (new || before.is_none()) {
-                self.disk.distrust(self.now);
-            }
-            self.daemon.ping = Some(*ping);
-            self.daemon.listed.clone_from(listed);
-            self.daemon.dead.clone_from(dead);
-        }
-        new
-    }
-
     /// Does whatever has become due.
     fn tick(&mut self) {
         let change_due = self
@@ -459,51 +354,11 @@ impl Machine {
         }
     }
 
-    fn looks_in_this_state(&self) -> bool {
-        match &self.state {
-            State::Starting { sight, .. } => sight.is_none(),
-            State::Watching
-            | State::Suspect(_)
-            | State::Standby { .. }
-            | State::Paused { .. }
-            | State::GaveUp { .. } => true,
-            State::Reloading(reload) => reload.looks(),
-            State::Restarting(restart) => restart.looks(),
-            State::Checking { .. } | State::Mending(_) | State::Ended => false,
-        }
-    }
-
-    /// Whether a config change may be taken up now. A daemon that may be hung comes first; one
-    /// that cannot be asked for want of a socket is not restarted before what waits is known.
-    fn reads_in_this_state(&self) -> bool {
-        match &self.state {
-            State::Watching => self.daemon.ping.is_some(),
-            State::GaveUp { read, undo, .. } => read.is_none() && undo.is_none(),
-            State::Suspect(suspect) => {
-                matches!(suspect.sign, Sign::Jails { .. } | Sign::Unaskable { .. })
-            }
-            _ => false,
-        }
-    }
-
     fn look_now(&mut self) {
         let effect = Effect::Look {
             expect: self.expected(),
         };
         self.look = Some(self.run(effect));
-    }
-
-    /// The jails that should be alive in the daemon now.
-    fn expected(&self) -> BTreeSet<String> {
-        let mut names = self.accepted.names();
-        names.retain(|n| !self.held.contains(n) && !self.lost.contains(n));
-        names
-    }
-
-    /// Of the jails that should be alive, those that the last answer showed not to be.
-    fn not_alive(&self) -> BTreeSet<String> {
-        let alive = |n: &String| self.daemon.listed.contains(n) && !self.daemon.dead.contains(n);
-        self.expected().into_iter().filter(|n| !alive(n)).collect()
     }
 
     fn watch(&mut self) {
@@ -516,46 +371,6 @@ impl Machine {
         let id = ActionId(self.last_id);
         self.out.push(Action::Run(id, effect));
         id
-    }
-
-    fn memory(&self) -> Memory {
-        Memory {
-            standby: matches!(
-                self.state,
-                State::Standby { .. } | State::Paused { stood_by: true }
-            ),
-            stopping: self.stopping,
-            held: self.held.clone(),
-            accepted: Some(self.accepted.clone()),
-            proven: self.proven.clone(),
-            recent: self.recent.clone(),
-            refused: self.refusal.as_ref().map(|r| r.fingerprint),
-            mends: self.mends.clone(),
-            guesses: self.guesses.clone(),
-            good: self.good,
-            unprotected: self.unprotected.clone(),
-        }
-    }
-
-    fn save_if_changed(&mut self) {
-        if matches!(self.state, State::Starting { .. } | State::Ended) {
-            return;
-        }
-        if self.memory() != self.saved {
-            self.saving = Some(self.save());
-        }
-    }
-
-    fn save(&mut self) -> ActionId {
-        self.saved = self.memory();
-        self.run(Effect::Save(Box::new(self.saved.clone())))
-    }
-
-    fn save_done(&mut self, outcome: &Outcome) {
-        self.saving = None;
-        if let Outcome::Effect(Err(why)) = outcome {
-            self.say_not_kept(why);
-        }
     }
 
     fn shut_down(&mut self) {

@@ -1,0 +1,87 @@
+//! What was last seen of the daemon.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::event::{Daemon, Sight};
+use super::time::MonoTime;
+use super::{Machine, State};
+
+/// What was last seen of the daemon.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Known {
+    pub(super) pid: Option<u32>,
+    pub(super) listed: BTreeSet<String>,
+    pub(super) dead: BTreeSet<String>,
+    pub(super) ping: Option<Duration>,
+    /// Somebody else started it, and that was not yet told.
+    pub(super) stranger: bool,
+    /// All jails that should run were seen to, in this process.
+    pub(super) was_fine: bool,
+    /// It was started while jailwarden looked on, and has not yet been seen fine with a config
+    /// that is known: once it is, that config is proven to start.
+    pub(super) cold: bool,
+    pub(super) first_seen: MonoTime,
+}
+
+impl Machine {
+    pub(super) fn forget_daemon(&mut self) {
+        self.daemon = Known::default();
+    }
+
+    /// Keeps what a look says of the daemon, and tells whether it is a process not seen before.
+    /// A new process means that somebody started it with what was on disk then; one that answers
+    /// again after a silence may have been told anything before it: the disk is read again.
+    pub(super) fn know(&mut self, sight: &Sight) -> bool {
+        let before = self.daemon.ping.take();
+        let (Daemon::Answers { pid, .. }
+        | Daemon::Silent { pid: Some(pid), .. }
+        | Daemon::Absent {
+            process: Some(pid), ..
+        }) = &sight.daemon
+        else {
+            return false;
+        };
+        let new = self.daemon.pid != Some(*pid);
+        let first = matches!(self.state, State::Starting { .. });
+        let others_doing = !first && !matches!(self.state, State::Restarting(_));
+        if new {
+            self.daemon = Known {
+                pid: Some(*pid),
+                stranger: others_doing,
+                cold: !first,
+                first_seen: self.now,
+                ..Known::default()
+            };
+            if others_doing {
+                self.lost.clear();
+                self.held.clear();
+            }
+        }
+        if let Daemon::Answers {
+            ping, listed, dead, ..
+        } = &sight.daemon
+        {
+            if others_doing && (new || before.is_none()) {
+                self.disk.distrust(self.now);
+            }
+            self.daemon.ping = Some(*ping);
+            self.daemon.listed.clone_from(listed);
+            self.daemon.dead.clone_from(dead);
+        }
+        new
+    }
+
+    /// The jails that should be alive in the daemon now.
+    pub(super) fn expected(&self) -> BTreeSet<String> {
+        let mut names = self.accepted.names();
+        names.retain(|n| !self.held.contains(n) && !self.lost.contains(n));
+        names
+    }
+
+    /// Of the jails that should be alive, those that the last answer showed not to be.
+    pub(super) fn not_alive(&self) -> BTreeSet<String> {
+        let alive = |n: &String| self.daemon.listed.contains(n) && !self.daemon.dead.contains(n);
+        self.expected().into_iter().filter(|n| !alive(n)).collect()
+    }
+}

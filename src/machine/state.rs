@@ -1,0 +1,81 @@
+//! What is being done.
+
+use super::assess::{Sign, Suspect};
+use super::change::Reload;
+use super::event::{ActionId, ConfigRead, Sight};
+use super::give_up::By;
+use super::mend::Mending;
+use super::restart::Restart;
+use super::time::MonoTime;
+use super::{Guesses, Machine};
+
+/// What is being done.
+#[derive(Debug, Clone)]
+pub(super) enum State {
+    /// Taking stock: the first reading of the config and the first look at the daemon.
+    Starting {
+        read: ActionId,
+        config: Option<ConfigRead>,
+        sight: Option<Sight>,
+    },
+    /// Watching a daemon that answers.
+    Watching,
+    /// A sign of trouble is being watched.
+    Suspect(Suspect),
+    /// The config is being read and checked.
+    Checking {
+        read: ActionId,
+        /// It is our own change that is read.
+        ours: bool,
+    },
+    /// Settings are on their way into the daemon.
+    Reloading(Reload),
+    /// The daemon is being brought back.
+    Restarting(Restart),
+    /// A jail that a rollback disables is brought back, or back to its rollback.
+    Mending(Mending),
+    /// The daemon was stopped on purpose.
+    Standby { why: String },
+    /// A person paused jailwarden; whether it stood by before.
+    Paused { stood_by: bool },
+    /// Every way back has failed so far.
+    GaveUp {
+        attempt: u32,
+        retry_at: MonoTime,
+        /// The config is being read: if it differs, it is tried again at once.
+        read: Option<(ActionId, By)>,
+        /// What was disabled in vain is being taken back.
+        undo: Option<(ActionId, Guesses)>,
+    },
+    /// jailwarden ends.
+    Ended,
+}
+
+impl Machine {
+    pub(super) fn looks_in_this_state(&self) -> bool {
+        match &self.state {
+            State::Starting { sight, .. } => sight.is_none(),
+            State::Watching
+            | State::Suspect(_)
+            | State::Standby { .. }
+            | State::Paused { .. }
+            | State::GaveUp { .. } => true,
+            State::Reloading(reload) => reload.looks(),
+            State::Restarting(restart) => restart.looks(),
+            State::Checking { .. } | State::Mending(_) | State::Ended => false,
+        }
+    }
+
+    /// Whether a config change may be taken up now. A daemon that may be hung comes first; one
+    /// that cannot be asked for want of a socket is not restarted before what waits is known.
+    pub(super) fn reads_in_this_state(&self) -> bool {
+        match &self.state {
+            State::Watching => self.daemon.ping.is_some(),
+            State::GaveUp { read, undo, .. } => read.is_none() && undo.is_none(),
+            State::Suspect(suspect) => {
+                matches!(suspect.sign, Sign::Jails { .. } | Sign::Unaskable { .. })
+            }
+            _ => false,
+        }
+    }
+}
