@@ -5,6 +5,7 @@
 
 pub mod check;
 pub mod cli;
+pub mod control;
 mod durable;
 pub mod fail2ban;
 pub mod history;
@@ -14,4 +15,5 @@ mod pollable;
 pub mod rollback;
 pub mod settings;
 pub mod shell;
+pub mod status;
 mod text;

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A part of the crate, and the path segments that may not stand in its code.
-const RULES: [(&str, &[&str]); 8] = [
+const RULES: [(&str, &[&str]); 10] = [
     (
         "src/machine",
         &[
@@ -59,6 +59,16 @@ const RULES: [(&str, &[&str]); 8] = [
             "crate::machine",
             "crate::shell",
             "crate::settings",
+            "crate::cli",
+        ],
+    ),
+    ("src/status", &["crate::", "tokio"]),
+    (
+        "src/control",
+        &[
+            "crate::machine",
+            "crate::shell",
+            "crate::fail2ban",
             "crate::cli",
         ],
     ),

@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
+use super::command::{Answer, CommandId};
 use super::event::ActionId;
+use super::incident::IncidentView;
 use super::memory::Memory;
 use super::plan::{Changes, Plan};
 use super::report::Report;
@@ -15,6 +17,10 @@ pub enum Action {
     Run(ActionId, Effect),
     /// Tell people; what cannot be written is the shell's to count.
     Report(Report),
+    /// Tell whoever gave this command how it went.
+    Answer(CommandId, Answer),
+    /// An incident has ended: keep it for whoever asks later.
+    Record(IncidentView),
     /// The first look is over: systemd may be told that the service is ready.
     Ready,
     /// End the program.

@@ -61,6 +61,11 @@ impl Disk {
         self.burst.is_none() && self.reading.is_some()
     }
 
+    /// Why the last check could not be made.
+    pub(super) fn why_failing(&self) -> Option<&str> {
+        self.failing.as_deref()
+    }
+
     pub(super) fn is_settling(&self) -> bool {
         self.burst.is_some()
     }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::command::{Command, CommandId};
 use super::plan::Plan;
 use super::policy::Policy;
 
@@ -45,6 +46,8 @@ pub enum Operator {
     },
     /// Go on.
     Resume,
+    /// Do something, and say how it went.
+    Do(CommandId, Command),
 }
 
 /// A sign from outside. Each is a hint that something should be looked at afresh.

@@ -4,7 +4,7 @@ use super::absence::{self, Absence};
 use super::event::{ConfigRead, Daemon, Outcome, Sight};
 use super::mend::why_not;
 use super::restart::Cause;
-use super::{Effect, Guesses, Machine, Policy, State};
+use super::{Answer, Effect, Guesses, Machine, Policy, State};
 
 /// Whose change it is that is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,6 +46,10 @@ impl Machine {
         self.look = None;
         self.next_look = retry_at.min(self.now + self.policy.interval);
         self.say_gave_up(why, wait + jitter);
+        self.fail_command(Answer::NotBack {
+            why: why.to_owned(),
+            suspect: None,
+        });
         self.state = State::GaveUp {
             attempt,
             retry_at,

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::event::{ActionId, Finding, Outcome, Trial};
 use super::time::MonoTime;
-use super::{Effect, Machine, Policy, State};
+use super::{Answer, Effect, Machine, Policy, State};
 
 /// What is known of a jail that a rollback disables, or did until lately.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -109,12 +109,17 @@ impl Machine {
 
     /// A jail was disabled: `failed` is the digest of the commands that are held against it.
     pub(super) fn note_disabled(&mut self, jail: &str, failed: Option<u128>) {
+        let asked = self.asked_to_roll_back() == Some(jail);
         let mend = self.mends.entry(jail.to_owned()).or_default();
         if std::mem::take(&mut mend.on_probation) {
             mend.flaps += 1;
             mend.tries += 1;
         }
         mend.failed = failed.or(mend.failed);
+        if asked {
+            // It is a person's to bring back, or to mend.
+            mend.flaps = Policy::FLAP_LIMIT;
+        }
         let wait = Wait::begin(self.now, mend.tries);
         self.waits.insert(jail.to_owned(), wait);
     }
@@ -237,6 +242,18 @@ impl Machine {
             "{}; it had passed its trial, and is tried again later",
             self.reason_to_roll_back(&names)
         );
+        self.disable_for(jails, reason);
+    }
+
+    /// Disables jails in a daemon that answers.
+    pub(super) fn disable(&mut self, jails: BTreeSet<String>) {
+        let names: Vec<_> = jails.iter().cloned().collect();
+        let reason = self.reason_to_roll_back(&names);
+        self.disable_for(jails, reason);
+    }
+
+    fn disable_for(&mut self, jails: BTreeSet<String>, reason: String) {
+        let names: Vec<_> = jails.iter().cloned().collect();
         let id = self.run(Effect::WriteRollback {
             jails: names,
             reason,
@@ -380,7 +397,12 @@ impl Machine {
                 }
             }
             let names: Vec<_> = jails.iter().cloned().collect();
-            return self.say_rollback_failed(&names, &why_not(outcome));
+            let why = why_not(outcome);
+            self.say_rollback_failed(&names, &why);
+            return self.fail_command(Answer::Refused {
+                why: format!("the rollback could not be written: {why}"),
+                findings: Vec::new(),
+            });
         }
         self.hint_mends();
         for jail in jails {
@@ -400,6 +422,12 @@ impl Machine {
     pub(super) fn digest_on_disk(&self, jail: &str) -> Option<u128> {
         let plan = self.disk.reading.as_ref()?.plan.as_ref()?;
         Some(plan.jails.get(jail)?.digest)
+    }
+
+    /// When the clock tries a jail again without its rollback.
+    pub(super) fn next_try(&self, jail: &str) -> Option<MonoTime> {
+        let waits = self.rollbacks.contains(jail) && !self.is_hopeless(jail);
+        self.waits.get(jail).filter(|_| waits).map(|wait| wait.next)
     }
 
     /// Jails that wait for a person, as they failed too often.

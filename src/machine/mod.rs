@@ -9,6 +9,7 @@ mod action;
 mod ailing;
 mod assess;
 mod change;
+mod command;
 mod event;
 mod give_up;
 mod incident;
@@ -38,22 +39,25 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 pub use action::{Action, Effect, Signal};
+pub use command::{Answer, Command, CommandId};
 pub use event::{
     ActionId, ActiveState, Ailment, Applied, Complaint, ConfigRead, Culprit, Cure, Daemon,
     Diagnosis, Event, ExitKind, Finding, Health, Motion, Observed, Operator, Outcome, PutBack,
     Reading, Sight, StopAnswer, Trial, Unit, Verdict,
 };
+pub use incident::{End, IncidentView};
 pub use memory::Memory;
 pub use mend::Mend;
 pub use plan::{Change, Changes, JailPlan, Plan};
 pub use policy::Policy;
 pub use roll_back::Guesses;
-pub use snapshot::Snapshot;
+pub use snapshot::{Condition, JailView, Snapshot};
 pub use time::MonoTime;
 pub use words::Names;
 
 use ailing::Ailing;
 use change::{Disk, Refusal, Spurned};
+use command::Commands;
 use incident::Incident;
 use keep::Keeping;
 use known::Known;
@@ -94,6 +98,7 @@ pub struct Machine {
     waits: BTreeMap<String, Wait>,
     /// A pause that is asked for; it begins once nothing is under way.
     pause: Option<Pause>,
+    commands: Commands,
     guesses: Guesses,
     /// Fingerprint of the config that was last kept as good.
     good: Option<u128>,
@@ -113,6 +118,8 @@ pub struct Machine {
     stopping: bool,
     /// systemd was told that the first look is over.
     ready: bool,
+    /// The state's name, and since when it has it.
+    state_since: (&'static str, MonoTime),
     saved: Memory,
     saving: Option<ActionId>,
 }
@@ -143,6 +150,7 @@ impl Machine {
             mends: memory.mends.clone(),
             waits: BTreeMap::new(),
             pause: None,
+            commands: Commands::default(),
             guesses: memory.guesses.clone(),
             good: memory.good,
             keeping: Keeping::default(),
@@ -156,6 +164,7 @@ impl Machine {
             starts: VecDeque::new(),
             stopping: memory.stopping,
             ready: false,
+            state_since: ("starting", MonoTime::START),
             saved: memory,
             saving: None,
         };
@@ -189,9 +198,11 @@ impl Machine {
         self.pause_if_asked();
         self.tick();
         self.keep_mends();
+        self.obey();
         self.account();
         self.keep_if_due();
         self.save_if_changed();
+        self.note_state();
         std::mem::take(&mut self.out)
     }
 
@@ -209,7 +220,16 @@ impl Machine {
         };
         let mend = self.mend_deadline();
         let pause = self.pause_deadline();
-        let all = [look, settle, step, mend, pause, self.keep_deadline()];
+        let command = self.commands.deadline();
+        let all = [
+            look,
+            settle,
+            step,
+            mend,
+            pause,
+            command,
+            self.keep_deadline(),
+        ];
         all.into_iter().flatten().min()
     }
 

@@ -25,6 +25,7 @@ impl Machine {
                     self.say_paused();
                 }
             }
+            Operator::Do(id, command) => self.command(id, command),
             Operator::Resume => self.resume("jailwarden was told to go on"),
         }
     }

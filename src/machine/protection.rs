@@ -57,7 +57,7 @@ impl Machine {
     }
 
     /// Whether a jail protects, as far as is known.
-    fn protects(&self, jail: &str) -> Option<bool> {
+    pub(super) fn protects(&self, jail: &str) -> Option<bool> {
         let daemon = &self.daemon;
         if daemon.ping.is_some() {
             let alive = daemon.listed.contains(jail) && !daemon.dead.contains(jail);
@@ -86,8 +86,22 @@ impl Machine {
         std::mem::take(&mut self.protection.in_incident)
     }
 
+    pub(super) fn forget_lost(&mut self) {
+        self.protection.in_incident.clear();
+    }
+
+    /// For how long each jail has been dark in the incident under way, so far.
+    pub(super) fn lost_so_far(&self) -> BTreeMap<String, Duration> {
+        let mut lost = self.protection.in_incident.clone();
+        for (jail, since) in &self.protection.dark {
+            *lost.entry(jail.clone()).or_default() += self.now.since(*since);
+        }
+        lost
+    }
+
     /// For how long each jail has gone unprotected, what still lasts included.
-    pub(super) fn unprotected(&self) -> BTreeMap<String, Duration> {
+    #[must_use]
+    pub fn unprotected(&self) -> BTreeMap<String, Duration> {
         let mut all = self.unprotected.clone();
         for (jail, since) in &self.protection.dark {
             *all.entry(jail.clone()).or_default() += self.now.since(*since);

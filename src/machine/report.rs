@@ -142,6 +142,39 @@ impl Kind {
         }
     }
 
+    /// Its name for programs: `rolled-back`, `all-clear`, …
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Supervising => "supervising",
+            Self::Ending => "ending",
+            Self::DaemonDown => "daemon-down",
+            Self::DaemonHung => "daemon-hung",
+            Self::JailDead => "jail-dead",
+            Self::JailAiling => "jail-ailing",
+            Self::Restarting => "restarting",
+            Self::AllClear => "all-clear",
+            Self::ChangeApplied => "change-applied",
+            Self::ChangeRefused => "change-refused",
+            Self::ChangeWithdrawn => "change-withdrawn",
+            Self::RolledBack => "rolled-back",
+            Self::FilesPutBack => "files-put-back",
+            Self::RollbackFailed => "rollback-failed",
+            Self::RollbackUndone => "rollback-undone",
+            Self::JailMended => "jail-mended",
+            Self::GaveUp => "gave-up",
+            Self::Standby => "standby",
+            Self::BackByHand => "back-by-hand",
+            Self::JailHeld => "jail-held",
+            Self::Paused => "paused",
+            Self::Resumed => "resumed",
+            Self::SettingsReloaded => "settings-reloaded",
+            Self::SettingsRefused => "settings-refused",
+            Self::WatchIncomplete => "watch-incomplete",
+            Self::StateNotKept => "state-not-kept",
+        }
+    }
+
     /// How loud a report of this kind is.
     #[must_use]
     pub fn priority(self) -> Priority {

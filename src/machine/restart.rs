@@ -25,6 +25,8 @@ pub(super) enum Cause {
     Interrupted,
     /// Nobody started it, and starting it is jailwarden's task (there is no unit).
     NotRunning,
+    /// A person wants it.
+    Asked,
     /// Another try after every way had failed.
     Retry,
 }
@@ -107,6 +109,19 @@ impl Restart {
         }
     }
 
+    /// A start has come to nothing, and what to take away is known.
+    pub(super) fn has_failed(&self) -> bool {
+        self.rungs.is_some() && matches!(self.step, Step::RollingBack { .. })
+    }
+
+    /// Until when the daemon has to be back.
+    pub(super) fn comes_back_until(&self) -> Option<MonoTime> {
+        match &self.step {
+            Step::ComingBack { until } => Some(*until),
+            _ => None,
+        }
+    }
+
     pub(super) fn looks(&self) -> bool {
         matches!(self.step, Step::Resuming { .. } | Step::ComingBack { .. })
     }
@@ -148,7 +163,8 @@ impl Machine {
             burning: None,
         });
         self.say_trouble(&begun);
-        if begun != Cause::Retry && self.budget_is_spent() {
+        let is_bound = !matches!(begun, Cause::Retry | Cause::Asked);
+        if is_bound && self.budget_is_spent() {
             return self.give_up("it was restarted too often in a short time");
         }
         match (begun, old) {
@@ -282,7 +298,10 @@ impl Machine {
         self.held.clear();
         self.lost.clear();
         self.forget_daemon();
-        self.starts.push_back(self.now);
+        let asked = matches!(&self.state, State::Restarting(r) if r.cause == Cause::Asked && r.rungs.is_none());
+        if !asked {
+            self.starts.push_back(self.now);
+        }
         let start = self.run(Effect::Start);
         self.step(Step::Starting(start));
     }

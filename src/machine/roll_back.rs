@@ -48,6 +48,9 @@ impl Machine {
         {
             known.push(Rung::blamed(What::Disable(vec![jail.clone()])));
         }
+        if let Some(jail) = self.asked_to_roll_back() {
+            known.push(Rung::blamed(What::Disable(vec![jail.to_owned()])));
+        }
         match known.into_iter().find_map(|rung| self.worth_taking(rung)) {
             Some(rung) => self.take(rung),
             None => self.proceed(),

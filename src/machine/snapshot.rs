@@ -4,7 +4,10 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::time::Duration;
 
 use super::assess::{Sign, Suspect};
-use super::words::names;
+use super::event::Finding;
+use super::incident::IncidentView;
+use super::time::MonoTime;
+use super::words::{fault, names};
 use super::{Machine, State};
 
 /// What is true now, without a way to change it.
@@ -12,36 +15,181 @@ use super::{Machine, State};
 pub struct Snapshot {
     /// The state's name: `healthy`, `restarting`, …
     pub state: &'static str,
+    /// Since when it is in that state.
+    pub since: MonoTime,
     /// One line for a person.
     pub text: String,
+    /// When what is waited for now must have come: the daemon, or the next try after giving up.
+    pub deadline: Option<MonoTime>,
     /// How many jails should run.
     pub expected: usize,
     /// How many of them were seen alive at the last look; 0 when the daemon is not running.
     pub alive: usize,
     /// The daemon's process, if it is known to live.
     pub pid: Option<u32>,
+    /// When that process was seen first.
+    pub first_seen: Option<MonoTime>,
+    /// How long it took to answer the last ping; `None` if it did not.
+    pub ping: Option<Duration>,
+    /// Every jail that should run, or that something keeps from running.
+    pub jails: BTreeMap<String, JailView>,
     /// For how long each jail has gone unprotected, over all that is remembered.
     pub unprotected: BTreeMap<String, Duration>,
+    /// What fail2ban would refuse of what is on disk.
+    pub findings: Vec<Finding>,
+    /// Why a person paused jailwarden, and when the pause ends by itself.
+    pub pause: Option<(String, Option<MonoTime>)>,
+    /// The incident under way.
+    pub incident: Option<IncidentView>,
+}
+
+/// One jail as it is now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JailView {
+    /// What it does, or what keeps it from that.
+    pub condition: Condition,
+    /// Why, where that is known.
+    pub why: Option<String>,
+    /// When it is tried again without its rollback.
+    pub next_try: Option<MonoTime>,
+}
+
+/// What a jail does, or what keeps it from that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Condition {
+    /// It was seen alive at the last look.
+    Protects,
+    /// Whether it is alive is not known just now.
+    Unknown,
+    /// It should run, and is missing or without its threads; or the daemon is down.
+    Dead,
+    /// It is alive, and sees or does nothing.
+    Ailing,
+    /// It could not be revived, and is tried again when something changes.
+    Lost,
+    /// Somebody stopped it by hand, or stopped fail2ban.
+    Held,
+    /// A rollback of ours disables it.
+    RolledBack,
+    /// It is new, and waits on disk, as fail2ban would refuse it.
+    Waiting,
 }
 
 impl Machine {
     /// What is true now.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
-        let expected = self.expected().len();
-        let alive = if self.daemon.ping.is_some() {
-            expected - self.not_alive().len()
-        } else {
-            0
-        };
+        let (alive, expected) = self.counts();
         Snapshot {
             state: self.state_name(),
-            text: self.status_text(alive, expected),
             expected,
             alive,
-            pid: self.daemon.pid,
             unprotected: self.unprotected(),
+            since: self.state_since.1,
+            text: self.status_line(),
+            deadline: self.deadline(),
+            pid: self.daemon.pid,
+            first_seen: self.daemon.pid.map(|_| self.daemon.first_seen),
+            ping: self.daemon.ping,
+            jails: self.jail_views(),
+            findings: self
+                .refusal
+                .iter()
+                .flat_map(|r| r.findings.clone())
+                .collect(),
+            pause: self
+                .pause
+                .as_ref()
+                .map(|pause| (pause.why.clone(), pause.until)),
+            incident: self.incident_view(),
         }
+    }
+
+    /// One line for a person, as in `STATUS=`.
+    #[must_use]
+    pub fn status_line(&self) -> String {
+        let (alive, expected) = self.counts();
+        self.status_text(alive, expected)
+    }
+
+    /// How many jails were seen alive at the last look, of how many that should run.
+    fn counts(&self) -> (usize, usize) {
+        let expected = self.expected().len();
+        let alive = match self.daemon.ping {
+            Some(_) => expected - self.not_alive().len(),
+            None => 0,
+        };
+        (alive, expected)
+    }
+
+    /// Notes since when the state has its name.
+    pub(super) fn note_state(&mut self) {
+        let name = self.state_name();
+        if self.state_since.0 != name {
+            self.state_since = (name, self.now);
+        }
+    }
+
+    fn deadline(&self) -> Option<MonoTime> {
+        match &self.state {
+            State::Restarting(restart) => restart.comes_back_until().or_else(|| restart.deadline()),
+            State::GaveUp { retry_at, .. } => Some(*retry_at),
+            _ => None,
+        }
+    }
+
+    fn jail_views(&self) -> BTreeMap<String, JailView> {
+        let refused = self.refused_jails();
+        let accepted = self.accepted.jails.keys();
+        let all = accepted
+            .chain(&self.held)
+            .chain(&self.rollbacks)
+            .chain(&refused);
+        let view = |jail: &String| {
+            let condition = self.condition(jail);
+            let view = JailView {
+                condition,
+                why: self.why(jail, condition),
+                next_try: self.next_try(jail),
+            };
+            (jail.clone(), view)
+        };
+        all.map(view).collect()
+    }
+
+    fn condition(&self, jail: &str) -> Condition {
+        if self.rollbacks.contains(jail) {
+            return Condition::RolledBack;
+        }
+        let stopped = matches!(
+            self.state,
+            State::Standby { .. } | State::Paused { stood_by: true }
+        );
+        if self.held.contains(jail) || stopped {
+            return Condition::Held;
+        }
+        if self.lost.contains(jail) {
+            return Condition::Lost;
+        }
+        if !self.accepted.jails.contains_key(jail) {
+            return Condition::Waiting;
+        }
+        match self.protects(jail) {
+            Some(true) => Condition::Protects,
+            Some(false) if self.ails(jail) => Condition::Ailing,
+            Some(false) => Condition::Dead,
+            None => Condition::Unknown,
+        }
+    }
+
+    /// Why a jail does not run as it stands on disk.
+    fn why(&self, jail: &str, condition: Condition) -> Option<String> {
+        if condition == Condition::Ailing {
+            return self.ailing.get(jail).map(|it| it.ailment.words.clone());
+        }
+        let mut findings = self.refusal.iter().flat_map(|r| &r.findings);
+        let finding = findings.find(|f| f.jail.as_deref() == Some(jail))?;
+        Some(fault(finding))
     }
 
     /// The digests that an `Apply` may name from now on.
@@ -55,7 +203,8 @@ impl Machine {
     }
 
     /// The state's name as it appears in the journal and in `STATUS=`.
-    pub(super) fn state_name(&self) -> &'static str {
+    #[must_use]
+    pub fn state_name(&self) -> &'static str {
         match &self.state {
             State::Starting { .. } => "starting",
             State::Watching if self.disk.is_settling() => "settling",

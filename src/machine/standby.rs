@@ -97,7 +97,7 @@ impl Machine {
     }
 
     pub(super) fn stand_by(&mut self, why: String) {
-        self.incident = None;
+        self.abandon_incident();
         self.stopping = false;
         self.say_standby(&why);
         self.state = State::Standby { why };

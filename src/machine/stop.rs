@@ -3,7 +3,7 @@
 use super::event::{ActionId, Motion, Outcome, StopAnswer};
 use super::restart::{Cause, Step};
 use super::time::MonoTime;
-use super::{Effect, Machine, Policy, Signal, State};
+use super::{Answer, Effect, Machine, Policy, Signal, State};
 
 /// How far a stop has got.
 #[derive(Debug, Clone)]
@@ -106,6 +106,9 @@ impl Machine {
                 self.leave(stop.began, None, false, Policy::HUNG_GRACE);
             }
             (At::Asked(_), Outcome::StopAsked(StopAnswer::Refused(words))) => {
+                if restart.cause == Cause::Asked {
+                    return self.stay(&words);
+                }
                 self.say_stop_refused(&words);
                 self.terminate(stop.began, pid, self.policy.stop_timeout);
             }
@@ -125,6 +128,17 @@ impl Machine {
         }
     }
 
+    /// It refused to stop, and nobody needs it to: it is left as it is.
+    fn stay(&mut self, words: &str) {
+        self.stopping = false;
+        self.watch();
+        self.next_look = self.now;
+        self.fail_command(Answer::Refused {
+            why: format!("fail2ban refused to stop: {words}"),
+            findings: Vec::new(),
+        });
+    }
+
     pub(super) fn stop_overdue(&mut self, stop: &Stop) {
         let State::Restarting(restart) = &self.state else {
             return;
@@ -134,7 +148,11 @@ impl Machine {
         };
         match stop.at {
             At::Leaving { killed: true, .. } => {
-                self.give_up("its process does not end even after SIGKILL; the kernel holds it");
+                let why = "its process does not end even after SIGKILL; the kernel holds it";
+                self.fail_command(Answer::Unreachable {
+                    why: why.to_owned(),
+                });
+                self.give_up(why);
             }
             At::Leaving { .. } => {
                 let id = self.run(Effect::Sample { pid });

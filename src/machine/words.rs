@@ -27,6 +27,7 @@ pub struct Names {
 
 impl Machine {
     pub(super) fn say(&mut self, report: Report) {
+        self.note_incident(&report);
         self.out.push(Action::Report(report));
     }
 

@@ -12,6 +12,7 @@ use crate::fail2ban::client::Connection;
 use crate::fail2ban::folder::{Places, Snapshot};
 use crate::fail2ban::process::{Pid, Process};
 use crate::machine::{Event, Observed, Policy};
+use crate::rollback::Standing;
 use crate::settings::Settings;
 
 use super::culprit::Begun;
@@ -66,6 +67,8 @@ pub(super) struct Kept {
     pub(super) database: Option<PathBuf>,
     /// The jails of the last reading.
     pub(super) jails: Vec<String>,
+    /// The rollback files that stood at the last reading.
+    pub(super) standing: Vec<Standing>,
     /// What was seen of its jails beyond who is alive.
     pub(super) looked: Looked,
     /// Where the traces of the last start begin.

@@ -112,7 +112,7 @@ async fn perform(handle: &Handle, effect: Effect) -> Outcome {
         }
         Effect::Save(memory) => {
             let state_dir = handle.settings().state_dir.clone();
-            blocking(move || memory_file::save(&state_dir, &memory)).await
+            blocking(move || memory_file::save(&memory_file::path(&state_dir), &*memory)).await
         }
     }
 }
@@ -237,6 +237,9 @@ mod tests {
                 other => panic!("{other:?}"),
             }
         }
-        assert_eq!(memory_file::load(dir.path()), (memory(49), None));
+        assert_eq!(
+            memory_file::load(&memory_file::path(dir.path())),
+            (memory(49), None)
+        );
     }
 }

@@ -1,7 +1,7 @@
 //! What a look sees beyond who is alive: jails that are blind, a firewall that lost their bans, and
 //! what fail2ban's own log complains of.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -31,6 +31,14 @@ pub(super) struct Looked {
 }
 
 impl Looked {
+    /// How many addresses each jail banned at the last look at that.
+    pub(super) fn banned(&self) -> HashMap<String, u64> {
+        let jails = self.signs.iter().flat_map(|signs| &signs.jails);
+        jails
+            .map(|(jail, signs)| (jail.clone(), signs.banned))
+            .collect()
+    }
+
     /// What the jails of the config should watch, and have set up.
     pub(super) fn expect(&mut self, stream: &Stream) {
         self.expected = signs::expected(stream);

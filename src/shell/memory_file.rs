@@ -1,13 +1,12 @@
-//! The state file: one small JSON document, written whole.
+//! The files in the state folder: small JSON documents, written whole.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-
-use crate::machine::Memory;
 
 /// The only version there is; a file of another is set aside.
 const VERSION: u32 = 1;
@@ -20,39 +19,38 @@ struct Document<M> {
     memory: M,
 }
 
-/// The file in the state folder.
+/// Where the machine's memory lies in the state folder.
 pub(super) fn path(state_dir: &Path) -> PathBuf {
     state_dir.join("state.json")
 }
 
-/// Reads the memory. None written yet is an empty one. A file that cannot be understood is moved
-/// aside and said, and jailwarden goes on from what it sees.
-pub(super) fn load(state_dir: &Path) -> (Memory, Option<String>) {
-    let path = path(state_dir);
-    let why = match read(&path) {
+/// Reads what is remembered. None written yet is an empty one. A file that cannot be understood is
+/// moved aside and said, and jailwarden goes on from what it sees.
+pub(super) fn load<M: Default + DeserializeOwned>(path: &Path) -> (M, Option<String>) {
+    let why = match read(path) {
         Ok(memory) => return (memory, None),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return (Memory::default(), None),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return (M::default(), None),
         Err(error) => error,
     };
     let aside = path.with_extension("json.unreadable");
-    let moved = match fs::rename(&path, &aside) {
+    let moved = match fs::rename(path, &aside) {
         Ok(()) => format!("it is kept as {}", aside.display()),
         Err(error) => format!("and could not be moved aside: {error}"),
     };
     (
-        Memory::default(),
+        M::default(),
         Some(format!("{}: {why}; {moved}", path.display())),
     )
 }
 
-fn read(path: &Path) -> io::Result<Memory> {
+fn read<M: DeserializeOwned>(path: &Path) -> io::Result<M> {
     let length = fs::metadata(path)?.len();
     if length > MAX_BYTES {
         return Err(io::Error::other(format!(
             "{length} bytes are too many for a state file"
         )));
     }
-    let document: Document<Memory> = serde_json::from_slice(&fs::read(path)?)?;
+    let document: Document<M> = serde_json::from_slice(&fs::read(path)?)?;
     if document.version != VERSION {
         return Err(io::Error::other(format!(
             "version {} is not known here",
@@ -62,17 +60,18 @@ fn read(path: &Path) -> io::Result<Memory> {
     Ok(document.memory)
 }
 
-/// Writes the memory whole: either the old or the new content is there, whatever happens.
+/// Writes what is to be remembered whole: either the old or the new content is there, whatever
+/// happens.
 ///
 /// # Errors
 /// What the system says, with the path.
-pub(super) fn save(state_dir: &Path, memory: &Memory) -> Result<(), String> {
-    let path = path(state_dir);
-    write(state_dir, &path, memory).map_err(|error| format!("{}: {error}", path.display()))
+pub(super) fn save<M: Serialize>(path: &Path, memory: &M) -> Result<(), String> {
+    write(path, memory).map_err(|error| format!("{}: {error}", path.display()))
 }
 
-fn write(state_dir: &Path, path: &Path, memory: &Memory) -> io::Result<()> {
-    fs::create_dir_all(state_dir)?;
+fn write<M: Serialize>(path: &Path, memory: &M) -> io::Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    fs::create_dir_all(folder)?;
     let text = serde_json::to_vec(&Document {
         version: VERSION,
         memory,
@@ -90,13 +89,13 @@ fn write(state_dir: &Path, path: &Path, memory: &Memory) -> io::Result<()> {
     file.write_all(&text)?;
     file.sync_all()?;
     fs::rename(&temporary, path)?;
-    File::open(state_dir)?.sync_all()
+    File::open(folder)?.sync_all()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::machine::{JailPlan, Plan};
+    use crate::machine::{JailPlan, Memory, Plan};
 
     fn memory() -> Memory {
         let jail = JailPlan {
@@ -119,15 +118,15 @@ mod tests {
     fn what_is_saved_is_loaded() {
         let dir = tempfile::tempdir().unwrap();
         let folder = dir.path().join("made");
-        save(&folder, &memory()).unwrap();
-        save(&folder, &memory()).unwrap();
-        assert_eq!(load(&folder), (memory(), None));
+        save(&path(&folder), &memory()).unwrap();
+        save(&path(&folder), &memory()).unwrap();
+        assert_eq!(load(&path(&folder)), (memory(), None));
     }
 
     #[test]
     fn no_file_is_an_empty_memory() {
         let dir = tempfile::tempdir().unwrap();
-        assert_eq!(load(dir.path()), (Memory::default(), None));
+        assert_eq!(load(&path(dir.path())), (Memory::default(), None));
     }
 
     #[test]
@@ -135,14 +134,14 @@ mod tests {
         for text in ["", "{", "{\"version\":2,\"memory\":{}}", "[1]"] {
             let dir = tempfile::tempdir().unwrap();
             fs::write(path(dir.path()), text).unwrap();
-            let (memory, said) = load(dir.path());
+            let (memory, said): (Memory, _) = load(&path(dir.path()));
             assert_eq!(memory, Memory::default());
             assert!(said.unwrap().contains("state.json.unreadable"));
             assert_eq!(
                 fs::read_to_string(dir.path().join("state.json.unreadable")).unwrap(),
                 text
             );
-            assert_eq!(load(dir.path()), (Memory::default(), None));
+            assert_eq!(load(&path(dir.path())), (Memory::default(), None));
         }
     }
 }

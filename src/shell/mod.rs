@@ -3,6 +3,7 @@
 
 mod alarm;
 mod apply;
+mod chronicle;
 mod culprit;
 mod daemon;
 mod executor;
@@ -13,6 +14,7 @@ mod look;
 mod memory_file;
 pub mod notify;
 mod packages;
+mod publish;
 mod reading;
 mod start;
 mod text;
@@ -20,26 +22,31 @@ mod trial;
 mod unit;
 pub mod watch;
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::sync::oneshot;
 
+use crate::control::link::{self, Ask, Loop, Reply};
 use crate::machine::report::{Kind, Report};
 use crate::machine::{
-    Action, Event, Machine, MonoTime, Names, Observed, Operator, Outcome, Policy,
+    Action, Command, CommandId, Event, Machine, MonoTime, Names, Observed, Operator, Outcome,
+    Policy,
 };
 use crate::pause;
 use crate::settings::Settings;
 
 use alarm::Alarm;
+use chronicle::{Chronicle, Scribe};
 use daemon::{Handle, Message};
 use executor::Executor;
 use journal::Repeats;
 use notify::Notifier;
+use publish::{Clocks, Happenings};
 use watch::{Hints, Watch, WatchPaths};
 
 /// Why supervision could not begin.
@@ -76,6 +83,7 @@ pub fn run(settings: Settings, config: Option<&Path>) -> Result<(), RunError> {
     let ended = runtime.block_on(async {
         let mut supervisor = Supervisor::new(settings, config.map(Path::to_owned)).await?;
         supervisor.run().await;
+        supervisor.end().await;
         Ok(())
     });
     runtime.shutdown_timeout(Duration::from_millis(200));
@@ -88,7 +96,15 @@ struct Supervisor {
     executor: Executor,
     handle: Handle,
     config: Option<PathBuf>,
+    clocks: Clocks,
     clock: Instant,
+    control: Loop,
+    happenings: Happenings,
+    /// Who waits for the answer to a command.
+    askers: HashMap<CommandId, oneshot::Sender<Reply>>,
+    last_command: u64,
+    chronicle: Chronicle,
+    scribe: Scribe,
     alarm: Alarm,
     inbox: UnboundedReceiver<Message>,
     watch: Watch,
@@ -112,6 +128,7 @@ struct Signals {
 enum Wake {
     Message(Message),
     Hints(Hints),
+    Ask(Ask),
     Time,
     End,
     Reread,
@@ -132,7 +149,10 @@ impl Supervisor {
             pause: pause::path(&settings.state_dir),
         };
         let watch = Watch::start(&paths).await;
-        let (memory, said) = memory_file::load(&settings.state_dir);
+        let (memory, said) = memory_file::load(&memory_file::path(&settings.state_dir));
+        let (chronicle, said_too) = Chronicle::load(&settings.state_dir);
+        let (_link, control) = link::pair();
+        let clock = Instant::now();
         let (to_loop, inbox) = unbounded_channel();
         let (machine, begun) = Machine::new(policy(&settings), names(&settings), memory, seed());
         let handle = Handle::new(settings, to_loop);
@@ -141,7 +161,14 @@ impl Supervisor {
             executor: Executor::new(handle.clone()),
             handle,
             config,
-            clock: Instant::now(),
+            clocks: Clocks::new(clock),
+            clock,
+            happenings: Happenings::new(&control),
+            control,
+            askers: HashMap::new(),
+            last_command: 0,
+            chronicle,
+            scribe: Scribe::new(),
             alarm: Alarm::new().map_err(system("a timer"))?,
             inbox,
             watch,
@@ -154,7 +181,7 @@ impl Supervisor {
             begun,
             ended: false,
         };
-        if let Some(why) = said {
+        for why in said.into_iter().chain(said_too) {
             supervisor.tell(
                 Kind::StateNotKept,
                 format!("the state file could not be read: {why}"),
@@ -187,8 +214,16 @@ impl Supervisor {
                 }
             }
             self.tell_systemd();
+            self.account();
         }
         let _ = self.notifier.stopping();
+    }
+
+    async fn end(mut self) {
+        if let Some(unsaved) = self.chronicle.rest() {
+            self.scribe.write(unsaved);
+        }
+        self.scribe.end().await;
     }
 
     /// Waits for whatever comes first; nothing is worked on here.
@@ -199,6 +234,7 @@ impl Supervisor {
             _ = self.signals.interrupt.recv() => Wake::End,
             _ = self.signals.hang_up.recv() => Wake::Reread,
             Some(message) = self.inbox.recv() => Wake::Message(message),
+            Some(ask) = self.control.asks.recv() => Wake::Ask(ask),
             hints = self.watch.next() => Wake::Hints(hints),
             _ = self.alarm.at(due) => Wake::Time,
         }
@@ -247,6 +283,7 @@ impl Supervisor {
                     events.push_back(self.pause().unwrap_or(resume));
                 }
             }
+            Wake::Ask(ask) => events.extend(self.hear(ask)),
             Wake::Time => events.push_back(Event::Timeout),
             Wake::End => events.push_back(Event::Shutdown),
             Wake::Reread => events.extend(self.reread_settings()),
@@ -276,11 +313,57 @@ impl Supervisor {
             match action {
                 Action::Run(id, effect) => self.executor.run(id, effect),
                 Action::Report(report) => self.say(report),
+                Action::Answer(id, answer) => {
+                    if let Some(asker) = self.askers.remove(&id) {
+                        // Whoever asked may have gone.
+                        let _ = asker.send(publish::reply(answer));
+                    }
+                }
+                Action::Record(incident) => {
+                    self.chronicle.add(publish::incident(incident, self.clocks));
+                }
                 Action::Ready => {
                     let _ = self.notifier.ready();
                 }
                 Action::Exit => self.ended = true,
             }
+        }
+    }
+
+    /// A question is answered at once, and a command is one for the machine.
+    fn hear(&mut self, ask: Ask) -> Option<Event> {
+        match ask {
+            Ask::Status(asker) => {
+                self.account();
+                let snapshot = self.machine.snapshot();
+                let status = publish::status(&snapshot, &self.handle, &self.chronicle, self.clocks);
+                let _ = asker.send(status);
+                None
+            }
+            Ask::Incidents(asker) => {
+                let _ = asker.send(self.chronicle.incidents().cloned().collect());
+                None
+            }
+            Ask::Do(command, asker) => {
+                self.last_command += 1;
+                let id = CommandId(self.last_command);
+                self.askers.insert(id, asker);
+                let command = match command {
+                    link::Command::Reload => Command::Reload,
+                    link::Command::Restart => Command::Restart,
+                    link::Command::RollBack { jail } => Command::RollBack { jail },
+                };
+                Some(Event::Operator(Operator::Do(id, command)))
+            }
+        }
+    }
+
+    /// Takes over what went unprotected, and has it written now and then.
+    fn account(&mut self) {
+        let now = SystemTime::now();
+        self.chronicle.account(now, &self.machine.unprotected());
+        if let Some(unsaved) = self.chronicle.unsaved(now) {
+            self.scribe.write(unsaved);
         }
     }
 
@@ -320,7 +403,7 @@ impl Supervisor {
     fn tell(&mut self, kind: Kind, message: String) {
         self.say(Report {
             kind,
-            state: self.machine.snapshot().state,
+            state: self.machine.state_name(),
             incident: None,
             jails: Vec::new(),
             file: None,
@@ -334,15 +417,17 @@ impl Supervisor {
     fn say(&mut self, report: Report) {
         let verdict = self.repeats.admit(&report, self.clock.elapsed());
         if let Some(report) = verdict.apply(report) {
+            self.happenings.report(&report);
             journal::report(&report, self.handle.settings().daemon.unit.as_deref());
         }
     }
 
     /// `STATUS=` when it changed, and the sign of life that only this loop may give.
     fn tell_systemd(&mut self) {
-        let text = self.machine.snapshot().text;
+        let text = self.machine.status_line();
         if text != self.status {
             let _ = self.notifier.status(&text);
+            self.happenings.state(self.machine.state_name(), &text);
             self.status = text;
         }
         if self
@@ -355,7 +440,7 @@ impl Supervisor {
     }
 
     fn now(&self) -> MonoTime {
-        MonoTime::new(self.clock.elapsed())
+        self.clocks.now()
     }
 }
 

@@ -92,6 +92,7 @@ async fn finish(
         tracing::warn!("{error}");
         Vec::new()
     });
+    handle.kept().standing.clone_from(&standing);
     let rollbacks: BTreeSet<_> = standing
         .iter()
         .map(|s| s.jail.as_str().to_owned())

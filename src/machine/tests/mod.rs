@@ -3,6 +3,7 @@
 mod absence;
 mod ailing;
 mod change;
+mod command;
 mod keep;
 mod mend;
 mod pause;
@@ -37,6 +38,8 @@ pub(super) struct Rig {
     /// What was asked for and is not yet answered, the last one last.
     pub(super) asked: Vec<(ActionId, Effect)>,
     pub(super) told: Vec<Report>,
+    pub(super) ended: Vec<IncidentView>,
+    pub(super) answers: Vec<Answer>,
     pub(super) kept: Memory,
     words: Vec<String>,
     /// What is found out about a start that failed; not shown.
@@ -53,6 +56,8 @@ impl Rig {
             now: MonoTime::START,
             asked: Vec::new(),
             told: Vec::new(),
+            ended: Vec::new(),
+            answers: Vec::new(),
             kept: memory,
             words: Vec::new(),
             verdict: Verdict::default(),
@@ -109,6 +114,8 @@ impl Rig {
                     self.words.push(format!("{:?}", report.kind));
                     self.told.push(report);
                 }
+                Action::Answer(_, answer) => self.answers.push(answer),
+                Action::Record(incident) => self.ended.push(incident),
                 Action::Ready => self.words.push("ready".into()),
                 Action::Exit => self.words.push("exit".into()),
             }

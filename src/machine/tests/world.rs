@@ -223,7 +223,7 @@ impl World {
                     self.note(|| format!("! {:?}: {}", report.kind, report.message));
                     self.reports.push(report);
                 }
-                Action::Ready | Action::Exit => {}
+                Action::Ready | Action::Exit | Action::Record(_) | Action::Answer(..) => {}
             }
         }
     }

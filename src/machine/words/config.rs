@@ -125,6 +125,11 @@ impl Machine {
     }
 
     pub(in super::super) fn reason_to_roll_back(&self, jails: &[String]) -> String {
+        if let Some(jail) = self.asked_to_roll_back()
+            && jails.iter().any(|it| it == jail)
+        {
+            return "asked for by hand".to_owned();
+        }
         let found = self.refusal.iter().flat_map(|r| &r.findings);
         let words: Vec<_> = found
             .filter(|f| f.jail.as_ref().is_some_and(|j| jails.contains(j)))
@@ -152,15 +157,24 @@ impl Machine {
     pub(in super::super) fn say_rolled_back(&mut self, jails: &[String]) {
         let set: BTreeSet<_> = jails.iter().cloned().collect();
         let reason = self.reason_to_roll_back(jails);
-        let mut report = self.report(
-            Kind::RolledBack,
+        let undo = Self::undo_rollbacks(&set);
+        let message = if self
+            .asked_to_roll_back()
+            .is_some_and(|jail| set.contains(jail))
+        {
+            format!(
+                "{} disabled, as was asked for. It stays so until its config changes; to have it \
+                 back at once: {undo}",
+                names(&set),
+            )
+        } else {
             format!(
                 "{} disabled so that the others can run: {reason}. It comes back by itself once \
-                 that is mended; to have it back at once: {}",
+                 that is mended; to have it back at once: {undo}",
                 names(&set),
-                Self::undo_rollbacks(&set),
-            ),
-        );
+            )
+        };
+        let mut report = self.report(Kind::RolledBack, message);
         report.file = jails.first().map(|jail| self.rollback_file(jail));
         report.jails = jails.to_vec();
         report.reason = Some(reason);

@@ -90,6 +90,7 @@ impl Machine {
                 None,
                 "fail2ban is not running, and no unit runs it; jailwarden starts it".to_owned(),
             ),
+            Cause::Asked => (Kind::Restarting, None, "fail2ban is restarted, as was asked for".to_owned()),
             Cause::Retry => (Kind::Restarting, None, "jailwarden tries to start fail2ban once more".to_owned()),
         };
         let mut report = self.report(kind, message);

@@ -1,0 +1,261 @@
+//! What people tell jailwarden to do, and what they are answered.
+
+use super::*;
+
+fn tell(command: Command) -> Event {
+    Event::Operator(Operator::Do(CommandId(1), command))
+}
+
+fn roll_back(jail: &str) -> Event {
+    let jail = jail.to_owned();
+    tell(Command::RollBack { jail })
+}
+
+#[track_caller]
+fn answered(rig: &mut Rig, expected: &str) {
+    let answers = std::mem::take(&mut rig.answers);
+    let words = answers.iter().map(|answer| match answer {
+        Answer::Done { alive } => format!("done:{alive}"),
+        Answer::Refused { why, findings } => format!("refused:{} {why}", findings.len()),
+        Answer::Unreachable { why } => format!("unreachable: {why}"),
+        Answer::NotBack { why, suspect } => format!("not-back:{suspect:?} {why}"),
+        Answer::UnknownJail => "unknown".to_owned(),
+    });
+    let words: Vec<_> = words.collect();
+    assert!(
+        words.len() == usize::from(!expected.is_empty()) && words.concat().starts_with(expected),
+        "{words:?}, not {expected:?}"
+    );
+}
+
+#[test]
+fn a_reload_applies_what_changed_without_waiting_for_quiet() {
+    let mut rig = Rig::healthy(&["a", "m"]);
+    rig.touched()
+        .event(tell(Command::Reload))
+        .does("read-afresh");
+    answered(&mut rig, "");
+    rig.reads(config_of_versions(&[("a", 1), ("m", 2)]));
+    rig.applied().sees(answers(&["a", "m"]));
+    answered(&mut rig, "done:2");
+}
+
+#[test]
+fn a_reload_of_what_would_be_refused_touches_nothing() {
+    let mut rig = Rig::healthy(&["a", "m"]);
+    rig.event(tell(Command::Reload)).does("read-afresh");
+    rig.reads(config(&["a", "m"]).fault("m", true))
+        .does("ChangeRefused");
+    answered(&mut rig, "refused:1 fail2ban would refuse");
+    rig.is("degraded");
+}
+
+#[test]
+fn a_reload_of_a_daemon_that_cannot_be_asked_is_said_to_be_so() {
+    let mut rig = Rig::healthy(&["a"]);
+    rig.exits(7).sees(absent(unit_stopped())).does("Standby");
+    rig.event(tell(Command::Reload)).does("");
+    answered(&mut rig, "unreachable: fail2ban is stopped on purpose");
+    let mut rig = Rig::healthy(&["a"]);
+    rig.sees(silent(Motion::Busy)).event(tell(Command::Reload));
+    answered(&mut rig, "unreachable: fail2ban does not answer");
+}
+
+#[test]
+fn a_reload_that_does_harm_is_owned_up_to() {
+    let mut rig = Rig::healthy(&["a"]);
+    rig.event(tell(Command::Reload));
+    rig.reads(config_of_versions(&[("a", 2)]))
+        .does("read-afresh apply(+a)");
+    rig.applied().exits(7).sees(absent(unit_killed()));
+    answered(&mut rig, "not-back:None");
+}
+
+#[test]
+fn a_restart_stops_starts_and_proves() {
+    let mut rig = Rig::healthy(&["a", "m"]);
+    rig.event(tell(Command::Restart)).does("Restarting save");
+    rig.ok().does("ask-stop");
+    rig.gets(Outcome::StopAsked(StopAnswer::Agreed))
+        .exits(7)
+        .does("start");
+    rig.ok().sees(answers_as(8, &["a"]));
+    answered(&mut rig, "");
+    rig.pass(secs(1))
+        .sees(answers_as(8, &["a", "m"]))
+        .does("AllClear");
+    answered(&mut rig, "done:2");
+}
+
+#[test]
+fn a_stop_that_is_refused_leaves_it_as_it_is() {
+    let mut rig = Rig::healthy(&["a"]);
+    rig.event(tell(Command::Restart)).ok();
+    rig.gets(Outcome::StopAsked(StopAnswer::Refused("no".into())));
+    answered(&mut rig, "refused:0 fail2ban refused to stop: no");
+    rig.does("Restarting save ask-stop")
+        .sees(answers(&["a"]))
+        .does("AllClear");
+    assert!(!rig.kept.stopping);
+}
+
+#[test]
+fn a_config_that_would_not_start_is_no_reason_to_lose_what_runs() {
+    let mut rig = Rig::healthy(&["a", "m"]);
+    rig.edits(config(&["a", "m"]).fault("m", true))
+        .does("read ChangeRefused");
+    rig.event(tell(Command::Restart)).does("");
+    answered(&mut rig, "refused:1");
+}
+
+#[test]
+fn a_daemon_that_is_down_is_started() {
+    let mut rig = Rig::healthy(&["a"]);
+    rig.exits(7).sees(absent(unit_stopped())).does("Standby");
+    rig.event(tell(Command::Restart)).does("Restarting start");
+    rig.ok().sees(answers_as(8, &["a"]));
+    answered(&mut rig, "done:1");
+}
+
+#[test]
+fn a_restart_under_way_is_the_one_that_was_asked_for() {
+    let mut rig = Rig::healthy(&["a"]);
+    rig.exits(7)
+        .sees(absent(unit_killed()))
+        .does("DaemonDown start");
+    rig.event(tell(Command::Restart)).does("");
+    rig.ok().sees(answers_as(8, &["a"]));
+    answered(&mut rig, "done:1");
+}
+
+#[test]
+fn one_that_does_not_come_back_names_the_suspect_and_the_ladder_goes_on() {
+    let mut rig = Rig::healthy(&["a", "m"]);
+    rig.edits(config_of_versions(&[("a", 1), ("m", 2)]))
+        .applied();
+    rig.sees(answers(&["a", "m"]))
+        .does("read apply(+m) ChangeApplied");
+    rig.event(tell(Command::Restart)).ok();
+    rig.gets(Outcome::StopAsked(StopAnswer::Agreed)).exits(7);
+    rig.does("Restarting save ask-stop start").does_not_start();
+    rig.reads(config_of_versions(&[("a", 1), ("m", 2)]));
+    answered(&mut rig, "not-back:Some(\"m\")");
+    rig.does("read-afresh rollback(m)").is("rolling-back");
+}
+
+#[test]
+fn people_do_not_use_up_the_budget() {
+    let mut rig = Rig::healthy(&["a"]);
+    for pid in 8..20 {
+        rig.event(tell(Command::Restart)).ok();
+        rig.gets(Outcome::StopAsked(StopAnswer::Agreed))
+            .exits(pid - 1);
+        rig.ok().sees(answers_as(pid, &["a"]));
+        answered(&mut rig, "done:1");
+    }
+    rig.exits(19).sees(absent(unit_killed()));
+    rig.is("restarting");
+}
+
+#[test]
+fn a_jail_is_disabled_in_a_daemon_that_runs() {
+    let mut rig = Rig::healthy(&["a", "m"]);
+    rig.event(roll_back("m")).does("rollback(m)");
+    rig.ok().does("RolledBack read-afresh");
+    rig.reads(config(&["a"]).rolled_back(&["m"]))
+        .does("apply(-m)");
+    rig.applied().sees(answers(&["a"]));
+    answered(&mut rig, "done:1");
+    assert_eq!(rig.told(Kind::AllClear), 0);
+    // It is a person's to bring back.
+    rig.pass(secs(30 * 3600)).is("degraded");
+    rig.does("ChangeApplied");
+}
+
+#[test]
+fn a_jail_is_disabled_before_a_daemon_that_is_down_is_started() {
+    let mut rig = Rig::healthy(&["a", "m"]);
+    rig.exits(7).sees(absent(unit_stopped())).does("Standby");
+    rig.event(roll_back("m")).does("Restarting rollback(m)");
+    rig.ok().reads(config(&["a"]).rolled_back(&["m"]));
+    rig.does("RolledBack read-afresh start");
+    rig.ok().sees(answers_as(8, &["a"]));
+    answered(&mut rig, "done:1");
+}
+
+#[test]
+fn a_rollback_that_cannot_be_written_is_refused() {
+    let mut rig = Rig::healthy(&["a", "m"]);
+    rig.event(roll_back("m")).fails("no room");
+    answered(
+        &mut rig,
+        "refused:0 the rollback could not be written: no room",
+    );
+}
+
+#[test]
+fn nobody_s_jail_is_unknown() {
+    let mut rig = Rig::healthy(&["a"]);
+    rig.event(roll_back("sshd")).does("");
+    answered(&mut rig, "unknown");
+}
+
+#[test]
+fn nothing_is_done_while_it_is_paused() {
+    let mut rig = Rig::healthy(&["a"]);
+    let why = "root: works".to_owned();
+    rig.event(Event::Operator(Operator::Pause { left: None, why }));
+    rig.does("Paused");
+    for command in [Command::Reload, Command::Restart] {
+        rig.event(tell(command)).does("");
+        answered(&mut rig, "refused:0 jailwarden is paused (root: works)");
+    }
+}
+
+#[test]
+fn nobody_waits_for_ever() {
+    let mut rig = Rig::healthy(&["a"]);
+    rig.event(tell(Command::Reload)).does("read-afresh");
+    rig.pass(secs(301));
+    answered(&mut rig, "not-back:None it is still under way");
+}
+
+#[test]
+fn an_incident_is_recorded_when_it_ends() {
+    let mut rig = Rig::healthy(&["a"]);
+    rig.pass(secs(5)).exits(7).sees(absent(unit_killed()));
+    let under_way = rig.machine.snapshot().incident.unwrap();
+    assert!(
+        under_way.what.starts_with("fail2ban is down"),
+        "{under_way:?}"
+    );
+    rig.pass(secs(3)).ok().sees(answers_as(8, &["a"]));
+    let [ended] = rig.ended.as_slice() else {
+        panic!("{:?}", rig.ended)
+    };
+    assert_eq!(ended.id, under_way.id);
+    assert_eq!(ended.ended, Some((End::Protected, rig.now)));
+    assert_eq!(ended.unprotected["a"], secs(3));
+}
+
+#[test]
+fn jails_are_shown_with_what_keeps_them() {
+    let mut rig = Rig::healthy(&["a", "m", "z"]);
+    rig.edits(config(&["a", "m", "z", "new"]).fault("new", false));
+    rig.sees(with_dead(7, &["a", "m", "z"], &["m"]));
+    let views = rig.machine.snapshot().jails;
+    let all: Vec<_> = views
+        .iter()
+        .map(|(jail, view)| (jail.as_str(), view.condition))
+        .collect();
+    assert_eq!(
+        all,
+        [
+            ("a", Condition::Protects),
+            ("m", Condition::Dead),
+            ("new", Condition::Waiting),
+            ("z", Condition::Protects),
+        ]
+    );
+    assert!(views["new"].why.is_some());
+}

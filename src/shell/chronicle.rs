@@ -1,0 +1,241 @@
+//! What is remembered for people: the incidents that ended, and the hours in which jails went
+//! unprotected.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use tokio::task::JoinHandle;
+
+use crate::status::{Incident, Unprotected};
+
+use super::memory_file;
+
+/// How many incidents are kept.
+const INCIDENTS: usize = 200;
+const HOUR: u64 = 3600;
+const DAY: u64 = 24;
+const MONTH: u64 = 30 * DAY;
+/// How often the hours are written while they change.
+const SAVE_PACE: Duration = Duration::from_secs(60);
+
+/// The whole of it.
+#[derive(Debug)]
+pub(super) struct Chronicle {
+    path: PathBuf,
+    kept: Kept,
+    /// For how long each jail had gone unprotected when that was last taken over.
+    seen: Option<BTreeMap<String, Duration>>,
+    saved: SystemTime,
+    changed: bool,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+struct Kept {
+    /// The last one first.
+    incidents: VecDeque<Incident>,
+    /// Seconds without protection by hour since 1970, and by jail.
+    hours: BTreeMap<u64, BTreeMap<String, f64>>,
+}
+
+/// What has to be written.
+#[derive(Debug)]
+pub(super) struct Unsaved {
+    path: PathBuf,
+    kept: Kept,
+}
+
+impl Unsaved {
+    fn write(self) -> Result<(), String> {
+        memory_file::save(&self.path, &self.kept)
+    }
+}
+
+/// Writes beside the loop, one after another.
+#[derive(Debug)]
+pub(super) struct Scribe {
+    to_task: UnboundedSender<Unsaved>,
+    task: JoinHandle<()>,
+}
+
+impl Scribe {
+    /// Needs a runtime.
+    pub(super) fn new() -> Self {
+        let (to_task, mut inbox) = unbounded_channel::<Unsaved>();
+        let task = tokio::spawn(async move {
+            let mut failing = None;
+            while let Some(unsaved) = inbox.recv().await {
+                let written = tokio::task::spawn_blocking(|| unsaved.write()).await;
+                let why = written.map_err(|error| error.to_string()).flatten().err();
+                if let Some(why) = why.as_ref().filter(|_| failing != why) {
+                    tracing::warn!("what happened is not kept: {why}");
+                }
+                failing = why;
+            }
+        });
+        Self { to_task, task }
+    }
+
+    pub(super) fn write(&self, unsaved: Unsaved) {
+        let _ = self.to_task.send(unsaved);
+    }
+
+    /// Waits until all is written, if that is soon.
+    pub(super) async fn end(self) {
+        drop(self.to_task);
+        let _ = tokio::time::timeout(Duration::from_secs(1), self.task).await;
+    }
+}
+
+impl Chronicle {
+    /// What is remembered in the state folder, and what is wrong with it, if anything is.
+    pub(super) fn load(state_dir: &Path) -> (Self, Option<String>) {
+        let path = state_dir.join("chronicle.json");
+        let (kept, said) = memory_file::load(&path);
+        let chronicle = Self {
+            path,
+            kept,
+            seen: None,
+            saved: UNIX_EPOCH,
+            changed: false,
+        };
+        (chronicle, said)
+    }
+
+    /// An incident has ended.
+    pub(super) fn add(&mut self, incident: Incident) {
+        self.kept.incidents.push_front(incident);
+        self.kept.incidents.truncate(INCIDENTS);
+        self.changed = true;
+        self.saved = UNIX_EPOCH;
+    }
+
+    /// The incidents that ended, the last one first.
+    pub(super) fn incidents(&self) -> impl Iterator<Item = &Incident> {
+        self.kept.incidents.iter()
+    }
+
+    /// Takes over for how long each jail has gone unprotected in all. The first call only sets the
+    /// base from which is counted.
+    pub(super) fn account(&mut self, now: SystemTime, totals: &BTreeMap<String, Duration>) {
+        if self.seen.as_ref() == Some(totals) {
+            return;
+        }
+        let Some(seen) = self.seen.replace(totals.clone()) else {
+            return;
+        };
+        let hour = hour_of(now);
+        for (jail, total) in totals {
+            let lost = total.saturating_sub(seen.get(jail).copied().unwrap_or_default());
+            if !lost.is_zero() {
+                let jails = self.kept.hours.entry(hour).or_default();
+                *jails.entry(jail.clone()).or_default() += lost.as_secs_f64();
+                self.changed = true;
+            }
+        }
+        self.kept.hours.retain(|it, _| it + MONTH > hour);
+    }
+
+    /// For how long a jail went unprotected.
+    pub(super) fn unprotected(&self, jail: &str, total: Duration, now: SystemTime) -> Unprotected {
+        let hour = hour_of(now);
+        let since = |hours: u64| {
+            let last = self.kept.hours.iter().filter(|(it, _)| **it + hours > hour);
+            last.filter_map(|(_, jails)| jails.get(jail)).sum()
+        };
+        Unprotected {
+            day: since(DAY),
+            month: since(MONTH),
+            total: total.as_secs_f64(),
+        }
+    }
+
+    /// What has to be written now, if anything has.
+    pub(super) fn unsaved(&mut self, now: SystemTime) -> Option<Unsaved> {
+        let age = now.duration_since(self.saved).unwrap_or(SAVE_PACE);
+        if age < SAVE_PACE {
+            return None;
+        }
+        self.saved = now;
+        self.rest()
+    }
+
+    /// What has not been written yet, if anything has not.
+    pub(super) fn rest(&mut self) -> Option<Unsaved> {
+        std::mem::take(&mut self.changed).then(|| Unsaved {
+            path: self.path.clone(),
+            kept: self.kept.clone(),
+        })
+    }
+}
+
+fn hour_of(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_secs()
+        / HOUR
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::status::Timestamp;
+
+    fn at(hours: u64) -> SystemTime {
+        UNIX_EPOCH + Duration::from_secs((500_000 + hours) * HOUR)
+    }
+
+    fn totals(seconds: u64) -> BTreeMap<String, Duration> {
+        [("sshd".to_owned(), Duration::from_secs(seconds))].into()
+    }
+
+    #[test]
+    fn hours_are_counted_from_the_first_account_on_and_forgotten_after_a_month() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut chronicle, _) = Chronicle::load(dir.path());
+        chronicle.account(at(0), &totals(100));
+        chronicle.account(at(0), &totals(107));
+        chronicle.account(at(30), &totals(110));
+        let lost = |chronicle: &Chronicle, hours| {
+            let it = chronicle.unprotected("sshd", Duration::from_secs(110), at(hours));
+            (it.day, it.month, it.total)
+        };
+        assert_eq!(lost(&chronicle, 30), (3.0, 10.0, 110.0));
+        assert_eq!(lost(&chronicle, 53), (3.0, 10.0, 110.0));
+        assert_eq!(lost(&chronicle, 54), (0.0, 10.0, 110.0));
+        assert_eq!(lost(&chronicle, 720), (0.0, 3.0, 110.0));
+        chronicle.unsaved(at(30)).unwrap().write().unwrap();
+        let (mut again, said) = Chronicle::load(dir.path());
+        assert_eq!(said, None);
+        assert_eq!(lost(&again, 30), (3.0, 10.0, 110.0));
+        again.account(at(30), &totals(110));
+        assert_eq!(lost(&again, 30), (3.0, 10.0, 110.0));
+    }
+
+    #[test]
+    fn incidents_are_kept_at_once_and_in_a_bounded_number() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut chronicle, _) = Chronicle::load(dir.path());
+        assert!(chronicle.unsaved(at(0)).is_none());
+        for number in 0..=INCIDENTS {
+            chronicle.add(Incident {
+                id: number.to_string(),
+                began: Timestamp::from(at(0)),
+                ended: Some(Timestamp::from(at(1))),
+                end: None,
+                what: "fail2ban is down".to_owned(),
+                unprotected: [("sshd".to_owned(), 1.5)].into(),
+                rolled_back: Vec::new(),
+                given_up: 0,
+            });
+            chronicle.unsaved(at(1)).unwrap().write().unwrap();
+        }
+        let (again, _) = Chronicle::load(dir.path());
+        let ids: Vec<_> = again.incidents().map(|it| it.id.as_str()).collect();
+        assert_eq!((ids.len(), ids[0]), (INCIDENTS, "200"));
+        assert!(again.incidents().eq(chronicle.incidents()));
+    }
+}
