@@ -20,11 +20,13 @@ run:
 	$(CARGO) build --locked
 	scripts/demo
 
+# JAILWARDEN_ALL=1: also those that are ignored since they take minutes more.
+test: every := $(filter 1,$(JAILWARDEN_ALL))
 test:
 	scripts/setup test
 	if command -v cargo-nextest >/dev/null; \
-	then $(CARGO) nextest run --locked; \
-	else $(CARGO) test --locked; fi
+	then $(CARGO) nextest run --locked $(if $(every),--run-ignored all); \
+	else $(CARGO) test --locked $(if $(every),-- --include-ignored --skip in_a_process_of_its_own); fi
 
 # All of docs/performance.md, in about 15 minutes. One table: make bench BENCH=check; another fail2ban:
 # JAILWARDEN_BENCH_FAIL2BAN=1.1.1; whether they still run: JAILWARDEN_BENCH=smoke.

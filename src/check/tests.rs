@@ -1,4 +1,4 @@
-//! The parts that need no fail2ban; `tests/check.rs` has the rest.
+//! The parts that need no fail2ban; `tests/suite/check.rs` has the rest.
 
 use std::path::Path;
 

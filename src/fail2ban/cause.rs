@@ -2,7 +2,7 @@
 //!
 //! fail2ban's own words since the start decide, and what the file system shows explains them. The
 //! words are those of `server/*.py` and `client/*.py`, which are the same in 1.0.2, 1.1.0 and 1.1.1;
-//! which of them end a start was measured with each (`tests/cause.rs`):
+//! which of them end a start was measured with each (`tests/suite/cause.rs`):
 //!
 //! - A database that is none, or whose folder is not there, a pid file that cannot be written, a full
 //!   log folder and a firewall tool that is missing do not stop a start.

@@ -1,6 +1,6 @@
 //! Which jails of a daemon that answers are blind, though they are listed and have their threads.
 //!
-//! What can be known from outside, as measured with 1.0.2, 1.1.0 and 1.1.1 (`tests/signs.rs`):
+//! What can be known from outside, as measured with 1.0.2, 1.1.0 and 1.1.1 (`tests/suite/signs.rs`):
 //!
 //! - **The file list** is in `status J short`. The polling backend drops a file that was absent for
 //!   about 100 s, for good (`server/filterpoll.py`); pyinotify goes on waiting for it.

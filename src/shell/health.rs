@@ -85,7 +85,7 @@ pub(super) async fn look(
     }
 }
 
-/// The least that was seen to cure it (`tests/signs.rs`).
+/// The least that was seen to cure it (`tests/suite/signs.rs`).
 fn ailment(blindness: &Blindness) -> Ailment {
     let cure = match blindness {
         Blindness::NoFiles { .. } | Blindness::Idle { by_hand: false } => Some(Cure::Load),

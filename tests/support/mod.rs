@@ -27,12 +27,6 @@ pub(crate) fn wait_until<T>(limit: Duration, mut look: impl FnMut() -> Option<T>
     }
 }
 
-/// Whether all is to be tested on every release of fail2ban, though it takes minutes more and they were
-/// seen to agree: `JAILWARDEN_ALL=1`.
-pub(crate) fn is_everything_tested() -> bool {
-    std::env::var_os("JAILWARDEN_ALL").is_some_and(|set| set == "1")
-}
-
 /// Says that a part of the machine is missing, so that its test is skipped; where CI demands all
 /// parts, it fails instead.
 pub(crate) fn skip(why: &str) {

@@ -1,14 +1,4 @@
 //! `jailwarden check` and `diff` on real configs, with the real fail2ban.
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a test that cannot set itself up fails"
-)]
-
-// Each test file compiles the shared support for itself, and none uses all of it.
-#[cfg(test)]
-#[expect(dead_code, reason = "the support is shared")]
-mod support;
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
@@ -16,9 +6,9 @@ use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use crate::support::daemon::{Fail2ban, JailSpec, Version, Warden};
+use crate::support::{GUARD, wait_until};
 use serde_json::Value;
-use support::daemon::{Fail2ban, JailSpec, Version, Warden};
-use support::{GUARD, wait_until};
 
 const NOBODY: u32 = 65534;
 

@@ -1,9 +1,4 @@
 //! The client against daemons that misbehave, on real sockets, and against a real fail2ban.
-#![expect(
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a helper of a test fails the test"
-)]
 
 use std::fs;
 use std::future::Future;

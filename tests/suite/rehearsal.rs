@@ -1,15 +1,5 @@
 //! The dry run against real fail2bans: it finds what they refuse, and nothing else comes of it.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a helper of a test fails as the test does"
-)]
-
-#[expect(dead_code, reason = "each test uses its part of the shared support")]
-mod support;
-
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt::Write as _;
@@ -23,8 +13,8 @@ use jailwarden::fail2ban::dump::{Dump, DumpError, dump};
 use jailwarden::fail2ban::rehearsal::{Fault, Unproven, Why, read};
 use rustix::process::Signal;
 
-use support::daemon::{Fail2ban, JailSpec, Version, Warden};
-use support::{GUARD, wait_until};
+use crate::support::daemon::{Fail2ban, JailSpec, Version, Warden};
+use crate::support::{GUARD, wait_until};
 
 /// A fault in one jail, and how it is told: the option at fault, and a part of fail2ban's words.
 struct Row {

@@ -26,7 +26,7 @@ fn path() -> PathBuf {
 
 /// Whether what is measured is to be written.
 pub(crate) fn is_written() -> bool {
-    crate::is_set("JAILWARDEN_WRITE_DOCS")
+    super::is_set("JAILWARDEN_WRITE_DOCS")
 }
 
 pub(crate) fn read() -> String {

@@ -1,5 +1,4 @@
 //! The settings from outside: `jailwarden config check` and what `jailwarden run` says of a bad file.
-#![expect(clippy::unwrap_used, reason = "a test that cannot set itself up fails")]
 
 use std::fs;
 use std::io;

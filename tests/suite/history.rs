@@ -1,14 +1,4 @@
 //! `jailwarden history`, `diff ID` and `restore` on real configs, with the real fail2ban.
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a test that cannot set itself up fails"
-)]
-
-// Each test file compiles the shared support for itself, and none uses all of it.
-#[cfg(test)]
-#[expect(dead_code, reason = "the support is shared")]
-mod support;
 
 use std::fs::{self, Permissions};
 use std::os::unix::ffi::OsStrExt as _;
@@ -17,11 +7,11 @@ use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::time::SystemTime;
 
+use crate::support::daemon::{Fail2ban, JailSpec, Version};
 use jailwarden::fail2ban::folder::{Limits, Snapshot};
 use jailwarden::fail2ban::stream::Stream;
 use jailwarden::history::{Id, Store, Which};
 use serde_json::Value;
-use support::daemon::{Fail2ban, JailSpec, Version};
 
 const VERSIONS: [Version; 3] = [Version::V102, Version::V110, Version::V111];
 

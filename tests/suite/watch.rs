@@ -4,12 +4,6 @@
 //! anything takes; [`LIMIT`] only ends a test that would hang. That no hint comes is told by a second
 //! event after it: inotify keeps the order.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a test's helpers fail the test by panicking"
-)]
-
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -398,7 +392,7 @@ async fn a_wait_that_is_given_up_loses_nothing() {
 #[test]
 fn without_inotify_it_says_so_and_recovers_at_a_probe() {
     let test = std::env::current_exe().unwrap();
-    let args = ["--ignored", "--exact", "in_a_process_of_its_own"];
+    let args = ["--ignored", "--exact", "watch::in_a_process_of_its_own"];
     let run = Command::new(test).args(args).output().unwrap();
     let said = String::from_utf8_lossy(&run.stdout);
     assert!(run.status.success() && said.contains("1 passed"), "{said}");

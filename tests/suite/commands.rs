@@ -1,5 +1,4 @@
 //! What people type at a host in trouble: `rollback`, `pause`, `resume`, without a fail2ban.
-#![expect(clippy::unwrap_used, reason = "a test that cannot set itself up fails")]
 
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
