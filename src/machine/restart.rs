@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, VecDeque};
 
 use super::absence::{self, Absence};
 use super::event::{ActionId, ConfigRead, Daemon, Diagnosis, Outcome, Sight, Verdict};
+use super::intent::Intent;
 use super::ladder::{Rung, What};
 use super::stop::Stop;
 use super::time::MonoTime;
@@ -65,8 +66,10 @@ pub(super) enum Step {
     FindingCulprit(ActionId),
     /// The config is read to find what is to blame.
     Judging(ActionId),
-    /// Rollback files are written.
-    RollingBack { write: ActionId, rung: Rung },
+    /// What is about to be done to the config goes to disk first.
+    Intending { save: ActionId, intent: Intent },
+    /// Rollback files are written, or files are put back.
+    RollingBack { write: ActionId, intent: Intent },
     /// The config is read to see that the rollback took hold.
     Verifying {
         read: ActionId,
@@ -89,6 +92,7 @@ impl Restart {
             | Step::Reading(i)
             | Step::FindingCulprit(i)
             | Step::Judging(i)
+            | Step::Intending { save: i, .. }
             | Step::RollingBack { write: i, .. }
             | Step::Verifying { read: i, .. }
             | Step::Starting(i) => *i == id,
@@ -111,11 +115,23 @@ impl Restart {
         matches!(self.step, Step::Resuming { .. } | Step::ComingBack { .. })
     }
 
+    pub(super) fn intent(&self) -> Option<&Intent> {
+        match &self.step {
+            Step::Intending { intent, .. } | Step::RollingBack { intent, .. } => Some(intent),
+            _ => None,
+        }
+    }
+
+    pub(super) fn has_started(&self) -> bool {
+        matches!(self.step, Step::Starting(_) | Step::ComingBack { .. })
+    }
+
     pub(super) fn is_rolling_back(&self) -> bool {
         matches!(
             self.step,
             Step::FindingCulprit(_)
                 | Step::Judging(_)
+                | Step::Intending { .. }
                 | Step::RollingBack { .. }
                 | Step::Verifying { .. }
         )
@@ -139,7 +155,7 @@ impl Machine {
         let begun = cause.clone();
         self.state = State::Restarting(Restart {
             cause,
-            step: Step::ComingBack { until: self.now },
+            step: Step::Reading(ActionId(0)),
             old,
             rungs: None,
             tried: BTreeSet::new(),
@@ -207,7 +223,12 @@ impl Machine {
             Step::Reading(_) => self.read_before_start(config_of(outcome)),
             Step::FindingCulprit(_) => self.culprit_found(outcome),
             Step::Judging(_) => self.judge(config_of(outcome)),
-            Step::RollingBack { rung, .. } => self.rolled_back(rung, outcome),
+            Step::Intending { intent, .. } => {
+                self.save_done(&outcome);
+                let write = self.carry_out(&intent);
+                self.step(Step::RollingBack { write, intent });
+            }
+            Step::RollingBack { intent, .. } => self.rolled_back(&intent, outcome),
             Step::Verifying {
                 jails, put_back, ..
             } => self.verified(&jails, put_back, config_of(outcome)),

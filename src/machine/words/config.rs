@@ -149,9 +149,8 @@ impl Machine {
         }
     }
 
-    pub(in super::super) fn say_rolled_back(&mut self, jails: &[String]) {
+    pub(in super::super) fn say_rolled_back(&mut self, jails: &[String], reason: &str) {
         let set: BTreeSet<_> = jails.iter().cloned().collect();
-        let reason = self.reason_to_roll_back(jails);
         let mut report = self.report(
             Kind::RolledBack,
             format!(
@@ -163,7 +162,7 @@ impl Machine {
         );
         report.file = jails.first().map(|jail| self.rollback_file(jail));
         report.jails = jails.to_vec();
-        report.reason = Some(reason);
+        report.reason = Some(reason.to_owned());
         self.say(report);
     }
 
@@ -221,8 +220,7 @@ impl Machine {
         }
     }
 
-    pub(in super::super) fn say_put_back(&mut self, done: &PutBack) {
-        let reason = self.reason_to_put_back();
+    pub(in super::super) fn say_put_back(&mut self, done: &PutBack, reason: &str) {
         let shown: Vec<_> = done.files.iter().take(NAMES_SHOWN).collect();
         let shown: Vec<_> = shown.iter().map(|f| f.display().to_string()).collect();
         let more = match done.files.len().saturating_sub(NAMES_SHOWN) {
@@ -245,7 +243,19 @@ impl Machine {
             ),
         );
         report.file = done.files.first().cloned();
-        report.reason = Some(reason);
+        report.reason = Some(reason.to_owned());
+        self.say(report);
+    }
+
+    pub(in super::super) fn say_not_found_out(&mut self, why: &str) {
+        let mut report = self.report(
+            Kind::RollbackFailed,
+            format!(
+                "jailwarden was killed while it put the last good config back, and cannot tell how far \
+                 that went: {why}. `jailwarden history` lists what was replaced"
+            ),
+        );
+        report.reason = Some(why.to_owned());
         self.say(report);
     }
 
