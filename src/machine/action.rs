@@ -85,6 +85,11 @@ pub enum Effect {
         /// Why, for the note that lies with what is kept aside.
         reason: String,
     },
+    /// Find the files that the last `PutBack` with this reason replaced, if they are the newest.
+    FindPutBack {
+        /// The reason that was given.
+        reason: String,
+    },
     /// Take back what was done to the config.
     TakeBack {
         /// The jails whose rollback files are removed.

@@ -9,7 +9,7 @@ use super::event::{Daemon, Motion, Sight};
 use super::plan::{Change, Changes};
 use super::restart::Cause;
 use super::time::MonoTime;
-use super::{Effect, Guesses, Known, Machine, Policy, State};
+use super::{Effect, Guesses, InVain, Known, Machine, Policy, State};
 
 /// A sign of trouble, watched since its first sight.
 #[derive(Debug, Clone)]
@@ -107,6 +107,7 @@ impl Machine {
             self.state = State::Watching;
             self.next_look = self.now + self.policy.interval;
             self.guesses = Guesses::default();
+            self.in_vain = InVain::default();
             if !self.is_healing() {
                 self.close_incident();
             }

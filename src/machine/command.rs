@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::assess::{Sign, Suspect};
 use super::event::Finding;
 use super::ladder::What;
-use super::restart::{Cause, Step};
+use super::restart::Cause;
 use super::time::MonoTime;
 use super::words::{fault, names};
 use super::{Action, Machine, State};
@@ -261,15 +261,13 @@ impl Machine {
     }
 
     fn no_way_back(&self, why: &str) -> Answer {
-        let suspect = match &self.state {
-            State::Restarting(restart) => match &restart.step {
-                Step::RollingBack { rung, .. } => match &rung.what {
-                    What::Disable(jails) => jails.first().cloned(),
-                    What::PutBack(_) => None,
-                },
-                _ => None,
-            },
+        let intent = match &self.state {
+            State::Restarting(restart) => restart.intent(),
             _ => None,
+        };
+        let suspect = match intent.map(|intent| &intent.what) {
+            Some(What::Disable(jails)) => jails.first().cloned(),
+            Some(What::PutBack(_)) | None => None,
         };
         Answer::NotBack {
             why: why.to_owned(),

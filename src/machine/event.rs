@@ -82,8 +82,11 @@ pub enum Outcome {
     Tried(Result<BTreeMap<String, Trial>, String>),
     /// Of `AskStop`: what the daemon said.
     StopAsked(StopAnswer),
-    /// Of `PutBack`: what was done, or why not.
+    /// Of `PutBack`: what was done, or why not. Of `FindPutBack`: what was found, or why there is no
+    /// telling.
     PutBack(Result<PutBack, String>),
+    /// Of `PutBack`: what was done before it failed, and why it failed.
+    HalfPutBack(PutBack, String),
     /// Of `Signal`, `Start`, `WriteRollback`, `TakeBack`, `Keep`, `Save` and `EndPause`: done, or why
     /// not.
     Effect(Result<(), String>),

@@ -1,10 +1,10 @@
 //! Giving up for a while: the budget, the waits, and what ends them.
 
 use super::absence::{self, Absence};
-use super::event::{ConfigRead, Daemon, Outcome, Sight};
+use super::event::{ActionId, ConfigRead, Daemon, Outcome, Sight};
 use super::mend::why_not;
 use super::restart::Cause;
-use super::{Answer, Effect, Guesses, Machine, Policy, State};
+use super::{Answer, Effect, Guesses, InVain, Machine, Policy, State};
 
 /// Whose change it is that is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,6 +14,21 @@ pub(super) enum By {
         before: Option<u128>,
     },
     Others,
+}
+
+/// What was done on a guess is being taken back.
+#[derive(Debug, Clone)]
+pub(super) enum Undo {
+    /// That it did not help goes to disk first, so that it is not done again.
+    Saving(ActionId, Guesses),
+    Removing(ActionId, Guesses),
+}
+
+impl Undo {
+    pub(super) fn awaits(&self, id: ActionId) -> bool {
+        let (Self::Saving(i, _) | Self::Removing(i, _)) = self;
+        *i == id
+    }
 }
 
 impl Machine {
@@ -66,35 +81,53 @@ impl Machine {
             return;
         }
         let guesses = self.guesses.clone();
+        let stood = guesses.jails.intersection(&self.rollbacks).cloned();
+        self.in_vain.jails.extend(stood);
+        self.in_vain.files |= !guesses.replaced.is_empty();
+        self.in_vain.config = guesses.before;
         if let Some(incident) = &mut self.incident {
-            incident.in_vain.extend(guesses.jails.iter().cloned());
-            incident.files_in_vain |= !guesses.replaced.is_empty();
             incident
                 .rolled_back
                 .retain(|jail| !guesses.jails.contains(jail));
         }
-        let id = self.run(Effect::TakeBack {
-            jails: guesses.jails.iter().cloned().collect(),
-            replaced: guesses.replaced.clone(),
-        });
+        let id = self.save();
+        self.saving = Some(id);
         if let State::GaveUp { undo, .. } = &mut self.state {
-            *undo = Some((id, guesses));
+            *undo = Some(Undo::Saving(id, guesses));
         }
     }
 
-    pub(super) fn guesses_taken_back(&mut self, outcome: Outcome) {
+    /// A step of the taking back has ended.
+    pub(super) fn undo_done(&mut self, outcome: Outcome) {
         let State::GaveUp { undo, .. } = &mut self.state else {
             return;
         };
-        let Some((_, guesses)) = undo.take() else {
-            return;
-        };
+        match undo.take() {
+            Some(Undo::Saving(_, guesses)) => {
+                self.save_done(&outcome);
+                let id = self.run(Effect::TakeBack {
+                    jails: guesses.jails.iter().cloned().collect(),
+                    replaced: guesses.replaced.clone(),
+                });
+                if let State::GaveUp { undo, .. } = &mut self.state {
+                    *undo = Some(Undo::Removing(id, guesses));
+                }
+            }
+            Some(Undo::Removing(_, guesses)) => self.guesses_taken_back(guesses, outcome),
+            None => {}
+        }
+    }
+
+    fn guesses_taken_back(&mut self, guesses: Guesses, outcome: Outcome) {
         if !matches!(outcome, Outcome::Effect(Ok(()))) {
             return self.say_not_taken_back(&guesses, &why_not(outcome));
         }
         self.guesses = Guesses::default();
-        self.rollbacks.retain(|jail| !guesses.jails.contains(jail));
-        self.say_taken_back(&guesses);
+        let mut told = guesses.clone();
+        told.jails.retain(|jail| self.rollbacks.remove(jail));
+        if !told.is_empty() {
+            self.say_taken_back(&told);
+        }
         // Our own change is no reason to try again at once.
         self.disk.begin();
         let id = self.run(Effect::ReadConfig { known: None });
@@ -137,10 +170,7 @@ impl Machine {
         if !differs || too_often {
             return;
         }
-        if let Some(incident) = &mut self.incident {
-            incident.in_vain.clear();
-            incident.files_in_vain = false;
-        }
+        self.in_vain = InVain::default();
         if let State::GaveUp { retry_at, .. } = &mut self.state {
             *retry_at = self.now;
             self.next_look = self.now;

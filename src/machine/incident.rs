@@ -22,10 +22,6 @@ pub(super) struct Incident {
     pub(super) restarted: bool,
     /// The jails that were disabled in its course.
     pub(super) rolled_back: BTreeSet<String>,
-    /// Putting the last good config back did not help, and was taken back.
-    pub(super) files_in_vain: bool,
-    /// The jails whose disabling did not help and was taken back.
-    pub(super) in_vain: BTreeSet<String>,
     /// How often every way back had failed.
     pub(super) given_up: u32,
 }
@@ -81,8 +77,6 @@ impl Machine {
             revived: false,
             restarted: false,
             rolled_back: BTreeSet::new(),
-            files_in_vain: false,
-            in_vain: BTreeSet::new(),
             given_up: 0,
         });
     }

@@ -49,7 +49,7 @@ impl Machine {
             self.daemon = Known {
                 pid: Some(*pid),
                 stranger: others_doing,
-                cold: !first,
+                cold: !first || self.saved.cold,
                 first_seen: self.now,
                 ..Known::default()
             };

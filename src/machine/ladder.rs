@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
+use serde::{Deserialize, Serialize};
+
 use super::event::{Culprit, Finding, Reading};
 use super::plan::Plan;
 
@@ -15,8 +17,8 @@ pub(super) struct Rung {
 }
 
 /// What is taken away.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum What {
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum What {
     /// These jails are disabled, together.
     Disable(Vec<String>),
     /// These files get their last known good content; all that differ, where none is named.

@@ -6,9 +6,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::event::{ActionId, Outcome};
+use super::intent::Intent;
 use super::mend::Mend;
 use super::plan::Plan;
-use super::roll_back::Guesses;
+use super::roll_back::{Guesses, InVain};
 use super::{Effect, Machine, State};
 
 /// The state file's content. All of it can be lost without harm to the host; with it jailwarden
@@ -34,6 +35,14 @@ pub struct Memory {
     pub mends: BTreeMap<String, Mend>,
     /// What was done to the config on a guess, and has not yet proven to help.
     pub guesses: Guesses,
+    /// What was done on a guess and did not help.
+    pub in_vain: InVain,
+    /// What was about to be done to the config, and whose outcome is not known.
+    pub intent: Option<Intent>,
+    /// The name of the files that were replaced last, as it was told.
+    pub put_back: Option<String>,
+    /// The daemon was started with the config on disk, and was not yet seen to run well.
+    pub cold: bool,
     /// Fingerprint of the config that was last kept as good.
     pub good: Option<u128>,
     /// For how long each jail has gone unprotected so far.
@@ -55,6 +64,10 @@ impl Machine {
             refused: self.refusal.as_ref().map(|r| r.fingerprint),
             mends: self.mends.clone(),
             guesses: self.guesses.clone(),
+            in_vain: self.in_vain.clone(),
+            intent: self.state.intent().cloned(),
+            put_back: self.put_back.clone(),
+            cold: self.daemon.cold || self.state.has_started(),
             good: self.good,
             unprotected: self.unprotected.clone(),
         }
@@ -70,7 +83,12 @@ impl Machine {
     }
 
     pub(super) fn save(&mut self) -> ActionId {
-        self.saved = self.memory();
+        let memory = self.memory();
+        self.save_as(memory)
+    }
+
+    pub(super) fn save_as(&mut self, memory: Memory) -> ActionId {
+        self.saved = memory;
         self.run(Effect::Save(Box::new(self.saved.clone())))
     }
 

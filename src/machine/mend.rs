@@ -7,6 +7,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::event::{ActionId, Finding, Outcome, Trial};
+use super::intent::Intent;
+use super::ladder::{Rung, What};
 use super::time::MonoTime;
 use super::{Answer, Effect, Machine, Policy, State};
 
@@ -55,14 +57,27 @@ enum Step {
     Saving(ActionId),
     /// The rollbacks are removed.
     Removing(ActionId),
-    /// The jails failed in life and are disabled again.
-    PuttingBack(ActionId),
+    /// The jails failed in life; that they are to be disabled again goes to disk first.
+    Intending { save: ActionId, intent: Intent },
+    /// They are disabled again.
+    PuttingBack { write: ActionId, intent: Intent },
 }
 
 impl Mending {
     pub(super) fn awaits(&self, id: ActionId) -> bool {
         match self.step {
-            Step::Trying(i) | Step::Saving(i) | Step::Removing(i) | Step::PuttingBack(i) => i == id,
+            Step::Trying(i)
+            | Step::Saving(i)
+            | Step::Removing(i)
+            | Step::Intending { save: i, .. }
+            | Step::PuttingBack { write: i, .. } => i == id,
+        }
+    }
+
+    pub(super) fn intent(&self) -> Option<&Intent> {
+        match &self.step {
+            Step::Intending { intent, .. } | Step::PuttingBack { intent, .. } => Some(intent),
+            Step::Trying(_) | Step::Saving(_) | Step::Removing(_) => None,
         }
     }
 
@@ -93,11 +108,16 @@ fn wait_after(tries: u32) -> Duration {
 impl Machine {
     /// Keeps an entry for each rollback that stands and each jail on probation, and for no other.
     pub(super) fn keep_mends(&mut self) {
+        if matches!(self.state, State::Starting { .. }) {
+            return;
+        }
         let rollbacks = &self.rollbacks;
         self.mends
             .retain(|jail, mend| rollbacks.contains(jail) || mend.on_probation);
         for jail in rollbacks {
-            let mend = self.mends.entry(jail.clone()).or_default();
+            self.mends.entry(jail.clone()).or_default();
+        }
+        for (jail, mend) in &self.mends {
             if !self.waits.contains_key(jail) {
                 let wait = Wait::begin(self.now, mend.tries);
                 self.waits.insert(jail.clone(), wait);
@@ -107,16 +127,15 @@ impl Machine {
         self.waits.retain(|jail, _| mends.contains_key(jail));
     }
 
-    /// A jail was disabled: `failed` is the digest of the commands that are held against it.
-    pub(super) fn note_disabled(&mut self, jail: &str, failed: Option<u128>) {
-        let asked = self.asked_to_roll_back() == Some(jail);
+    /// A jail was disabled as intended.
+    pub(super) fn note_disabled(&mut self, jail: &str, intent: &Intent) {
         let mend = self.mends.entry(jail.to_owned()).or_default();
         if std::mem::take(&mut mend.on_probation) {
             mend.flaps += 1;
             mend.tries += 1;
         }
-        mend.failed = failed.or(mend.failed);
-        if asked {
+        mend.failed = intent.failed.get(jail).copied().or(mend.failed);
+        if intent.asked {
             // It is a person's to bring back, or to mend.
             mend.flaps = Policy::FLAP_LIMIT;
         }
@@ -205,8 +224,13 @@ impl Machine {
             |jail: &String| self.daemon.listed.contains(jail) && !self.daemon.dead.contains(jail);
         let waiting = self.refused_jails();
         let plan = self.disk.reading.as_ref().and_then(|r| r.plan.as_ref());
-        for (jail, mend) in self.mends.iter_mut().filter(|(_, mend)| mend.on_probation) {
-            let wait = self.waits.entry(jail.clone()).or_default();
+        let rollbacks = &self.rollbacks;
+        let runs =
+            |(jail, mend): &(&String, &mut Mend)| mend.on_probation && !rollbacks.contains(*jail);
+        for (jail, mend) in self.mends.iter_mut().filter(runs) {
+            let Some(wait) = self.waits.get_mut(jail) else {
+                continue;
+            };
             if plan.is_some_and(|plan| !plan.jails.contains_key(jail)) && !waiting.contains(jail) {
                 mend.on_probation = false;
             }
@@ -242,24 +266,23 @@ impl Machine {
             "{}; it had passed its trial, and is tried again later",
             self.reason_to_roll_back(&names)
         );
-        self.disable_for(jails, reason);
+        self.disable_for(jails, &names, reason);
     }
 
     /// Disables jails in a daemon that answers.
     pub(super) fn disable(&mut self, jails: BTreeSet<String>) {
         let names: Vec<_> = jails.iter().cloned().collect();
         let reason = self.reason_to_roll_back(&names);
-        self.disable_for(jails, reason);
+        self.disable_for(jails, &names, reason);
     }
 
-    fn disable_for(&mut self, jails: BTreeSet<String>, reason: String) {
-        let names: Vec<_> = jails.iter().cloned().collect();
-        let id = self.run(Effect::WriteRollback {
-            jails: names,
-            reason,
-        });
+    fn disable_for(&mut self, jails: BTreeSet<String>, names: &[String], reason: String) {
+        let rung = Rung::blamed(What::Disable(names.to_vec()));
+        let intent = self.intent(&rung, reason);
+        let save = self.save_intent(&intent);
+        self.saving = Some(save);
         self.state = State::Mending(Mending {
-            step: Step::PuttingBack(id),
+            step: Step::Intending { save, intent },
             jails,
         });
     }
@@ -278,7 +301,15 @@ impl Machine {
             (Step::Saving(_), outcome) => self.remove_rollbacks(jails, &outcome),
             (Step::Removing(_), Outcome::Effect(Ok(()))) => self.removed(&jails),
             (Step::Removing(_), outcome) => self.not_removed(&jails, &why_not(outcome)),
-            (Step::PuttingBack(_), outcome) => self.disabled_again(&jails, outcome),
+            (Step::Intending { intent, .. }, outcome) => {
+                self.save_done(&outcome);
+                let write = self.carry_out(&intent);
+                let step = Step::PuttingBack { write, intent };
+                self.state = State::Mending(Mending { step, jails });
+            }
+            (Step::PuttingBack { intent, .. }, outcome) => {
+                self.disabled_again(&jails, &intent, outcome);
+            }
         }
     }
 
@@ -314,13 +345,16 @@ impl Machine {
     }
 
     /// The commands with which it failed run again by the clock, or when something else than the
-    /// config changed; others at once, and with a clean slate.
+    /// config changed; others at once, and with a clean slate; and so do those that had passed when
+    /// jailwarden was killed.
     fn begin_probation(&mut self, jail: &str, digest: u128) -> bool {
         let (Some(mend), Some(wait)) = (self.mends.get_mut(jail), self.waits.get(jail)) else {
             return false;
         };
         if mend.failed.is_some_and(|failed| failed != digest) {
             *mend = Mend::default();
+        } else if mend.on_probation {
+            return true;
         } else if mend.failed.is_some() || wait.first {
             let its_time = wait.afresh || wait.next <= self.now;
             if !its_time || mend.flaps >= Policy::FLAP_LIMIT {
@@ -389,7 +423,7 @@ impl Machine {
         self.read_own_change();
     }
 
-    fn disabled_again(&mut self, jails: &BTreeSet<String>, outcome: Outcome) {
+    fn disabled_again(&mut self, jails: &BTreeSet<String>, intent: &Intent, outcome: Outcome) {
         if !matches!(outcome, Outcome::Effect(Ok(()))) {
             for jail in jails {
                 if let Some(mend) = self.mends.get_mut(jail) {
@@ -405,16 +439,8 @@ impl Machine {
             });
         }
         self.hint_mends();
-        for jail in jails {
-            let failed = self.digest_on_disk(jail);
-            self.note_disabled(jail, failed);
-        }
-        if let Some(incident) = &mut self.incident {
-            incident.rolled_back.extend(jails.iter().cloned());
-        }
-        self.rollbacks.extend(jails.iter().cloned());
         let names: Vec<_> = jails.iter().cloned().collect();
-        self.say_rolled_back(&names);
+        self.note_rolled_back(&names, intent);
         self.read_own_change();
     }
 

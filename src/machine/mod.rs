@@ -13,6 +13,7 @@ mod command;
 mod event;
 mod give_up;
 mod incident;
+mod intent;
 mod keep;
 mod known;
 mod ladder;
@@ -46,11 +47,13 @@ pub use event::{
     Reading, Sight, StopAnswer, Trial, Unit, Verdict,
 };
 pub use incident::{End, IncidentView};
+pub use intent::Intent;
+pub use ladder::What;
 pub use memory::Memory;
 pub use mend::Mend;
 pub use plan::{Change, Changes, JailPlan, Plan};
 pub use policy::Policy;
-pub use roll_back::Guesses;
+pub use roll_back::{Guesses, InVain};
 pub use snapshot::{Condition, JailView, Snapshot};
 pub use time::MonoTime;
 pub use words::Names;
@@ -100,6 +103,9 @@ pub struct Machine {
     pause: Option<Pause>,
     commands: Commands,
     guesses: Guesses,
+    in_vain: InVain,
+    /// The name of the files that were replaced last.
+    put_back: Option<String>,
     /// Fingerprint of the config that was last kept as good.
     good: Option<u128>,
     keeping: Keeping,
@@ -152,6 +158,8 @@ impl Machine {
             pause: None,
             commands: Commands::default(),
             guesses: memory.guesses.clone(),
+            in_vain: memory.in_vain.clone(),
+            put_back: memory.put_back.clone(),
             good: memory.good,
             keeping: Keeping::default(),
             ailing: BTreeMap::new(),
@@ -168,8 +176,12 @@ impl Machine {
             saved: memory,
             saving: None,
         };
+        let find = machine.saved.intent.as_ref().and_then(Intent::search);
+        let find = find.map(|effect| machine.run(effect));
         let read = machine.run(Effect::ReadConfig { known: None });
         machine.state = State::Starting {
+            find,
+            found: None,
             read,
             config: None,
             sight: None,
@@ -295,6 +307,7 @@ impl Machine {
             return;
         }
         match &self.state {
+            State::Starting { find: Some(i), .. } if *i == id => self.found(outcome),
             State::Starting { read, .. } if *read == id => {
                 let read = config_of(outcome);
                 if let State::Starting { config, .. } = &mut self.state {
@@ -307,8 +320,8 @@ impl Machine {
                 self.checked(config_of(outcome), ours);
             }
             State::GaveUp {
-                undo: Some((i, _)), ..
-            } if *i == id => self.guesses_taken_back(outcome),
+                undo: Some(undo), ..
+            } if undo.awaits(id) => self.undo_done(outcome),
             State::GaveUp {
                 read: Some((i, _)), ..
             } if *i == id => {

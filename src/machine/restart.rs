@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, VecDeque};
 
 use super::absence::{self, Absence};
 use super::event::{ActionId, ConfigRead, Daemon, Diagnosis, Outcome, Sight, Verdict};
+use super::intent::Intent;
 use super::ladder::{Rung, What};
 use super::stop::Stop;
 use super::time::MonoTime;
@@ -67,8 +68,10 @@ pub(super) enum Step {
     FindingCulprit(ActionId),
     /// The config is read to find what is to blame.
     Judging(ActionId),
-    /// Rollback files are written.
-    RollingBack { write: ActionId, rung: Rung },
+    /// What is about to be done to the config goes to disk first.
+    Intending { save: ActionId, intent: Intent },
+    /// Rollback files are written, or files are put back.
+    RollingBack { write: ActionId, intent: Intent },
     /// The config is read to see that the rollback took hold.
     Verifying {
         read: ActionId,
@@ -91,6 +94,7 @@ impl Restart {
             | Step::Reading(i)
             | Step::FindingCulprit(i)
             | Step::Judging(i)
+            | Step::Intending { save: i, .. }
             | Step::RollingBack { write: i, .. }
             | Step::Verifying { read: i, .. }
             | Step::Starting(i) => *i == id,
@@ -111,7 +115,7 @@ impl Restart {
 
     /// A start has come to nothing, and what to take away is known.
     pub(super) fn has_failed(&self) -> bool {
-        self.rungs.is_some() && matches!(self.step, Step::RollingBack { .. })
+        self.rungs.is_some() && self.intent().is_some()
     }
 
     /// Until when the daemon has to be back.
@@ -126,11 +130,23 @@ impl Restart {
         matches!(self.step, Step::Resuming { .. } | Step::ComingBack { .. })
     }
 
+    pub(super) fn intent(&self) -> Option<&Intent> {
+        match &self.step {
+            Step::Intending { intent, .. } | Step::RollingBack { intent, .. } => Some(intent),
+            _ => None,
+        }
+    }
+
+    pub(super) fn has_started(&self) -> bool {
+        matches!(self.step, Step::Starting(_) | Step::ComingBack { .. })
+    }
+
     pub(super) fn is_rolling_back(&self) -> bool {
         matches!(
             self.step,
             Step::FindingCulprit(_)
                 | Step::Judging(_)
+                | Step::Intending { .. }
                 | Step::RollingBack { .. }
                 | Step::Verifying { .. }
         )
@@ -154,7 +170,7 @@ impl Machine {
         let begun = cause.clone();
         self.state = State::Restarting(Restart {
             cause,
-            step: Step::ComingBack { until: self.now },
+            step: Step::Reading(ActionId(0)),
             old,
             rungs: None,
             tried: BTreeSet::new(),
@@ -223,7 +239,12 @@ impl Machine {
             Step::Reading(_) => self.read_before_start(config_of(outcome)),
             Step::FindingCulprit(_) => self.culprit_found(outcome),
             Step::Judging(_) => self.judge(config_of(outcome)),
-            Step::RollingBack { rung, .. } => self.rolled_back(rung, outcome),
+            Step::Intending { intent, .. } => {
+                self.save_done(&outcome);
+                let write = self.carry_out(&intent);
+                self.step(Step::RollingBack { write, intent });
+            }
+            Step::RollingBack { intent, .. } => self.rolled_back(&intent, outcome),
             Step::Verifying {
                 jails, put_back, ..
             } => self.verified(&jails, put_back, config_of(outcome)),

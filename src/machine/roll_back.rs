@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use super::event::{ConfigRead, Outcome, PutBack, Reading};
+use super::intent::{Intent, is_still_broken};
 use super::ladder::{self, Rung, What};
 use super::restart::Step;
 use super::{Effect, Machine, State};
@@ -27,6 +28,18 @@ impl Guesses {
     pub(super) fn is_empty(&self) -> bool {
         self.jails.is_empty() && self.replaced.is_empty()
     }
+}
+
+/// What was done on a guess and did not help: it is not tried again before the config changes.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct InVain {
+    /// The jails that were disabled.
+    pub jails: BTreeSet<String>,
+    /// All files had their last good content.
+    pub files: bool,
+    /// Fingerprint of the config, without what was done.
+    pub config: Option<u128>,
 }
 
 impl Machine {
@@ -62,13 +75,10 @@ impl Machine {
         let incident = self.incident.as_ref();
         match &mut rung.what {
             What::Disable(jails) => jails.retain(|jail| {
-                let tried = incident
-                    .is_some_and(|i| i.rolled_back.contains(jail) || i.in_vain.contains(jail));
-                !tried && !self.rollbacks.contains(jail)
+                let tried = incident.is_some_and(|i| i.rolled_back.contains(jail));
+                !tried && !self.in_vain.jails.contains(jail) && !self.rollbacks.contains(jail)
             }),
-            What::PutBack(_) if incident.is_some_and(|i| i.files_in_vain) => {
-                return None;
-            }
+            What::PutBack(_) if self.in_vain.files => return None,
             What::PutBack(_) => {}
         }
         let empty = matches!(&rung.what, What::Disable(jails) if jails.is_empty());
@@ -80,43 +90,41 @@ impl Machine {
         if let State::Restarting(restart) = &mut self.state {
             restart.tried.insert(rung.what.clone());
         }
-        let write = match &rung.what {
-            What::Disable(jails) => {
-                let reason = self.reason_to_roll_back(jails);
-                self.run(Effect::WriteRollback {
-                    jails: jails.clone(),
-                    reason,
-                })
-            }
-            What::PutBack(files) => {
-                let reason = self.reason_to_put_back();
-                self.run(Effect::PutBack {
-                    files: files.clone(),
-                    reason,
-                })
-            }
+        let reason = match &rung.what {
+            What::Disable(jails) => self.reason_to_roll_back(jails),
+            What::PutBack(_) => self.reason_to_put_back(),
         };
-        self.step(Step::RollingBack { write, rung });
+        let intent = self.intent(&rung, reason);
+        let save = self.save_intent(&intent);
+        self.saving = Some(save);
+        self.step(Step::Intending { save, intent });
     }
 
-    pub(super) fn rolled_back(&mut self, rung: Rung, outcome: Outcome) {
-        let why = match (rung.what, outcome) {
+    pub(super) fn rolled_back(&mut self, intent: &Intent, outcome: Outcome) {
+        let why = match (&intent.what, outcome) {
             (What::Disable(jails), Outcome::Effect(Ok(()))) => {
-                return self.disabled(&jails, rung.guess);
+                self.note_rolled_back(jails, intent);
+                return self.verify(jails.clone());
             }
             (What::PutBack(_), Outcome::PutBack(Ok(PutBack { files, .. }))) if files.is_empty() => {
                 "no file differs from the last known good".to_owned()
             }
             (What::PutBack(_), Outcome::PutBack(Ok(done))) => {
-                return self.was_put_back(done, rung.guess);
+                return self.was_put_back(&done, intent);
             }
-            (what, Outcome::Effect(Err(why)) | Outcome::PutBack(Err(why))) => {
-                self.say_rung_failed(&what, &why);
-                why
+            (what @ What::PutBack(_), Outcome::HalfPutBack(done, why)) => {
+                self.say_rung_failed(what, &why);
+                return self.was_put_back(&done, intent);
             }
-            (what, _) => {
-                let why = "the write was lost on its way".to_owned();
-                self.say_rung_failed(&what, &why);
+            (what, outcome) => {
+                let why = match outcome {
+                    Outcome::Effect(Err(why)) | Outcome::PutBack(Err(why)) => why,
+                    _ => "the write was lost on its way".to_owned(),
+                };
+                self.say_rung_failed(what, &why);
+                if let What::Disable(jails) = what {
+                    self.may_stand(jails, intent);
+                }
                 why
             }
         };
@@ -133,38 +141,14 @@ impl Machine {
         self.next_rung();
     }
 
-    fn disabled(&mut self, jails: &[String], guess: bool) {
-        self.note_guess(guess, |guesses| guesses.jails.extend(jails.iter().cloned()));
-        if let Some(incident) = &mut self.incident {
-            incident.rolled_back.extend(jails.iter().cloned());
-        }
-        for jail in jails {
-            let failed = self.digest_on_disk(jail);
-            self.note_disabled(jail, failed);
-        }
-        self.say_rolled_back(jails);
-        self.rollbacks.extend(jails.iter().cloned());
-        self.verify(jails.to_vec());
-    }
-
-    fn was_put_back(&mut self, done: PutBack, guess: bool) {
-        self.say_put_back(&done);
-        let before = self.disk.reading.as_ref().map(|r| r.fingerprint);
-        let blamed = done.replaced.clone().filter(|_| !guess);
-        self.note_guess(guess, |guesses| guesses.replaced.extend(done.replaced));
+    fn was_put_back(&mut self, done: &PutBack, intent: &Intent) {
+        self.note_put_back(done, intent);
         self.verify(Vec::new());
         if let State::Restarting(restart) = &mut self.state
             && let Step::Verifying { put_back, .. } = &mut restart.step
         {
-            *put_back = blamed.map(|name| (name, before));
-        }
-    }
-
-    fn note_guess(&mut self, guess: bool, note: impl FnOnce(&mut Guesses)) {
-        if guess {
-            let before = self.disk.reading.as_ref().map(|r| r.fingerprint);
-            self.guesses.before = self.guesses.before.or(before);
-            note(&mut self.guesses);
+            let replaced = done.replaced.clone();
+            *put_back = replaced.map(|name| (name, intent.before));
         }
     }
 
@@ -190,9 +174,10 @@ impl Machine {
             ConfigRead::Unchanged | ConfigRead::Failed(_) => BTreeSet::new(),
         };
         self.take_reading(config);
-        if let Some((name, before)) = put_back.filter(|_| self.is_still_broken()) {
-            self.guesses.before = self.guesses.before.or(before);
-            self.guesses.replaced.push(name);
+        if let Some((name, before)) = put_back
+            && self.disk.reading.as_ref().is_some_and(is_still_broken)
+        {
+            self.guess_replaced(Some(&name), before);
         }
         let State::Restarting(restart) = &self.state else {
             return;
@@ -202,12 +187,6 @@ impl Machine {
             Some(_) if overruled.is_empty() => self.proceed(),
             Some(_) => self.next_rung(),
         }
-    }
-
-    /// What was replaced is not to blame for what is found all the same.
-    fn is_still_broken(&self) -> bool {
-        let mut found = self.refusal.iter().flat_map(|r| &r.findings);
-        found.any(|f| f.fatal && f.jail.is_none())
     }
 
     /// Takes the next rung; the first time, the config is read afresh to find who is to blame.

@@ -1,15 +1,16 @@
 //! Taking stock at the start, and leaving a daemon alone that somebody stopped.
 
 use super::absence::Absence;
-use super::event::{ConfigRead, Daemon, Sight, Unit};
+use super::event::{ConfigRead, Daemon, Outcome, Sight, Unit};
 use super::plan::Plan;
 use super::restart::Cause;
-use super::{Machine, Policy, State};
+use super::{InVain, Machine, Policy, State};
 
 impl Machine {
     /// Once both the first reading and the first look are in: what is true, and what follows.
     pub(super) fn take_stock(&mut self) {
         let State::Starting {
+            find: None,
             config: Some(_),
             sight: Some(_),
             ..
@@ -20,6 +21,7 @@ impl Machine {
         let State::Starting {
             config: Some(config),
             sight: Some(sight),
+            found,
             ..
         } = std::mem::replace(&mut self.state, State::Watching)
         else {
@@ -27,6 +29,7 @@ impl Machine {
         };
         self.know_config(&config, &sight);
         self.say_supervising(&sight);
+        self.settle_intent(&config, found);
         let is_gone = matches!(sight.daemon, Daemon::Absent { process: None, .. });
         // What jailwarden itself stopped is started first.
         let interrupted = is_gone && self.is_our_stop(sight.unit.as_ref());
@@ -57,6 +60,28 @@ impl Machine {
         }
     }
 
+    /// Whether files were put back before jailwarden was killed is found out, or not.
+    pub(super) fn found(&mut self, outcome: Outcome) {
+        let why = match outcome {
+            Outcome::PutBack(Ok(_)) => None,
+            Outcome::PutBack(Err(ref why)) => Some(why.clone()),
+            _ => Some("the answer was lost on its way".to_owned()),
+        };
+        if let State::Starting {
+            find, found: slot, ..
+        } = &mut self.state
+        {
+            *find = None;
+            if let Outcome::PutBack(Ok(done)) = outcome {
+                *slot = Some(done);
+            }
+        }
+        if let Some(why) = why {
+            self.say_not_found_out(&why);
+        }
+        self.take_stock();
+    }
+
     fn found_absent(&mut self, sight: Sight, traces: bool) {
         match self.absence(&sight, traces) {
             Absence::AtWork | Absence::Unpacked(_) => self.assess(sight),
@@ -76,6 +101,9 @@ impl Machine {
     fn know_config(&mut self, config: &ConfigRead, sight: &Sight) {
         if let ConfigRead::Read(reading) = config {
             self.rollbacks.clone_from(&reading.rollbacks);
+            if self.guesses.is_empty() && self.in_vain.config != Some(reading.fingerprint) {
+                self.in_vain = InVain::default();
+            }
             if self.saved.accepted.is_none()
                 && let Some(plan) = &reading.plan
             {
@@ -98,6 +126,7 @@ impl Machine {
 
     pub(super) fn stand_by(&mut self, why: String) {
         self.abandon_incident();
+        self.in_vain = InVain::default();
         self.stopping = false;
         self.say_standby(&why);
         self.state = State::Standby { why };

@@ -1,19 +1,23 @@
 //! What is being done.
 
+use super::Machine;
 use super::assess::{Sign, Suspect};
 use super::change::Reload;
-use super::event::{ActionId, ConfigRead, Sight};
-use super::give_up::By;
+use super::event::{ActionId, ConfigRead, PutBack, Sight};
+use super::give_up::{By, Undo};
+use super::intent::Intent;
 use super::mend::Mending;
 use super::restart::Restart;
 use super::time::MonoTime;
-use super::{Guesses, Machine};
 
 /// What is being done.
 #[derive(Debug, Clone)]
 pub(super) enum State {
     /// Taking stock: the first reading of the config and the first look at the daemon.
     Starting {
+        /// Whether files were put back before jailwarden was killed is being found out.
+        find: Option<ActionId>,
+        found: Option<PutBack>,
         read: ActionId,
         config: Option<ConfigRead>,
         sight: Option<Sight>,
@@ -45,10 +49,26 @@ pub(super) enum State {
         /// The config is being read: if it differs, it is tried again at once.
         read: Option<(ActionId, By)>,
         /// What was disabled in vain is being taken back.
-        undo: Option<(ActionId, Guesses)>,
+        undo: Option<Undo>,
     },
     /// jailwarden ends.
     Ended,
+}
+
+impl State {
+    /// What is about to be done to the config, or is being done.
+    pub(super) fn intent(&self) -> Option<&Intent> {
+        match self {
+            Self::Restarting(restart) => restart.intent(),
+            Self::Mending(mending) => mending.intent(),
+            _ => None,
+        }
+    }
+
+    /// The daemon is being started, and was not yet seen to be back.
+    pub(super) fn has_started(&self) -> bool {
+        matches!(self, Self::Restarting(restart) if restart.has_started())
+    }
 }
 
 impl Machine {

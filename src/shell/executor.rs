@@ -99,7 +99,13 @@ async fn perform(handle: &Handle, effect: Effect) -> Outcome {
             let handle = handle.clone();
             let put_back = move || files::put_back(&handle, files, &reason);
             let done = tokio::task::spawn_blocking(put_back).await;
-            Outcome::PutBack(done.unwrap_or_else(|error| Err(error.to_string())))
+            done.unwrap_or_else(|error| Outcome::PutBack(Err(error.to_string())))
+        }
+        Effect::FindPutBack { reason } => {
+            let handle = handle.clone();
+            let find = move || files::find_put_back(&handle, &reason);
+            let found = tokio::task::spawn_blocking(find).await;
+            Outcome::PutBack(found.unwrap_or_else(|error| Err(error.to_string())))
         }
         Effect::Keep { fingerprint, plan } => {
             let handle = handle.clone();

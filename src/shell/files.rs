@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::time::SystemTime;
 
-use crate::history::{HistoryError, Store, Which};
-use crate::machine::{Plan, PutBack};
+use crate::history::{HistoryError, Restored, Store, Which};
+use crate::machine::{Outcome, Plan, PutBack};
 use crate::rollback::{self, JailName, Why};
 
 use super::daemon::Handle;
@@ -66,11 +66,7 @@ fn all_done(failed: &[String]) -> Result<(), String> {
 }
 
 /// Puts the newest good content of files back: of these, or of all that differ.
-pub(super) fn put_back(
-    handle: &Handle,
-    files: Vec<PathBuf>,
-    reason: &str,
-) -> Result<PutBack, String> {
+pub(super) fn put_back(handle: &Handle, files: Vec<PathBuf>, reason: &str) -> Outcome {
     let which = if files.is_empty() {
         Which::All
     } else {
@@ -85,15 +81,34 @@ pub(super) fn put_back(
         })?;
         store.put_back(&newest.id, config_dir, &which, reason)
     };
-    let restored = put_back().map_err(|error| error.to_string())?;
-    Ok(PutBack {
+    let told = |restored: Restored| PutBack {
         files: restored
             .done
             .iter()
             .map(|done| config_dir.join(&done.path))
             .collect(),
         replaced: restored.replaced.map(|replaced| replaced.id),
-    })
+    };
+    match put_back() {
+        Ok(restored) => Outcome::PutBack(Ok(told(restored))),
+        Err(HistoryError::Halted { cause, done }) => {
+            Outcome::HalfPutBack(told(*done), cause.to_string())
+        }
+        Err(error) => Outcome::PutBack(Err(error.to_string())),
+    }
+}
+
+/// What a put-back with this reason replaced, if nothing was replaced since.
+pub(super) fn find_put_back(handle: &Handle, reason: &str) -> Result<PutBack, String> {
+    let config_dir = &handle.instance().config_dir;
+    let listing = store(handle).rejected();
+    let newest = listing.map_err(|error| error.to_string())?.entries;
+    let newest = newest.into_iter().next();
+    let ours = newest.filter(|set| set.reason == reason && set.config_dir == *config_dir);
+    Ok(ours.map_or_else(PutBack::default, |set| PutBack {
+        files: set.paths.iter().map(|path| config_dir.join(path)).collect(),
+        replaced: Some(set.id),
+    }))
 }
 
 /// Keeps the config, if it is still the one with this fingerprint.
@@ -151,8 +166,13 @@ mod tests {
         for name in ["a.local", "b.local", "new.local"] {
             write(name, "bad\n");
         }
-        let replaced = put_back(&handle, Vec::new(), "why").unwrap().replaced;
-        let replaced = Vec::from_iter(replaced);
+        let Outcome::PutBack(Ok(done)) = put_back(&handle, Vec::new(), "why") else {
+            panic!("it can be put back");
+        };
+        assert_eq!(find_put_back(&handle, "why"), Ok(done.clone()));
+        let other = find_put_back(&handle, "something else");
+        assert_eq!(other, Ok(PutBack::default()));
+        let replaced = Vec::from_iter(done.replaced);
         write("a.local", "mended\n");
 
         for _ in 0..2 {

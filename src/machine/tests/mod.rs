@@ -4,6 +4,7 @@ mod absence;
 mod ailing;
 mod change;
 mod command;
+mod crash;
 mod keep;
 mod mend;
 mod pause;
@@ -102,6 +103,7 @@ impl Rig {
                     self.event(done(id, Outcome::Effect(Ok(()))));
                 }
                 Action::Run(id, effect) => {
+                    self.assert_intended(&effect);
                     if !matches!(effect, Effect::Look { .. }) {
                         self.words.push(word(&effect));
                     }
@@ -120,6 +122,18 @@ impl Rig {
                 Action::Exit => self.words.push("exit".into()),
             }
         }
+    }
+
+    /// What is done to the config is on disk before it is begun.
+    #[track_caller]
+    fn assert_intended(&self, effect: &Effect) {
+        let what = match effect {
+            Effect::WriteRollback { jails, .. } => What::Disable(jails.clone()),
+            Effect::PutBack { files, .. } => What::PutBack(files.clone()),
+            _ => return,
+        };
+        let intended = self.kept.intent.as_ref().map(|intent| &intent.what);
+        assert_eq!(intended, Some(&what));
     }
 
     /// What was asked for and told since the last call: `read stop TERM:7 DaemonDown …`.
@@ -319,6 +333,7 @@ pub(super) fn word(effect: &Effect) -> String {
             let names = files.iter().filter_map(|file| file.file_name()?.to_str());
             format!("put-back({})", names.collect::<Vec<_>>().join(" "))
         }
+        Effect::FindPutBack { .. } => "find-put-back".into(),
         Effect::Keep { .. } => "keep".into(),
         Effect::TryMend { jails } => {
             let jails: Vec<_> = jails.iter().map(String::as_str).collect();

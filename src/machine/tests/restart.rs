@@ -350,9 +350,15 @@ fn a_rollback_that_cannot_be_written_is_told_and_not_counted() {
         .reads(config_of_versions(&[("a", 1), ("m", 2)]));
     rig.does("read-afresh rollback(m)");
     rig.fails("read-only file system")
-        .does("RollbackFailed GaveUp")
+        .does("RollbackFailed GaveUp undo(m)")
         .is("gave-up");
     assert_eq!(rig.machine.incident.as_ref().unwrap().rolled_back, set(&[]));
+    // It may stand all the same; it was not found to be in vain, and is tried again.
+    rig.ok().does("read-afresh");
+    rig.reads(config_of_versions(&[("a", 1), ("m", 2)]));
+    rig.keeps_seeing(&absent(unit_failed(255))).does_not_start();
+    rig.reads(config_of_versions(&[("a", 1), ("m", 2)]));
+    rig.does("Restarting start read-afresh rollback(m)");
 }
 
 #[test]

@@ -253,6 +253,7 @@ impl World {
                 | Effect::Save(_)
                 | Effect::Keep { .. }
                 | Effect::FindCulprit
+                | Effect::FindPutBack { .. }
                 | Effect::EndPause
         );
         assert!(
@@ -297,13 +298,15 @@ impl World {
                     self.machine.state
                 );
             }
-            Effect::PutBack { .. } => {
+            Effect::PutBack { files, .. } => {
+                self.assert_intended(&What::PutBack(files.clone()));
                 assert!(
                     !self.all_protect() || self.was_hung(),
                     "files put back though every jail protects"
                 );
             }
             Effect::WriteRollback { jails, .. } => {
+                self.assert_intended(&What::Disable(jails.clone()));
                 let on_probation = |jail| {
                     let mend = self.machine.mends.get(jail);
                     mend.is_some_and(|mend| mend.on_probation)
@@ -324,6 +327,12 @@ impl World {
             }
             _ => {}
         }
+    }
+
+    /// What is done to the config is on disk before it is begun.
+    fn assert_intended(&self, what: &What) {
+        let intended = self.memory.intent.as_ref().map(|intent| &intent.what);
+        assert_eq!(intended, Some(what));
     }
 
     /// Every jail that the machine expects protects, and it can be asked; and there are some.
@@ -588,6 +597,7 @@ impl World {
             Effect::Start => self.start_takes,
             Effect::WriteRollback { .. }
             | Effect::PutBack { .. }
+            | Effect::FindPutBack { .. }
             | Effect::TakeBack { .. }
             | Effect::Keep { .. } => ms(10),
         }
@@ -638,6 +648,11 @@ impl World {
                 Outcome::Effect(Ok(()))
             }
             Effect::PutBack { .. } => Outcome::PutBack(self.put_back()),
+            Effect::FindPutBack { .. } => {
+                let replaced = self.replaced.as_ref().map(|_| "then".to_owned());
+                let files = vec!["/etc/fail2ban/jail.local".into()];
+                Outcome::PutBack(Ok(PutBack { files, replaced }))
+            }
             Effect::TakeBack { jails, replaced } => {
                 self.touch();
                 self.rollbacks.retain(|jail| !jails.contains(jail));

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use super::super::event::{Finding, PutBack};
+use super::super::intent::Intent;
 use super::super::ladder::What;
 use super::super::plan::{Change, Changes};
 use super::super::report::Kind;
@@ -154,14 +155,11 @@ impl Machine {
         }
     }
 
-    pub(in super::super) fn say_rolled_back(&mut self, jails: &[String]) {
+    pub(in super::super) fn say_rolled_back(&mut self, jails: &[String], intent: &Intent) {
         let set: BTreeSet<_> = jails.iter().cloned().collect();
-        let reason = self.reason_to_roll_back(jails);
+        let reason = &intent.reason;
         let undo = Self::undo_rollbacks(&set);
-        let message = if self
-            .asked_to_roll_back()
-            .is_some_and(|jail| set.contains(jail))
-        {
+        let message = if intent.asked {
             format!(
                 "{} disabled, as was asked for. It stays so until its config changes; to have it \
                  back at once: {undo}",
@@ -177,7 +175,7 @@ impl Machine {
         let mut report = self.report(Kind::RolledBack, message);
         report.file = jails.first().map(|jail| self.rollback_file(jail));
         report.jails = jails.to_vec();
-        report.reason = Some(reason);
+        report.reason = Some(reason.clone());
         self.say(report);
     }
 
@@ -235,8 +233,7 @@ impl Machine {
         }
     }
 
-    pub(in super::super) fn say_put_back(&mut self, done: &PutBack) {
-        let reason = self.reason_to_put_back();
+    pub(in super::super) fn say_put_back(&mut self, done: &PutBack, reason: &str) {
         let shown: Vec<_> = done.files.iter().take(NAMES_SHOWN).collect();
         let shown: Vec<_> = shown.iter().map(|f| f.display().to_string()).collect();
         let more = match done.files.len().saturating_sub(NAMES_SHOWN) {
@@ -259,7 +256,19 @@ impl Machine {
             ),
         );
         report.file = done.files.first().cloned();
-        report.reason = Some(reason);
+        report.reason = Some(reason.to_owned());
+        self.say(report);
+    }
+
+    pub(in super::super) fn say_not_found_out(&mut self, why: &str) {
+        let mut report = self.report(
+            Kind::RollbackFailed,
+            format!(
+                "jailwarden was killed while it put the last good config back, and cannot tell how far \
+                 that went: {why}. `jailwarden history` lists what was replaced"
+            ),
+        );
+        report.reason = Some(why.to_owned());
         self.say(report);
     }
 

@@ -1,0 +1,166 @@
+//! What is about to be done to the config is on disk before it is begun: a jailwarden that is
+//! killed meanwhile finds out what came of it, tells it, and takes it back if it does not help.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::event::{ActionId, ConfigRead, PutBack, Reading};
+use super::ladder::{Rung, What};
+use super::memory::Memory;
+use super::{Effect, Machine};
+
+/// Something that is about to be done to the config, or was begun and has not ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Intent {
+    /// What is taken away.
+    pub what: What,
+    /// It is a guess: if it does not help, it is taken back.
+    pub guess: bool,
+    /// Why, in the words that lie with what is written.
+    pub reason: String,
+    /// A person wants it.
+    #[serde(default)]
+    pub asked: bool,
+    /// Fingerprint of the config before it.
+    pub before: Option<u128>,
+    /// Digests of the commands that are held against the jails, where they are known.
+    pub failed: BTreeMap<String, u128>,
+}
+
+impl Intent {
+    /// How to find out whether it came to pass, where a reading of the config does not tell.
+    pub(super) fn search(&self) -> Option<Effect> {
+        let reason = self.reason.clone();
+        matches!(self.what, What::PutBack(_)).then_some(Effect::FindPutBack { reason })
+    }
+}
+
+impl Machine {
+    pub(super) fn intent(&self, rung: &Rung, reason: String) -> Intent {
+        let failed = match &rung.what {
+            What::Disable(jails) => jails
+                .iter()
+                .filter_map(|jail| Some((jail.clone(), self.digest_on_disk(jail)?)))
+                .collect(),
+            What::PutBack(_) => BTreeMap::new(),
+        };
+        let asked = match &rung.what {
+            What::Disable(jails) => {
+                jails.len() == 1 && self.asked_to_roll_back() == jails.first().map(String::as_str)
+            }
+            What::PutBack(_) => false,
+        };
+        Intent {
+            asked,
+            what: rung.what.clone(),
+            guess: rung.guess,
+            reason,
+            before: self.disk.reading.as_ref().map(|r| r.fingerprint),
+            failed,
+        }
+    }
+
+    /// Begins to write the intent down; what is intended has to wait for the end of that.
+    pub(super) fn save_intent(&mut self, intent: &Intent) -> ActionId {
+        let memory = Memory {
+            intent: Some(intent.clone()),
+            cold: self.daemon.cold,
+            ..self.memory()
+        };
+        self.save_as(memory)
+    }
+
+    /// Begins what is intended.
+    pub(super) fn carry_out(&mut self, intent: &Intent) -> ActionId {
+        let reason = intent.reason.clone();
+        self.run(match &intent.what {
+            What::Disable(jails) => Effect::WriteRollback {
+                jails: jails.clone(),
+                reason,
+            },
+            What::PutBack(files) => Effect::PutBack {
+                files: files.clone(),
+                reason,
+            },
+        })
+    }
+
+    /// Jails were disabled as intended: what is known of them from now on.
+    pub(super) fn note_rolled_back(&mut self, jails: &[String], intent: &Intent) {
+        self.may_stand(jails, intent);
+        if let Some(incident) = &mut self.incident {
+            incident.rolled_back.extend(jails.iter().cloned());
+        }
+        for jail in jails {
+            self.note_disabled(jail, intent);
+        }
+        self.rollbacks.extend(jails.iter().cloned());
+        self.say_rolled_back(jails, intent);
+    }
+
+    /// Whether jails were disabled as intended is not known: a guess is taken back all the same.
+    pub(super) fn may_stand(&mut self, jails: &[String], intent: &Intent) {
+        if intent.guess {
+            self.guesses.before = self.guesses.before.or(intent.before);
+            self.guesses.jails.extend(jails.iter().cloned());
+        }
+    }
+
+    /// Files were put back as intended.
+    pub(super) fn note_put_back(&mut self, done: &PutBack, intent: &Intent) {
+        self.say_put_back(done, &intent.reason);
+        self.put_back.clone_from(&done.replaced);
+        if intent.guess {
+            self.guess_replaced(done.replaced.as_ref(), intent.before);
+        }
+    }
+
+    /// What was replaced is brought back if the daemon does not come back.
+    pub(super) fn guess_replaced(&mut self, replaced: Option<&String>, before: Option<u128>) {
+        let Some(name) = replaced.filter(|name| !self.guesses.replaced.contains(name)) else {
+            return;
+        };
+        self.guesses.before = self.guesses.before.or(before);
+        self.guesses.replaced.push(name.clone());
+    }
+
+    /// jailwarden was killed between an intent and its outcome: the disk says what came of it.
+    /// What did not come to pass is decided afresh.
+    pub(super) fn settle_intent(&mut self, config: &ConfigRead, found: Option<PutBack>) {
+        let Some(intent) = self.saved.intent.clone() else {
+            return;
+        };
+        let reading = match config {
+            ConfigRead::Read(reading) => Some(reading),
+            ConfigRead::Unchanged | ConfigRead::Failed(_) => None,
+        };
+        match &intent.what {
+            What::Disable(jails) if reading.is_some() => {
+                let stands = |jail: &&String| self.rollbacks.contains(*jail);
+                let standing: Vec<_> = jails.iter().filter(stands).cloned().collect();
+                if !standing.is_empty() {
+                    self.note_rolled_back(&standing, &intent);
+                }
+            }
+            What::Disable(jails) => self.may_stand(jails, &intent),
+            What::PutBack(_) => {
+                let told = self.put_back.clone();
+                let Some(done) = found.filter(|d| d.replaced.is_some() && d.replaced != told)
+                else {
+                    return;
+                };
+                self.note_put_back(&done, &intent);
+                if reading.is_none_or(is_still_broken) {
+                    self.guess_replaced(done.replaced.as_ref(), intent.before);
+                }
+            }
+        }
+    }
+}
+
+/// What was replaced is not to blame for what is found all the same.
+pub(super) fn is_still_broken(reading: &Reading) -> bool {
+    let mut found = reading.findings.iter();
+    found.any(|finding| finding.fatal && finding.jail.is_none())
+}
