@@ -139,7 +139,7 @@ impl Reload {
         matches!(self.step, Step::Applying(i) | Step::Restoring(i) if i == id)
     }
 
-    pub(super) fn looks(&self) -> bool {
+    pub(super) fn is_proving(&self) -> bool {
         matches!(self.step, Step::Proving { .. })
     }
 }
@@ -227,10 +227,17 @@ impl Machine {
             changes,
             files,
         };
-        self.state = State::Reloading(Reload {
+        self.reload(Reload {
             step: Step::Applying(id),
             target: Some(target),
         });
+    }
+
+    /// It is looked at meanwhile only if that takes longer than it ever does: fail2ban serves one
+    /// connection after the other.
+    pub(super) fn reload(&mut self, reload: Reload) {
+        self.state = State::Reloading(reload);
+        self.next_look = self.now + self.policy.interval;
     }
 
     /// Keeps what a reading says: what waits, and which jails changed last.
@@ -392,7 +399,7 @@ impl Machine {
             server: None,
             jails: restore,
         });
-        self.state = State::Reloading(Reload {
+        self.reload(Reload {
             step: Step::Restoring(id),
             target: Some(target),
         });
@@ -421,6 +428,8 @@ impl Machine {
     /// Only the probe says whether the daemon runs what it was told.
     fn prove(&mut self) {
         let until = self.now + Policy::PROOF_LIMIT;
+        // One that began before may have seen what was there before.
+        self.look = None;
         if let State::Reloading(reload) = &mut self.state {
             reload.step = Step::Proving { until };
         }

@@ -123,6 +123,8 @@ struct Known {
     listed: BTreeSet<String>,
     dead: BTreeSet<String>,
     ping: Option<std::time::Duration>,
+    /// Since when it answers nobody and uses the processor, with the same threads and children.
+    busy_since: Option<MonoTime>,
     /// Somebody else started it, and that was not yet told.
     stranger: bool,
     /// All jails that should run were seen to, in this process.
@@ -382,12 +384,13 @@ impl Machine {
                 self.take_stock();
             }
             State::Watching | State::Suspect(_) => self.assess(sight),
-            State::Reloading(_) => self.reload_seen(&sight),
+            State::Reloading(reload) if reload.is_proving() => self.reload_seen(&sight),
             State::Restarting(_) => self.restart_seen(sight),
             State::Standby { .. } => self.standby_seen(sight),
             State::GaveUp { .. } => self.gave_up_seen(sight, new),
             State::Paused { .. } => self.next_look = self.now + self.policy.interval,
-            State::Checking { .. } | State::Mending(_) | State::Ended => {}
+            State::Checking { .. } | State::Mending(_) | State::Reloading(_) => self.glance(sight),
+            State::Ended => {}
         }
     }
 
@@ -396,6 +399,7 @@ impl Machine {
     /// again after a silence may have been told anything before it: the disk is read again.
     fn know(&mut self, sight: &Sight) -> bool {
         let before = self.daemon.ping.take();
+        let since = self.daemon.busy_since.take();
         let (Daemon::Answers { pid, .. }
         | Daemon::Silent { pid: Some(pid), .. }
         | Daemon::Absent {
@@ -419,6 +423,14 @@ impl Machine {
                 self.lost.clear();
                 self.held.clear();
             }
+        }
+        if let Daemon::Silent {
+            motion: Motion::Busy,
+            ..
+        } = &sight.daemon
+        {
+            let since = since.filter(|_| !new);
+            self.daemon.busy_since = since.or(Some(self.now - self.policy.timeout));
         }
         if let Daemon::Answers {
             ping, listed, dead, ..
@@ -467,9 +479,10 @@ impl Machine {
             | State::Standby { .. }
             | State::Paused { .. }
             | State::GaveUp { .. } => true,
-            State::Reloading(reload) => reload.looks(),
+            State::Checking { .. } | State::Reloading(_) => true,
+            State::Mending(mending) => !mending.writes(),
             State::Restarting(restart) => restart.looks(),
-            State::Checking { .. } | State::Mending(_) | State::Ended => false,
+            State::Ended => false,
         }
     }
 
