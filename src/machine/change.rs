@@ -183,15 +183,6 @@ impl Machine {
         }
     }
 
-    /// Our rollback files as they are on disk now: one that is gone was removed by somebody.
-    fn note_rollbacks(&mut self, standing: &BTreeSet<String>) {
-        let undone: BTreeSet<_> = self.rollbacks.difference(standing).cloned().collect();
-        if !undone.is_empty() {
-            self.say_undone(&undone);
-        }
-        self.rollbacks.clone_from(standing);
-    }
-
     /// Sends what is sound in a reading to the daemon; what is not waits.
     pub(super) fn apply_reading(&mut self, reading: Reading) {
         let before = self.disk.reading.as_ref().map(|r| r.fingerprint);

@@ -16,6 +16,8 @@ pub(super) struct Incident {
     pub(super) revived: bool,
     /// The daemon was restarted.
     pub(super) restarted: bool,
+    /// Whether its unit was disabled when it was first seen.
+    pub(super) was_disabled: Option<bool>,
     /// The jails that were disabled in its course.
     pub(super) rolled_back: BTreeSet<String>,
     /// Putting the last good config back did not help, and was taken back.
@@ -47,6 +49,7 @@ impl Machine {
             expected: self.expected(),
             revived: false,
             restarted: false,
+            was_disabled: None,
             rolled_back: BTreeSet::new(),
             files_in_vain: false,
             in_vain: BTreeSet::new(),

@@ -172,6 +172,8 @@ enum State {
         read: Option<(ActionId, By)>,
         /// What was disabled in vain is being taken back.
         undo: Option<(ActionId, Guesses)>,
+        /// Packages are being installed, and it is not tried before that is done.
+        packages: bool,
     },
     /// jailwarden ends.
     Ended,
@@ -367,13 +369,22 @@ impl Machine {
         }
     }
 
-    /// Routes a look's answer to whatever waits for it.
+    /// Takes a look's answer in.
     fn seen(&mut self, mut sight: Sight) {
         let new = self.know(&sight);
         if new {
             self.forget_ailing();
         }
         self.note_health(std::mem::take(&mut sight.health));
+        let disabled = sight.unit.as_ref().map(|unit| unit.disabled);
+        self.route(sight, new);
+        if let Some(incident) = &mut self.incident {
+            incident.was_disabled = incident.was_disabled.or(disabled);
+        }
+    }
+
+    /// Hands a look's answer to whatever waits for it.
+    fn route(&mut self, sight: Sight, new: bool) {
         match &mut self.state {
             State::Starting { sight: slot, .. } => {
                 *slot = Some(sight);
