@@ -2,6 +2,7 @@
 
 use super::Machine;
 use super::event::{ActiveState, ExitKind, Sight, Unit};
+use super::incident::Incident;
 
 /// What the absence of the daemon means.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,14 +57,15 @@ pub fn read(unit: Option<&Unit>, traces: bool) -> Absence {
 impl Machine {
     /// What the absence of a daemon means that jailwarden is not just restarting.
     ///
-    /// A unit that somebody disabled is not started, unless it was jailwarden who stopped it. While
-    /// packages are installed, fail2ban may be half there, and whoever installs them starts it.
+    /// A unit that somebody disabled is not started, unless it was jailwarden who stopped it, and it was
+    /// disabled before that. While packages are installed, fail2ban may be half there, and whoever installs them starts it.
     pub(super) fn absence(&self, sight: &Sight, traces: bool) -> Absence {
         let found = read(sight.unit.as_ref(), traces);
         let (Absence::Failed(why) | Absence::Broken(why)) = &found else {
             return found;
         };
-        let ours = self.stopping || self.incident.as_ref().is_some_and(|i| i.restarted);
+        let restarted = |i: &Incident| i.restarted && i.was_disabled != Some(false);
+        let ours = self.stopping || self.incident.as_ref().is_some_and(restarted);
         if sight.unit.as_ref().is_some_and(|u| u.disabled) && !ours {
             return Absence::Deliberate(format!("{why}, and its unit is disabled"));
         }

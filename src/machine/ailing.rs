@@ -131,7 +131,7 @@ impl Machine {
             server: None,
             jails: changes,
         });
-        self.state = State::Reloading(Reload::reviving(id));
+        self.reload(Reload::reviving(id));
     }
 
     /// Another process has other jails.

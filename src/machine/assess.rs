@@ -21,9 +21,8 @@ pub(super) struct Suspect {
 /// What is suspected.
 #[derive(Debug, Clone)]
 pub(super) enum Sign {
-    /// It does not answer; when it was last seen to get on with something, and whether that it
-    /// stays silent was told.
-    Silent { progress: MonoTime, told: bool },
+    /// It does not answer; whether that it stays silent was told.
+    Silent { told: bool },
     /// These jails are dead or missing; in how many looks in a row.
     Jails { jails: BTreeSet<String>, looks: u32 },
     /// It lives but has no socket to be asked at; whether that it stays so was told.
@@ -145,25 +144,15 @@ impl Machine {
     }
 
     fn assess_silence(&mut self, pid: Option<u32>, motion: Motion, leaving: bool) {
-        let (before, told, waited) = match &self.state {
+        let (told, waited) = match &self.state {
             State::Suspect(Suspect {
-                sign: Sign::Silent { progress, told },
+                sign: Sign::Silent { told },
                 since,
-            }) => (Some(*progress), *told, self.now.since(*since)),
-            _ => (None, false, std::time::Duration::ZERO),
-        };
-        let progress = match before {
-            Some(progress) if motion == Motion::Busy => progress,
-            _ if motion == Motion::Busy => self.now - self.policy.timeout,
-            _ => self.now,
-        };
-        let hung = match motion {
-            Motion::Stopped | Motion::Frozen => true,
-            Motion::Busy => self.now.since(progress) >= self.policy.busy_limit,
-            Motion::Progressing => false,
+            }) => (*told, self.now.since(*since)),
+            _ => (false, std::time::Duration::ZERO),
         };
         match pid {
-            Some(pid) if hung && !leaving => {
+            Some(pid) if self.is_hung(motion) && !leaving => {
                 self.restart(
                     Cause::Hung {
                         stopped: motion == Motion::Stopped,
@@ -177,7 +166,30 @@ impl Machine {
                     self.say_silent(waited, pid.is_some());
                 }
                 let told = told || tell;
-                self.suspect(Sign::Silent { progress, told }, Policy::SUSPECT_PACE);
+                self.suspect(Sign::Silent { told }, Policy::SUSPECT_PACE);
+            }
+        }
+    }
+
+    /// Whether a daemon that does not answer, and does this, will not answer any more.
+    fn is_hung(&self, motion: Motion) -> bool {
+        let is_over = |since| self.now.since(since) >= self.policy.busy_limit;
+        match motion {
+            Motion::Stopped | Motion::Frozen => true,
+            Motion::Busy => self.daemon.busy_since.is_some_and(is_over),
+            Motion::Progressing => false,
+        }
+    }
+
+    /// A look while something else is under way: only a hang is worth breaking that off.
+    pub(super) fn glance(&mut self, sight: Sight) {
+        self.next_look = self.now + self.policy.interval;
+        if let Daemon::Silent { motion, .. } = sight.daemon {
+            self.next_look = self.now + Policy::SUSPECT_PACE;
+            if self.is_hung(motion) {
+                self.disk.distrust(self.now);
+                self.watch();
+                self.assess(sight);
             }
         }
     }
@@ -321,6 +333,6 @@ impl Machine {
             server: None,
             jails,
         });
-        self.state = State::Reloading(Reload::reviving(id));
+        self.reload(Reload::reviving(id));
     }
 }

@@ -144,7 +144,7 @@ impl Reload {
         matches!(self.step, Step::Applying(i) | Step::Restoring(i) if i == id)
     }
 
-    pub(super) fn looks(&self) -> bool {
+    pub(super) fn is_proving(&self) -> bool {
         matches!(self.step, Step::Proving { .. })
     }
 }
@@ -188,15 +188,6 @@ impl Machine {
         }
     }
 
-    /// Our rollback files as they are on disk now: one that is gone was removed by somebody.
-    fn note_rollbacks(&mut self, standing: &BTreeSet<String>) {
-        let undone: BTreeSet<_> = self.rollbacks.difference(standing).cloned().collect();
-        if !undone.is_empty() {
-            self.say_undone(&undone);
-        }
-        self.rollbacks.clone_from(standing);
-    }
-
     /// Sends what is sound in a reading to the daemon; what is not waits.
     pub(super) fn apply_reading(&mut self, reading: Reading) {
         let before = self.disk.reading.as_ref().map(|r| r.fingerprint);
@@ -232,10 +223,17 @@ impl Machine {
             changes,
             files,
         };
-        self.state = State::Reloading(Reload {
+        self.reload(Reload {
             step: Step::Applying(id),
             target: Some(target),
         });
+    }
+
+    /// It is looked at meanwhile only if that takes longer than it ever does: fail2ban serves one
+    /// connection after the other.
+    pub(super) fn reload(&mut self, reload: Reload) {
+        self.state = State::Reloading(reload);
+        self.next_look = self.now + self.policy.interval;
     }
 
     /// Keeps what a reading says: what waits, and which jails changed last.
@@ -397,7 +395,7 @@ impl Machine {
             server: None,
             jails: restore,
         });
-        self.state = State::Reloading(Reload {
+        self.reload(Reload {
             step: Step::Restoring(id),
             target: Some(target),
         });
@@ -426,6 +424,8 @@ impl Machine {
     /// Only the probe says whether the daemon runs what it was told.
     fn prove(&mut self) {
         let until = self.now + Policy::PROOF_LIMIT;
+        // One that began before may have seen what was there before.
+        self.look = None;
         if let State::Reloading(reload) = &mut self.state {
             reload.step = Step::Proving { until };
         }

@@ -1,6 +1,6 @@
 //! Giving up for a while: the budget, the waits, and what ends them.
 
-use super::absence::{self, Absence};
+use super::absence::Absence;
 use super::event::{ActionId, ConfigRead, Daemon, Outcome, Sight};
 use super::mend::why_not;
 use super::restart::Cause;
@@ -70,6 +70,7 @@ impl Machine {
             retry_at,
             read: None,
             undo: None,
+            packages: false,
         };
         self.take_back_guesses();
     }
@@ -195,12 +196,14 @@ impl Machine {
         {
             self.forget_daemon();
             let unit = sight.unit.as_ref();
-            match unit.map(|unit| absence::read(Some(unit), traces)) {
+            match unit.map(|_| self.absence(&sight, traces)) {
                 Some(Absence::Deliberate(why)) if !self.is_our_stop(unit) => {
                     return self.stand_by(why);
                 }
                 // Not what our own stop left behind: a later stop is somebody else's.
-                Some(Absence::Failed(_) | Absence::Broken(_)) => self.stopping = false,
+                Some(Absence::Failed(_) | Absence::Broken(_) | Absence::Unpacked(_)) => {
+                    self.stopping = false;
+                }
                 _ => {}
             }
         }
@@ -208,17 +211,23 @@ impl Machine {
             retry_at,
             read: None,
             undo: None,
+            packages,
             ..
-        } = self.state
+        } = &mut self.state
         else {
             // It would start with what is being taken back, or was not read yet.
             self.next_look = self.now + Policy::SUSPECT_PACE;
             return;
         };
-        if retry_at <= self.now {
+        let retry_at = *retry_at;
+        *packages = sight.packages && self.now.since(retry_at) < Policy::PACKAGES_LIMIT;
+        let next = self.now + self.policy.interval;
+        if *packages {
+            self.next_look = next;
+        } else if retry_at <= self.now {
             self.restart(Cause::Retry, self.daemon.pid);
         } else {
-            self.next_look = retry_at.min(self.now + self.policy.interval);
+            self.next_look = retry_at.min(next);
         }
     }
 }

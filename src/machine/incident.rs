@@ -20,6 +20,8 @@ pub(super) struct Incident {
     pub(super) revived: bool,
     /// The daemon was restarted.
     pub(super) restarted: bool,
+    /// Whether its unit was disabled when it was first seen.
+    pub(super) was_disabled: Option<bool>,
     /// The jails that were disabled in its course.
     pub(super) rolled_back: BTreeSet<String>,
     /// How often every way back had failed.
@@ -76,6 +78,7 @@ impl Machine {
             expected: self.expected(),
             revived: false,
             restarted: false,
+            was_disabled: None,
             rolled_back: BTreeSet::new(),
             given_up: 0,
         });

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::event::{Daemon, Sight};
+use super::event::{Daemon, Motion, Sight};
 use super::time::MonoTime;
 use super::{Machine, State};
 
@@ -14,6 +14,8 @@ pub(super) struct Known {
     pub(super) listed: BTreeSet<String>,
     pub(super) dead: BTreeSet<String>,
     pub(super) ping: Option<Duration>,
+    /// Since when it answers nobody and uses the processor, with the same threads and children.
+    pub(super) busy_since: Option<MonoTime>,
     /// Somebody else started it, and that was not yet told.
     pub(super) stranger: bool,
     /// All jails that should run were seen to, in this process.
@@ -34,6 +36,7 @@ impl Machine {
     /// again after a silence may have been told anything before it: the disk is read again.
     pub(super) fn know(&mut self, sight: &Sight) -> bool {
         let before = self.daemon.ping.take();
+        let since = self.daemon.busy_since.take();
         let (Daemon::Answers { pid, .. }
         | Daemon::Silent { pid: Some(pid), .. }
         | Daemon::Absent {
@@ -57,6 +60,14 @@ impl Machine {
                 self.lost.clear();
                 self.held.clear();
             }
+        }
+        if let Daemon::Silent {
+            motion: Motion::Busy,
+            ..
+        } = &sight.daemon
+        {
+            let since = since.filter(|_| !new);
+            self.daemon.busy_since = since.or(Some(self.now - self.policy.timeout));
         }
         if let Daemon::Answers {
             ping, listed, dead, ..

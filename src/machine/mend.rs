@@ -217,21 +217,22 @@ impl Machine {
         });
     }
 
-    /// A jail that has run for long enough is mended; one that somebody took out of the config is
-    /// none of ours.
+    /// A jail that has run for long enough is mended; one that somebody took out of the config, or
+    /// stopped, is none of ours.
     fn end_probations(&mut self) {
         let alive =
             |jail: &String| self.daemon.listed.contains(jail) && !self.daemon.dead.contains(jail);
         let waiting = self.refused_jails();
         let plan = self.disk.reading.as_ref().and_then(|r| r.plan.as_ref());
-        let rollbacks = &self.rollbacks;
+        let (rollbacks, held) = (&self.rollbacks, &self.held);
         let runs =
             |(jail, mend): &(&String, &mut Mend)| mend.on_probation && !rollbacks.contains(*jail);
         for (jail, mend) in self.mends.iter_mut().filter(runs) {
             let Some(wait) = self.waits.get_mut(jail) else {
                 continue;
             };
-            if plan.is_some_and(|plan| !plan.jails.contains_key(jail)) && !waiting.contains(jail) {
+            let gone = plan.is_some_and(|plan| !plan.jails.contains_key(jail));
+            if (gone && !waiting.contains(jail)) || held.contains(jail) {
                 mend.on_probation = false;
             }
             if !alive(jail) {
@@ -409,18 +410,49 @@ impl Machine {
         // The reading of our own change holds whatever others changed meanwhile.
         self.hint_mends();
         self.rollbacks.retain(|jail| !jails.contains(jail));
-        self.say_mended(jails);
+        self.say_removed(jails);
         self.read_own_change();
     }
 
+    /// Which of them still stand is for the reading to say.
     fn not_removed(&mut self, jails: &BTreeSet<String>, why: &str) {
-        for jail in jails {
+        self.say_not_mended(jails, why);
+        self.read_own_change();
+    }
+
+    /// Our rollback files as they are on disk now: one that is gone was removed by somebody, or is what
+    /// a removal got done before it failed.
+    pub(super) fn note_rollbacks(&mut self, standing: &BTreeSet<String>) {
+        let gone: BTreeSet<_> = self.rollbacks.difference(standing).cloned().collect();
+        let (ours, undone): (BTreeSet<_>, BTreeSet<_>) = gone
+            .into_iter()
+            .partition(|jail| self.is_on_probation(jail));
+        if !ours.is_empty() {
+            self.say_mended(&ours);
+        }
+        if !undone.is_empty() {
+            self.say_undone(&undone);
+        }
+        for jail in standing {
             if let Some(mend) = self.mends.get_mut(jail) {
                 mend.on_probation = false;
             }
         }
-        self.say_not_mended(jails, why);
-        self.read_own_change();
+        self.rollbacks.clone_from(standing);
+    }
+
+    /// Those that passed are on probation; the others are no longer in the config.
+    fn say_removed(&mut self, jails: &BTreeSet<String>) {
+        let (mended, gone): (BTreeSet<_>, BTreeSet<_>) = jails
+            .iter()
+            .cloned()
+            .partition(|jail| self.is_on_probation(jail));
+        if !mended.is_empty() {
+            self.say_mended(&mended);
+        }
+        if !gone.is_empty() {
+            self.say_not_wanted(&gone);
+        }
     }
 
     fn disabled_again(&mut self, jails: &BTreeSet<String>, intent: &Intent, outcome: Outcome) {

@@ -336,13 +336,22 @@ impl Machine {
         }
     }
 
-    /// Routes a look's answer to whatever waits for it.
+    /// Takes a look's answer in.
     fn seen(&mut self, mut sight: Sight) {
         let new = self.know(&sight);
         if new {
             self.forget_ailing();
         }
         self.note_health(std::mem::take(&mut sight.health));
+        let disabled = sight.unit.as_ref().map(|unit| unit.disabled);
+        self.route(sight, new);
+        if let Some(incident) = &mut self.incident {
+            incident.was_disabled = incident.was_disabled.or(disabled);
+        }
+    }
+
+    /// Hands a look's answer to whatever waits for it.
+    fn route(&mut self, sight: Sight, new: bool) {
         match &mut self.state {
             State::Starting { sight: slot, .. } => {
                 *slot = Some(sight);
@@ -353,12 +362,13 @@ impl Machine {
                 self.take_stock();
             }
             State::Watching | State::Suspect(_) => self.assess(sight),
-            State::Reloading(_) => self.reload_seen(&sight),
+            State::Reloading(reload) if reload.is_proving() => self.reload_seen(&sight),
             State::Restarting(_) => self.restart_seen(sight),
             State::Standby { .. } => self.standby_seen(sight),
             State::GaveUp { .. } => self.gave_up_seen(sight, new),
             State::Paused { .. } => self.next_look = self.now + self.policy.interval,
-            State::Checking { .. } | State::Mending(_) | State::Ended => {}
+            State::Checking { .. } | State::Mending(_) | State::Reloading(_) => self.glance(sight),
+            State::Ended => {}
         }
     }
 

@@ -241,11 +241,16 @@ impl Machine {
             State::Standby { why } => {
                 return format!("standby: fail2ban is stopped on purpose ({why})");
             }
-            State::GaveUp { attempt, .. } => {
-                format!(
-                    "gave up: fail2ban is DOWN (tried {} times); it is tried again by itself",
-                    attempt + 1
-                )
+            State::GaveUp {
+                attempt, packages, ..
+            } => {
+                let when = if *packages {
+                    "packages are being installed, and it is tried again once that is done"
+                } else {
+                    "it is tried again by itself"
+                };
+                let times = attempt + 1;
+                format!("gave up: fail2ban is DOWN (tried {times} times); {when}")
             }
             State::Ended => return "ended".to_owned(),
             State::Paused { .. } => self.paused_text(alive, expected),

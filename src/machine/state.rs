@@ -50,6 +50,8 @@ pub(super) enum State {
         read: Option<(ActionId, By)>,
         /// What was disabled in vain is being taken back.
         undo: Option<Undo>,
+        /// Packages are being installed, and it is not tried before that is done.
+        packages: bool,
     },
     /// jailwarden ends.
     Ended,
@@ -80,9 +82,10 @@ impl Machine {
             | State::Standby { .. }
             | State::Paused { .. }
             | State::GaveUp { .. } => true,
-            State::Reloading(reload) => reload.looks(),
+            State::Checking { .. } | State::Reloading(_) => true,
+            State::Mending(mending) => !mending.writes(),
             State::Restarting(restart) => restart.looks(),
-            State::Checking { .. } | State::Mending(_) | State::Ended => false,
+            State::Ended => false,
         }
     }
 

@@ -15,6 +15,8 @@ mod changes;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod pairs;
+#[cfg(test)]
 mod rollback;
 
 /// Makes one test of each scenario and release.

@@ -5,7 +5,9 @@ pub(crate) mod fake;
 pub(crate) mod faults;
 pub(crate) mod host;
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -25,6 +27,21 @@ pub(crate) fn wait_until<T>(limit: Duration, mut look: impl FnMut() -> Option<T>
         }
         thread::sleep(Duration::from_millis(20));
     }
+}
+
+/// Every file below a config folder but jailwarden's rollbacks, with its content.
+pub(crate) fn admins_files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut files = BTreeMap::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy();
+        if path.is_dir() {
+            files.extend(admins_files(&path));
+        } else if !name.starts_with("zzz-jailwarden-") && !name.starts_with(".zzz-jailwarden-") {
+            files.insert(path.clone(), fs::read(&path).unwrap());
+        }
+    }
+    files
 }
 
 /// Says that a part of the machine is missing, so that its test is skipped; where CI demands all

@@ -113,7 +113,12 @@ fn a_jail_that_is_no_longer_wanted_needs_no_rollback() {
     let mut rig = degraded();
     edited(&mut rig).does("read try(m)");
     tried(&mut rig, Trial::Gone).does("save").ok();
-    rig.does("undo(m)").ok().does("JailMended read-afresh");
+    rig.does("undo(m)").ok().does("RollbackUndone read-afresh");
+    let told = rig.told.last().unwrap().message.clone();
+    assert!(
+        told.contains("m is not enabled in the config any more"),
+        "{told}"
+    );
     rig.reads(config(&["a"])).does("");
     rig.sees_for(500, &answers_as(8, &["a"])).does("");
 }
@@ -295,4 +300,49 @@ fn a_jail_on_probation_that_dies_costs_the_others_no_restart() {
     let clear = rig.told.iter().rfind(|r| r.kind == Kind::AllClear).unwrap();
     assert!(clear.message.contains("disabled for it: m"), "{clear}");
     assert!(!clear.message.contains("no longer"), "{clear}");
+}
+
+#[test]
+fn of_two_rollbacks_one_may_be_removed_and_the_other_not() {
+    let both = config(&["a", "m", "n"]);
+    let faulty = both.clone().fault("m", true).fault("n", true);
+    let mut rig = Rig::stock(Memory::default(), faulty, absent(unit_failed(255)));
+    rig.ok().reads(both.clone().rolled_back(&["m", "n"]));
+    rig.ok().sees(answers_as(8, &["a"])).is("mending");
+    let each = |trial: Trial| {
+        let jails = ["m", "n"].map(|jail| (jail.to_owned(), trial.clone()));
+        Outcome::Tried(Ok(jails.into()))
+    };
+    rig.gets(each(Trial::Faulty(finding(None, true))));
+    let mut reading = both.rolled_back(&["m", "n"]);
+    reading.fingerprint += 1;
+    rig.edits(reading);
+    rig.gets(each(sound(2))).ok().fails("no room for it");
+    rig.does(
+        "read-afresh ready Supervising ChangeRefused DaemonDown rollback(m n) RolledBack \
+         read-afresh start AllClear try(m n) read try(m n) save undo(m n) RollbackFailed read-afresh",
+    );
+    let told = rig.told.last().unwrap().message.clone();
+    assert!(told.contains("jailwarden rollback undo m n"), "{told}");
+
+    // The one that was removed is on probation as any mended jail.
+    rig.reads(config_of_versions(&[("a", 1), ("m", 2), ("n", 2)]).rolled_back(&["n"]));
+    rig.does("JailMended apply(+m)").applied();
+    assert_eq!(rig.told.last().unwrap().jails, ["m"]);
+    rig.sees(answers_as(8, &["a", "m"])).does("ChangeApplied");
+    let on_probation = |jail| rig.kept.mends[jail].on_probation;
+    assert!(on_probation("m") && !on_probation("n"));
+}
+
+#[test]
+fn a_jail_on_probation_that_is_stopped_by_hand_is_none_of_ours() {
+    let mut rig = degraded();
+    edited(&mut rig).does("read try(m)");
+    tried(&mut rig, sound(2)).ok().ok();
+    rig.reads(config_of_versions(&[("a", 1), ("m", 2)]));
+    rig.applied().sees(answers_as(8, &["a", "m"]));
+    rig.sees(answers_as(8, &["a", "m"]));
+    rig.does("save undo(m) JailMended read-afresh apply(+m) ChangeApplied");
+    rig.sees_for(4, &answers_as(8, &["a"])).does("JailHeld");
+    assert!(rig.kept.mends.is_empty(), "{:?}", rig.kept.mends);
 }

@@ -167,3 +167,41 @@ fn a_restart_that_jailwarden_did_not_live_to_finish_is_finished_first() {
     rig.ok().sees(answers_as(8, &["a"]));
     rig.does("AllClear Paused").is("paused");
 }
+
+/// Every way has failed, and it is down.
+fn given_up() -> Rig {
+    let mut rig = Rig::healthy(&["a"]);
+    rig.exits(7).sees(absent(unit_failed(1))).does_not_start();
+    rig.reads(config(&["a"])).is("gave-up");
+    rig.does("DaemonDown start read-afresh GaveUp");
+    rig
+}
+
+#[test]
+fn nothing_is_tried_once_more_while_packages_change() {
+    let mut rig = given_up();
+    let busy = Sight {
+        packages: true,
+        ..absent(unit_failed(1))
+    };
+    rig.sees_for(10, &busy).does("").is("gave-up");
+    assert!(rig.machine.snapshot().text.contains("packages"));
+    rig.sees(absent(unit_failed(1))).does("Restarting start");
+
+    // Not for ever.
+    let mut rig = given_up();
+    let begin = rig.now;
+    rig.keeps_seeing(&busy).does("Restarting start");
+    assert!(rig.now.since(begin) > Policy::PACKAGES_LIMIT);
+}
+
+#[test]
+fn a_unit_that_is_disabled_or_masked_meanwhile_is_not_tried_once_more() {
+    let (mut disabled, mut masked) = (unit_failed(1), unit_failed(1));
+    disabled.disabled = true;
+    masked.load = "masked".into();
+    for unit in [disabled, masked] {
+        let mut rig = given_up();
+        rig.sees(absent(unit)).does("Standby").is("standby");
+    }
+}

@@ -333,3 +333,46 @@ fn an_answer_from_before_the_death_does_not_count() {
     assert_eq!(rig.machine.snapshot().pid, None);
     rig.sees(absent(unit_killed())).does("DaemonDown start");
 }
+
+#[test]
+fn a_hang_is_seen_while_the_config_is_checked() {
+    let mut rig = Rig::healthy(&["a", "m"]);
+    rig.touched().pass(secs(1)).does("read").is("checking");
+    rig.sees(answers(&["a", "m"])).does("").is("checking");
+    rig.sees(silent(Motion::Progressing))
+        .does("")
+        .is("checking");
+    rig.sees(silent(Motion::Busy)).does("").is("checking");
+    rig.keeps_seeing(&silent(Motion::Busy));
+    rig.does("diagnose:7").is("restarting");
+    rig.gets(Outcome::Diagnosis(Diagnosis::default()));
+    rig.does("DaemonHung read-afresh");
+}
+
+#[test]
+fn a_hang_is_seen_while_a_change_is_applied() {
+    let mut rig = Rig::healthy(&["a", "m"]);
+    rig.edits(config_of_versions(&[("a", 1), ("m", 2)]));
+    rig.does("read apply(+m)").is("reloading");
+    let begun = rig.now;
+    rig.sees(silent(Motion::Progressing))
+        .does("")
+        .is("reloading");
+    assert!(rig.now.since(begun) >= secs(10), "one connection at a time");
+    rig.sees(silent(Motion::Frozen)).does("diagnose:7");
+    rig.gets(Outcome::Diagnosis(Diagnosis::default()));
+    rig.does("DaemonHung read-afresh");
+    // What was being applied is on disk, and is what it starts with.
+    rig.reads(config_of_versions(&[("a", 1), ("m", 2)]));
+    rig.does("save").ok().does("TERM:7").exits(7).does("start");
+    rig.ok().sees(answers_as(8, &["a", "m"])).is("healthy");
+}
+
+#[test]
+fn a_hang_is_seen_while_a_disabled_jail_is_tried() {
+    let disabled = config(&["a", "m"]).rolled_back(&["m"]);
+    let mut rig = Rig::stock(Memory::default(), disabled, answers(&["a"]));
+    rig.does("read-afresh ready Supervising try(m)")
+        .is("mending");
+    rig.sees(silent(Motion::Frozen)).does("diagnose:7");
+}

@@ -215,13 +215,26 @@ impl Machine {
         let mut report = self.report(
             Kind::RollbackFailed,
             format!(
-                "{} did not help, but could not be taken back: {why}",
-                guessed(guesses)
+                "{} did not help, but could not be taken back: {why}. Once that is mended: {}",
+                guessed(guesses),
+                Self::take_back_by_hand(guesses),
             ),
         );
         report.jails = guesses.jails.iter().cloned().collect();
         report.reason = Some(why.to_owned());
         self.say(report);
+    }
+
+    /// What a person types to take guesses back: the last first.
+    fn take_back_by_hand(guesses: &Guesses) -> String {
+        let jails = (!guesses.jails.is_empty()).then(|| Self::undo_rollbacks(&guesses.jails));
+        let files = guesses.replaced.iter().rev();
+        let files = files.map(|name| format!("jailwarden restore {name}"));
+        jails
+            .into_iter()
+            .chain(files)
+            .collect::<Vec<_>>()
+            .join("; ")
     }
 
     pub(in super::super) fn reason_to_put_back(&self) -> String {

@@ -45,8 +45,26 @@ impl Machine {
         let mut report = self.report(
             Kind::JailMended,
             format!(
-                "{} passed a trial, so the rollback is removed and it is started again",
-                names(jails)
+                "{} passed a trial, so the rollback is removed and {} started again",
+                names(jails),
+                if jails.len() == 1 {
+                    "it is"
+                } else {
+                    "they are"
+                },
+            ),
+        );
+        report.jails = jails.iter().cloned().collect();
+        self.say(report);
+    }
+
+    pub(in super::super) fn say_not_wanted(&mut self, jails: &BTreeSet<String>) {
+        let mut report = self.report(
+            Kind::RollbackUndone,
+            format!(
+                "{} {} not enabled in the config any more, so the rollback is removed",
+                names(jails),
+                if jails.len() == 1 { "is" } else { "are" },
             ),
         );
         report.jails = jails.iter().cloned().collect();
@@ -57,8 +75,10 @@ impl Machine {
         let mut report = self.report(
             Kind::RollbackFailed,
             format!(
-                "{} passed a trial, but the rollback could not be removed: {why}",
-                names(jails)
+                "{} passed a trial, but the rollback could not be removed: {why}. It is tried again \
+                 later; by hand: {}",
+                names(jails),
+                Self::undo_rollbacks(jails),
             ),
         );
         report.jails = jails.iter().cloned().collect();
