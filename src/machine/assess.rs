@@ -85,8 +85,13 @@ impl Machine {
 
     pub(super) fn assess_jails(&mut self) {
         self.stopping = false;
-        if std::mem::take(&mut self.daemon.stranger) {
+        let revived = std::mem::take(&mut self.daemon.revived) && self.incident.is_none();
+        if std::mem::take(&mut self.daemon.stranger) && !revived {
             self.say_back_by_hand();
+        }
+        if revived {
+            self.open_incident_since(self.dark_since());
+            self.say_revived();
         }
         let Known { listed, dead, .. } = &self.daemon;
         let idle = |n: &String| !listed.contains(n) || dead.contains(n);

@@ -109,6 +109,9 @@ pub struct Sight {
     pub daemon: Daemon,
     /// What systemd says, where a unit runs fail2ban and the daemon did not answer.
     pub unit: Option<Unit>,
+    /// It is a new process, and systemd started it by itself since the one before had died
+    /// (`NRestarts` of `systemctl show` rose).
+    pub revived: bool,
     /// Packages are being installed just now; looked at only where nobody listens.
     pub packages: bool,
     /// What was seen beside who is alive.

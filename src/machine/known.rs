@@ -18,6 +18,8 @@ pub(super) struct Known {
     pub(super) busy_since: Option<MonoTime>,
     /// Somebody else started it, and that was not yet told.
     pub(super) stranger: bool,
+    /// systemd started it by itself since the one before had died, and that was not yet told.
+    pub(super) revived: bool,
     /// All jails that should run were seen to, in this process.
     pub(super) was_fine: bool,
     /// It was started while jailwarden looked on, and has not yet been seen fine with a config
@@ -52,6 +54,7 @@ impl Machine {
             self.daemon = Known {
                 pid: Some(*pid),
                 stranger: others_doing,
+                revived: others_doing && sight.revived,
                 cold: !first || self.saved.cold,
                 first_seen: self.now,
                 ..Known::default()

@@ -90,6 +90,16 @@ impl Machine {
         self.protection.in_incident.clear();
     }
 
+    /// When the first of the jails that are dark, or were until now, became so.
+    pub(super) fn dark_since(&self) -> MonoTime {
+        self.protection
+            .dark
+            .values()
+            .min()
+            .copied()
+            .unwrap_or(self.now)
+    }
+
     /// For how long each jail has been dark in the incident under way, so far.
     pub(super) fn lost_so_far(&self) -> BTreeMap<String, Duration> {
         let mut lost = self.protection.in_incident.clone();

@@ -58,6 +58,8 @@ pub enum Kind {
     WatchIncomplete,
     /// The state file could not be written or read.
     StateNotKept,
+    /// The admin's command for alerts failed.
+    AlertNotSent,
 }
 
 /// A syslog priority, as journald's `PRIORITY` field has it (`man 3 syslog`).
@@ -78,9 +80,24 @@ pub enum Priority {
     Info = 6,
 }
 
+impl Priority {
+    /// Its name for programs.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Alert => "alert",
+            Self::Critical => "critical",
+            Self::Error => "error",
+            Self::Warning => "warning",
+            Self::Notice => "notice",
+            Self::Info => "info",
+        }
+    }
+}
+
 impl Kind {
     /// Every kind, for the tests that hold the catalog and this list together.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 27] = [
         Self::Supervising,
         Self::Ending,
         Self::DaemonDown,
@@ -107,6 +124,7 @@ impl Kind {
         Self::SettingsRefused,
         Self::WatchIncomplete,
         Self::StateNotKept,
+        Self::AlertNotSent,
     ];
 
     /// The journald `MESSAGE_ID`: 128 bits as 32 lower-case hex digits, never changed once shipped.
@@ -139,6 +157,7 @@ impl Kind {
             Self::SettingsRefused => "ddfb9e0d8d1b42fb96dcc0fd4ad7c931",
             Self::WatchIncomplete => "fb7f4630ab2b485e805f9f22eca46393",
             Self::StateNotKept => "c0ae4db2b1684caf8f5234a88d3e2965",
+            Self::AlertNotSent => "38d164a438af41d9a3099f0c034b67c7",
         }
     }
 
@@ -172,6 +191,7 @@ impl Kind {
             Self::SettingsRefused => "settings-refused",
             Self::WatchIncomplete => "watch-incomplete",
             Self::StateNotKept => "state-not-kept",
+            Self::AlertNotSent => "alert-not-sent",
         }
     }
 
@@ -188,7 +208,9 @@ impl Kind {
             | Self::FilesPutBack
             | Self::JailAiling
             | Self::SettingsRefused => Priority::Error,
-            Self::Restarting | Self::WatchIncomplete | Self::StateNotKept => Priority::Warning,
+            Self::Restarting | Self::WatchIncomplete | Self::StateNotKept | Self::AlertNotSent => {
+                Priority::Warning
+            }
             Self::AllClear
             | Self::ChangeWithdrawn
             | Self::RollbackUndone

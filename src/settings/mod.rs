@@ -42,6 +42,34 @@ pub struct Settings {
     pub probe: Probe,
     /// The limits of a restart.
     pub restart: Restart,
+    /// Alerts beside those in the journal.
+    pub alerts: Alerts,
+}
+
+/// Alerts beside those in the journal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Alerts {
+    /// Gets each alert as JSON on its standard input: a program and its words. Never empty.
+    pub command: Option<Vec<OsString>>,
+    /// The least severity that it gets.
+    pub severity: Severity,
+}
+
+/// How loud an alert is, as in syslog.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Severity {
+    /// Somebody must act now.
+    Alert,
+    /// Protection is lost or about to be.
+    Critical,
+    /// Something failed.
+    Error,
+    /// Something is odd or reduced.
+    Warning,
+    /// Normal, but worth a note.
+    Notice,
+    /// Normal.
+    Info,
 }
 
 /// How the supervised fail2ban is found, asked and started.
@@ -166,6 +194,10 @@ impl Settings {
                 comeback: span(fields, "restart.comeback", 10 * SEC, SEC..=10 * MIN),
                 stop_timeout: span(fields, "restart.stop_timeout", 90 * SEC, SEC..=30 * MIN),
                 replace_files: fields.read("restart.replace_files", true, values::boolean),
+            },
+            alerts: Alerts {
+                command: fields.read("alerts.command", None, values::command_or_none),
+                severity: fields.read("alerts.severity", Severity::Notice, values::severity),
             },
             config_dir,
             state_dir,

@@ -126,6 +126,10 @@ fn the_defaults() {
             stop_timeout: 90s,
             replace_files: true,
         },
+        alerts: Alerts {
+            command: None,
+            severity: Notice,
+        },
     }
     "#);
 }
@@ -142,6 +146,7 @@ restart:
   comeback: 1m 30s
   stop_timeout: "2 minutes"
   replace_files: false
+alerts: {command: [mail, root], severity: critical}
 "#;
     insta::assert_debug_snapshot!(parse(text).unwrap(), @r#"
     Settings {
@@ -170,6 +175,15 @@ restart:
             comeback: 90s,
             stop_timeout: 120s,
             replace_files: false,
+        },
+        alerts: Alerts {
+            command: Some(
+                [
+                    "mail",
+                    "root",
+                ],
+            ),
+            severity: Critical,
         },
     }
     "#);

@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::Severity;
 use super::yaml::{Fault, Node, Value};
 
 /// `sun_path` holds 108 bytes with the closing NUL (`man 7 unix`).
@@ -178,6 +179,31 @@ pub(super) fn command(node: &Node) -> Result<Vec<OsString>, Fault> {
         )));
     }
     Ok(words)
+}
+
+/// A command, or `none`.
+pub(super) fn command_or_none(node: &Node) -> Result<Option<Vec<OsString>>, Fault> {
+    match &node.value {
+        Value::Text(text) if text.eq_ignore_ascii_case("none") => Ok(None),
+        _ => command(node).map(Some),
+    }
+}
+
+/// A severity by its name.
+pub(super) fn severity(node: &Node) -> Result<Severity, Fault> {
+    let expected = "alert, critical, error, warning, notice or info";
+    let Value::Text(text) = &node.value else {
+        return Err(wanted(expected, node));
+    };
+    match text.as_str() {
+        "alert" => Ok(Severity::Alert),
+        "critical" => Ok(Severity::Critical),
+        "error" => Ok(Severity::Error),
+        "warning" => Ok(Severity::Warning),
+        "notice" => Ok(Severity::Notice),
+        "info" => Ok(Severity::Info),
+        _ => Err(wanted(expected, node)),
+    }
 }
 
 fn word(node: &Node) -> Result<OsString, Fault> {

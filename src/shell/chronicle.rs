@@ -62,18 +62,18 @@ pub(super) struct Scribe {
 }
 
 impl Scribe {
-    /// Needs a runtime.
-    pub(super) fn new() -> Self {
+    /// `failed` is told why nothing can be written, once until something is.
+    pub(super) fn new(failed: impl Fn(String) + Send + 'static) -> Self {
         let (to_task, mut inbox) = unbounded_channel::<Unsaved>();
         let task = tokio::spawn(async move {
-            let mut failing = None;
+            let mut failing = false;
             while let Some(unsaved) = inbox.recv().await {
                 let written = tokio::task::spawn_blocking(|| unsaved.write()).await;
-                let why = written.map_err(|error| error.to_string()).flatten().err();
-                if let Some(why) = why.as_ref().filter(|_| failing != why) {
-                    tracing::warn!("what happened is not kept: {why}");
+                match written.map_err(|error| error.to_string()).flatten() {
+                    Ok(()) => failing = false,
+                    Err(why) if !std::mem::replace(&mut failing, true) => failed(why),
+                    Err(_) => {}
                 }
-                failing = why;
             }
         });
         Self { to_task, task }

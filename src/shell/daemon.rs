@@ -11,6 +11,7 @@ use crate::fail2ban::Instance;
 use crate::fail2ban::client::Connection;
 use crate::fail2ban::folder::{Places, Snapshot};
 use crate::fail2ban::process::{Pid, Process};
+use crate::machine::report::Kind;
 use crate::machine::{Event, Observed, Policy};
 use crate::rollback::Standing;
 use crate::settings::Settings;
@@ -26,6 +27,8 @@ use super::unit::{self, Shown};
 pub(super) enum Message {
     /// For the machine.
     Event(Box<Event>),
+    /// For people, from a task that runs on its own.
+    Say(Kind, String),
     /// For the watch: where a reading of the config found folders and links.
     Places(Places),
 }
@@ -55,6 +58,8 @@ pub(super) struct Kept {
     pub(super) awaited: Vec<String>,
     /// The same of the jails that a rollback disables, as if it did not.
     pub(super) awaited_by_rollbacks: Vec<String>,
+    /// The process of the last look, and how often systemd had started it by itself.
+    pub(super) restarts: Option<(Pid, u32)>,
     /// When packages last came or went, as of the last look.
     packages: Option<SystemTime>,
     /// The digests of the jails that passed a rehearsal.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::fail2ban::client::{CallError, Connection, JailList, Unreachable};
-use crate::fail2ban::process::Process;
+use crate::fail2ban::process::{Pid, Process};
 use crate::fail2ban::threads;
 use crate::fail2ban::vitals::{Activity, Vitals, vitals};
 use crate::machine::{ActiveState, Daemon, Health, Motion, Sight};
@@ -115,6 +115,7 @@ async fn ask(handle: &Handle, mut connection: Connection, expect: &BTreeSet<Stri
     };
     let health = health::look(handle, &mut connection, process.pid(), timeout).await;
     connection.close();
+    let revived = was_revived(handle, process.pid()).await;
     let daemon = Daemon::Answers {
         pid: number(process.pid()),
         ping,
@@ -124,9 +125,21 @@ async fn ask(handle: &Handle, mut connection: Connection, expect: &BTreeSet<Stri
     Sight {
         daemon,
         unit: None,
+        revived,
         packages: false,
         health,
     }
+}
+
+/// Whether systemd has started this process by itself since the last look.
+async fn was_revived(handle: &Handle, pid: Pid) -> bool {
+    let before = handle.kept().restarts;
+    if before.is_some_and(|(last, _)| last == pid) {
+        return false;
+    }
+    let restarts = handle.show().await.map_or(0, |shown| shown.restarts);
+    handle.kept().restarts = Some((pid, restarts));
+    before.is_some_and(|(_, before)| restarts > 0 && restarts != before)
 }
 
 fn is_silence(error: &CallError) -> bool {
@@ -167,6 +180,7 @@ async fn silent(
     Sight {
         daemon: Daemon::Silent { pid, motion },
         unit,
+        revived: false,
         packages: false,
         health: Health::default(),
     }
@@ -183,6 +197,7 @@ async fn absent(handle: &Handle, why: String) -> Sight {
             why,
         },
         unit: handle.show().await.map(|s| s.unit),
+        revived: false,
         packages: packages::are_changing(),
         health: Health::default(),
     }

@@ -2,6 +2,7 @@
 //! actions to tasks. It has no policy.
 
 mod alarm;
+mod alerts;
 mod apply;
 mod chronicle;
 mod culprit;
@@ -41,6 +42,7 @@ use crate::pause;
 use crate::settings::Settings;
 
 use alarm::Alarm;
+use alerts::Alerts;
 use chronicle::{Chronicle, Scribe};
 use daemon::{Handle, Message};
 use executor::Executor;
@@ -114,6 +116,7 @@ struct Supervisor {
     last_watchdog: Instant,
     status: String,
     repeats: Repeats,
+    alerts: Alerts,
     begun: Vec<Action>,
     ended: bool,
 }
@@ -156,6 +159,15 @@ impl Supervisor {
         let (to_loop, inbox) = unbounded_channel();
         let (machine, begun) = Machine::new(policy(&settings), names(&settings), memory, seed());
         let handle = Handle::new(settings, to_loop);
+        let (of_alerts, of_scribe) = (handle.clone(), handle.clone());
+        let alerts = Alerts::new(&handle.settings().alerts, move |why| {
+            let what = format!("an alert could not be sent: {why}");
+            of_alerts.tell(Message::Say(Kind::AlertNotSent, what));
+        });
+        let scribe = Scribe::new(move |why| {
+            let what = format!("what happened is not kept for later: {why}");
+            of_scribe.tell(Message::Say(Kind::StateNotKept, what));
+        });
         let mut supervisor = Self {
             machine,
             executor: Executor::new(handle.clone()),
@@ -168,7 +180,7 @@ impl Supervisor {
             askers: HashMap::new(),
             last_command: 0,
             chronicle,
-            scribe: Scribe::new(),
+            scribe,
             alarm: Alarm::new().map_err(system("a timer"))?,
             inbox,
             watch,
@@ -178,6 +190,7 @@ impl Supervisor {
             last_watchdog: Instant::now(),
             status: String::new(),
             repeats: Repeats::default(),
+            alerts,
             begun,
             ended: false,
         };
@@ -224,6 +237,7 @@ impl Supervisor {
             self.scribe.write(unsaved);
         }
         self.scribe.end().await;
+        self.alerts.end().await;
     }
 
     /// Waits for whatever comes first; nothing is worked on here.
@@ -264,6 +278,7 @@ impl Supervisor {
                     }
                     events.push_back(*event);
                 }
+                Message::Say(kind, what) => self.tell(kind, what),
                 Message::Places(places) => {
                     self.watch.follow(&places).await;
                 }
@@ -418,6 +433,7 @@ impl Supervisor {
         let verdict = self.repeats.admit(&report, self.clock.elapsed());
         if let Some(report) = verdict.apply(report) {
             self.happenings.report(&report);
+            self.alerts.tell(&report);
             journal::report(&report, self.handle.settings().daemon.unit.as_deref());
         }
     }

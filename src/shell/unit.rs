@@ -24,6 +24,8 @@ pub(super) struct Shown {
     pub(super) unit: Unit,
     /// `MainPID`; 0 where there is none.
     pub(super) main_pid: i32,
+    /// `NRestarts`: how often systemd started it by itself since somebody last did.
+    pub(super) restarts: u32,
     /// Other units start it by themselves (`TriggeredBy`): with socket activation, a connect does.
     pub(super) triggered: bool,
 }
@@ -38,7 +40,7 @@ pub(super) async fn show(name: &str) -> io::Result<Option<Shown>> {
     if !is_booted() {
         return Ok(None);
     }
-    let properties = "--property=LoadState,ActiveState,SubState,Result,ExecMainCode,ExecMainStatus,MainPID,Job,TriggeredBy,UnitFileState";
+    let properties = "--property=LoadState,ActiveState,SubState,Result,ExecMainCode,ExecMainStatus,MainPID,Job,TriggeredBy,UnitFileState,NRestarts";
     let output = systemctl(&["show", properties, name]).await?;
     Ok(parse(&output))
 }
@@ -130,6 +132,7 @@ fn parse(text: &str) -> Option<Shown> {
     Some(Shown {
         unit,
         main_pid: get("MainPID").parse().unwrap_or_default(),
+        restarts: get("NRestarts").parse().unwrap_or_default(),
         triggered: !get("TriggeredBy").is_empty(),
     })
 }

@@ -199,6 +199,37 @@ pub enum End {
     StoodBy,
 }
 
+/// One alert, as `alerts.command` gets it on its standard input.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Alert {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// The host's name.
+    pub host: String,
+    /// When.
+    pub at: Timestamp,
+    /// How loud: `alert`, `critical`, `error`, `warning`, `notice` or `info`.
+    pub severity: String,
+    /// What kind of thing happened, such as `rolled-back`.
+    pub kind: String,
+    /// The supervisor's state after it.
+    pub state: String,
+    /// The incident that it belongs to.
+    pub incident: Option<String>,
+    /// The jails concerned.
+    pub jails: Vec<String>,
+    /// The file at fault or written.
+    pub file: Option<PathBuf>,
+    /// The line in it, from 1.
+    pub line: Option<u32>,
+    /// Why, in fail2ban's or systemd's own words where they gave any.
+    pub reason: Option<String>,
+    /// What happened, and what to do next.
+    pub message: String,
+    /// How many alerts before this one were left out, as there were too many.
+    pub left_out: u64,
+}
+
 /// What happened, one thing after another.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Happening {

@@ -367,6 +367,7 @@ pub(super) fn with_dead(pid: u32, jails: &[&str], dead: &[&str]) -> Sight {
             dead: set(dead),
         },
         unit: None,
+        revived: false,
         packages: false,
         health: Health::default(),
     }
@@ -379,6 +380,7 @@ pub(super) fn silent(motion: Motion) -> Sight {
             motion,
         },
         unit: None,
+        revived: false,
         packages: false,
         health: Health::default(),
     }
@@ -392,6 +394,7 @@ pub(super) fn unaskable() -> Sight {
             why: "no such file".into(),
         },
         unit: None,
+        revived: false,
         packages: false,
         health: Health::default(),
     }
@@ -409,6 +412,7 @@ pub(super) fn gone(unit: Option<Unit>, traces: bool) -> Sight {
             why: "connection refused".into(),
         },
         unit,
+        revived: false,
         packages: false,
         health: Health::default(),
     }

@@ -124,6 +124,7 @@ fn a_disabled_unit_that_jailwarden_stopped_is_started() {
 #[test]
 fn nothing_is_started_while_packages_change() {
     let busy = Sight {
+        revived: false,
         packages: true,
         ..absent(unit_failed(1))
     };
@@ -181,6 +182,7 @@ fn given_up() -> Rig {
 fn nothing_is_tried_once_more_while_packages_change() {
     let mut rig = given_up();
     let busy = Sight {
+        revived: false,
         packages: true,
         ..absent(unit_failed(1))
     };

@@ -92,6 +92,7 @@ fn the_last_known_process_is_meant_when_a_full_backlog_hides_it() {
             motion: Motion::Stopped,
         },
         unit: None,
+        revived: false,
         packages: false,
         health: Health::default(),
     };
@@ -283,6 +284,16 @@ fn systemds_own_restart_is_waited_for() {
     rig.sees(answers_as(8, &["a"]))
         .does("BackByHand read-afresh");
     rig.reads(config(&["a"])).is("healthy");
+}
+
+#[test]
+fn a_death_that_systemd_mended_before_anybody_looked_is_an_incident_all_the_same() {
+    let mut rig = Rig::healthy(&["a"]);
+    rig.exits(7).pass(ms(300));
+    let mut sight = answers_as(8, &["a"]);
+    sight.revived = true;
+    rig.sees(sight).does("DaemonDown AllClear read-afresh");
+    assert_eq!(rig.ended[0].unprotected["a"], ms(300));
 }
 
 #[test]

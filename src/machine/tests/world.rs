@@ -765,6 +765,7 @@ impl World {
         Outcome::Seen(Sight {
             daemon,
             unit,
+            revived: false,
             packages: false,
             health: Health::default(),
         })

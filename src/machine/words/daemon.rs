@@ -110,6 +110,14 @@ impl Machine {
         self.say(report);
     }
 
+    pub(in super::super) fn say_revived(&mut self) {
+        let report = self.report(
+            Kind::DaemonDown,
+            "fail2ban had died, and systemd has started it again",
+        );
+        self.say(report);
+    }
+
     pub(in super::super) fn say_unpacked(&mut self, why: &str) {
         let mut report = self.report(
             Kind::DaemonDown,

@@ -132,7 +132,7 @@ pub(super) const FAULTY: &[(&str, &[&str])] = &[
     (
         "colour: red",
         &[
-            "1:1: unknown key `colour`: expected one of config_dir, state_dir, settle, daemon, probe, restart",
+            "1:1: unknown key `colour`: expected one of config_dir, state_dir, settle, daemon, probe, restart, alerts",
         ],
     ),
     (
@@ -178,13 +178,13 @@ pub(super) const FAULTY: &[(&str, &[&str])] = &[
     (
         "1: 2",
         &[
-            "1:1: unknown key `1`: expected one of config_dir, state_dir, settle, daemon, probe, restart",
+            "1:1: unknown key `1`: expected one of config_dir, state_dir, settle, daemon, probe, restart, alerts",
         ],
     ),
     (
         "<<: {settle: 1s}",
         &[
-            "1:1: unknown key `<<`: expected one of config_dir, state_dir, settle, daemon, probe, restart",
+            "1:1: unknown key `<<`: expected one of config_dir, state_dir, settle, daemon, probe, restart, alerts",
         ],
     ),
     (
@@ -363,7 +363,7 @@ pub(super) const FAULTY: &[(&str, &[&str])] = &[
     (
         "é: 1\nsettle: ü",
         &[
-            "1:1: unknown key `é`: expected one of config_dir, state_dir, settle, daemon, probe, restart",
+            "1:1: unknown key `é`: expected one of config_dir, state_dir, settle, daemon, probe, restart, alerts",
             r#"2:9: settle: "ü" is not a duration: expected a number with a unit, such as 10s, 500ms or 5m"#,
         ],
     ),
@@ -376,7 +376,7 @@ pub(super) const FAULTY: &[(&str, &[&str])] = &[
     (
         "\"a\\nb\": 1",
         &[
-            r"1:1: unknown key `a\nb`: expected one of config_dir, state_dir, settle, daemon, probe, restart",
+            r"1:1: unknown key `a\nb`: expected one of config_dir, state_dir, settle, daemon, probe, restart, alerts",
         ],
     ),
     (
@@ -409,5 +409,17 @@ pub(super) const FAULTY: &[(&str, &[&str])] = &[
     (
         "!!python/object:os.system x",
         &["1:27: not valid YAML: unsupported tag `!!python/object:os.system`"],
+    ),
+    (
+        "alerts:\n  severity: loud",
+        &[
+            r#"2:13: alerts.severity: expected alert, critical, error, warning, notice or info, found "loud""#,
+        ],
+    ),
+    (
+        "alerts:\n  command: mail root",
+        &[
+            r#"2:12: alerts.command: "mail root" has white space in it: write a list of words, such as `[mail, root]`"#,
+        ],
     ),
 ];
