@@ -18,6 +18,8 @@ pub enum Ask {
     Status(oneshot::Sender<Status>),
     /// The incidents that ended, the last one first.
     Incidents(oneshot::Sender<Vec<Incident>>),
+    /// Counters and gauges, in OpenMetrics text.
+    Metrics(oneshot::Sender<String>),
     /// Do something, and say how it went.
     Do(Command, oneshot::Sender<Reply>),
 }
@@ -115,6 +117,14 @@ impl Link {
     /// [`NoAnswer`].
     pub async fn incidents(&self) -> Result<Vec<Incident>, NoAnswer> {
         self.ask(Ask::Incidents).await
+    }
+
+    /// Counters and gauges, in OpenMetrics text.
+    ///
+    /// # Errors
+    /// [`NoAnswer`].
+    pub async fn metrics(&self) -> Result<String, NoAnswer> {
+        self.ask(Ask::Metrics).await
     }
 
     /// Has something done; ends once it is.

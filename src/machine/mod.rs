@@ -54,7 +54,7 @@ pub use mend::Mend;
 pub use plan::{Change, Changes, JailPlan, Plan};
 pub use policy::Policy;
 pub use roll_back::{Guesses, InVain};
-pub use snapshot::{Condition, JailView, Snapshot};
+pub use snapshot::{Condition, JailView, STATES, Snapshot};
 pub use time::MonoTime;
 pub use words::Names;
 

@@ -32,6 +32,22 @@ pub(super) enum Cause {
     Retry,
 }
 
+impl Cause {
+    /// In a word, for programs.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::Down(_) => "down",
+            Self::Hung { .. } => "hung",
+            Self::Unaskable(_) => "no-socket",
+            Self::DeadJails(_) => "dead-jails",
+            Self::Interrupted => "interrupted",
+            Self::NotRunning => "not-running",
+            Self::Asked => "asked",
+            Self::Retry => "retry",
+        }
+    }
+}
+
 /// A restart under way.
 #[derive(Debug, Clone)]
 pub(super) struct Restart {

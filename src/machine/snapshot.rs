@@ -75,7 +75,34 @@ pub enum Condition {
     Waiting,
 }
 
+/// Every name that [`Snapshot::state`] can have.
+pub const STATES: [&str; 14] = [
+    "starting",
+    "healthy",
+    "degraded",
+    "settling",
+    "suspect",
+    "checking",
+    "reloading",
+    "restarting",
+    "rolling-back",
+    "mending",
+    "standby",
+    "paused",
+    "gave-up",
+    "ended",
+];
+
 impl Machine {
+    /// Why the daemon is being restarted, in a word; `None` where it is not.
+    #[must_use]
+    pub fn restart_cause(&self) -> Option<&'static str> {
+        match &self.state {
+            State::Restarting(restart) => Some(restart.cause.name()),
+            _ => None,
+        }
+    }
+
     /// What is true now.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {

@@ -13,6 +13,7 @@ mod health;
 pub mod journal;
 mod look;
 mod memory_file;
+mod metrics;
 pub mod notify;
 mod packages;
 mod publish;
@@ -35,11 +36,12 @@ use tokio::sync::oneshot;
 use crate::control::link::{self, Ask, Loop, Reply};
 use crate::machine::report::{Kind, Report};
 use crate::machine::{
-    Action, Command, CommandId, Event, Machine, MonoTime, Names, Observed, Operator, Outcome,
-    Policy,
+    Action, Command, CommandId, Daemon, Effect, Event, Machine, MonoTime, Names, Observed,
+    Operator, Outcome, Policy, Snapshot,
 };
 use crate::pause;
 use crate::settings::Settings;
+use crate::status::Status;
 
 use alarm::Alarm;
 use alerts::Alerts;
@@ -47,6 +49,7 @@ use chronicle::{Chronicle, Scribe};
 use daemon::{Handle, Message};
 use executor::Executor;
 use journal::Repeats;
+use metrics::Metrics;
 use notify::Notifier;
 use publish::{Clocks, Happenings};
 use watch::{Hints, Watch, WatchPaths};
@@ -117,6 +120,7 @@ struct Supervisor {
     status: String,
     repeats: Repeats,
     alerts: Alerts,
+    metrics: Metrics,
     begun: Vec<Action>,
     ended: bool,
 }
@@ -191,6 +195,7 @@ impl Supervisor {
             status: String::new(),
             repeats: Repeats::default(),
             alerts,
+            metrics: Metrics::new(),
             begun,
             ended: false,
         };
@@ -270,10 +275,13 @@ impl Supervisor {
             Wake::Message(message) => match message {
                 Message::Event(event) => {
                     if let Event::Done {
-                        outcome: Outcome::Seen(_),
+                        outcome: Outcome::Seen(sight),
                         ..
-                    } = *event
+                    } = &*event
                     {
+                        if let Daemon::Answers { ping, .. } = sight.daemon {
+                            self.metrics.ping(ping);
+                        }
                         self.watch.verify().await;
                     }
                     events.push_back(*event);
@@ -326,7 +334,14 @@ impl Supervisor {
     fn act(&mut self, actions: Vec<Action>) {
         for action in actions {
             match action {
-                Action::Run(id, effect) => self.executor.run(id, effect),
+                Action::Run(id, effect) => {
+                    if effect == Effect::Start
+                        && let Some(cause) = self.machine.restart_cause()
+                    {
+                        self.metrics.start(cause);
+                    }
+                    self.executor.run(id, effect);
+                }
                 Action::Report(report) => self.say(report),
                 Action::Answer(id, answer) => {
                     if let Some(asker) = self.askers.remove(&id) {
@@ -335,7 +350,9 @@ impl Supervisor {
                     }
                 }
                 Action::Record(incident) => {
-                    self.chronicle.add(publish::incident(incident, self.clocks));
+                    let incident = publish::incident(incident, self.clocks);
+                    self.metrics.incident(&incident);
+                    self.chronicle.add(incident);
                 }
                 Action::Ready => {
                     let _ = self.notifier.ready();
@@ -349,10 +366,14 @@ impl Supervisor {
     fn hear(&mut self, ask: Ask) -> Option<Event> {
         match ask {
             Ask::Status(asker) => {
-                self.account();
-                let snapshot = self.machine.snapshot();
-                let status = publish::status(&snapshot, &self.handle, &self.chronicle, self.clocks);
-                let _ = asker.send(status);
+                let _ = asker.send(self.status().0);
+                None
+            }
+            Ask::Metrics(asker) => {
+                let (status, snapshot) = self.status();
+                if let Ok(text) = self.metrics.text(&status, &snapshot) {
+                    let _ = asker.send(text);
+                }
                 None
             }
             Ask::Incidents(asker) => {
@@ -371,6 +392,13 @@ impl Supervisor {
                 Some(Event::Operator(Operator::Do(id, command)))
             }
         }
+    }
+
+    fn status(&mut self) -> (Status, Snapshot) {
+        self.account();
+        let snapshot = self.machine.snapshot();
+        let status = publish::status(&snapshot, &self.handle, &self.chronicle, self.clocks);
+        (status, snapshot)
     }
 
     /// Takes over what went unprotected, and has it written now and then.
@@ -434,6 +462,7 @@ impl Supervisor {
         if let Some(report) = verdict.apply(report) {
             self.happenings.report(&report);
             self.alerts.tell(&report);
+            self.metrics.report(&report);
             journal::report(&report, self.handle.settings().daemon.unit.as_deref());
         }
     }

@@ -147,6 +147,7 @@ impl Rig {
     #[track_caller]
     pub(super) fn is(&mut self, state: &str) -> &mut Self {
         assert_eq!(self.machine.snapshot().state, state);
+        assert!(STATES.contains(&state), "{state}");
         self
     }
 
