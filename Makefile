@@ -56,6 +56,8 @@ install: $(BINARY)
 	install -D -m 644 -t $(docdir) README.md CHANGELOG.md LICENSE-MIT LICENSE-APACHE
 	install -D -m 644 -t $(docdir)/docs docs/*.md
 	install -D -m 755 -t $(docdir)/alerts config/alerts/*
+	install -D -m 644 -t $(docdir)/prometheus config/prometheus/*
+	install -D -m 644 -t $(docdir)/grafana config/grafana/*
 	test -e $(settings) || install -D -m 644 config/jailwarden.yaml $(settings)
 ifeq ($(DESTDIR),)
 	if command -v journalctl >/dev/null; then journalctl --update-catalog; fi

@@ -8,7 +8,7 @@ use super::values::{clipped, wanted};
 use super::yaml::{Fault, Node, Position, Value};
 
 /// Every key, with its section before it.
-pub(super) const KEYS: [&str; 17] = [
+pub(super) const KEYS: [&str; 18] = [
     "config_dir",
     "state_dir",
     "settle",
@@ -26,9 +26,10 @@ pub(super) const KEYS: [&str; 17] = [
     "restart.replace_files",
     "alerts.command",
     "alerts.severity",
+    "metrics.textfile",
 ];
 
-const SECTIONS: [&str; 4] = ["daemon", "probe", "restart", "alerts"];
+const SECTIONS: [&str; 5] = ["daemon", "probe", "restart", "alerts", "metrics"];
 
 const NO_VALUE: &str = "has no value: give one, or comment the line out for the default";
 

@@ -44,6 +44,8 @@ pub struct Settings {
     pub restart: Restart,
     /// Alerts beside those in the journal.
     pub alerts: Alerts,
+    /// Where the metrics are written for `node_exporter`'s textfile collector.
+    pub metrics_textfile: Option<PathBuf>,
 }
 
 /// Alerts beside those in the journal.
@@ -199,6 +201,7 @@ impl Settings {
                 command: fields.read("alerts.command", None, values::command_or_none),
                 severity: fields.read("alerts.severity", Severity::Notice, values::severity),
             },
+            metrics_textfile: fields.read("metrics.textfile", None, values::path_or_none),
             config_dir,
             state_dir,
         }

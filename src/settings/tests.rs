@@ -130,6 +130,7 @@ fn the_defaults() {
             command: None,
             severity: Notice,
         },
+        metrics_textfile: None,
     }
     "#);
 }
@@ -147,6 +148,7 @@ restart:
   stop_timeout: "2 minutes"
   replace_files: false
 alerts: {command: [mail, root], severity: critical}
+metrics: {textfile: /m.prom}
 "#;
     insta::assert_debug_snapshot!(parse(text).unwrap(), @r#"
     Settings {
@@ -185,6 +187,9 @@ alerts: {command: [mail, root], severity: critical}
             ),
             severity: Critical,
         },
+        metrics_textfile: Some(
+            "/m.prom",
+        ),
     }
     "#);
 }

@@ -97,6 +97,14 @@ pub(super) fn path(node: &Node) -> Result<PathBuf, Fault> {
     Ok(PathBuf::from(text))
 }
 
+/// An absolute path, or `none`.
+pub(super) fn path_or_none(node: &Node) -> Result<Option<PathBuf>, Fault> {
+    match &node.value {
+        Value::Text(text) if text.eq_ignore_ascii_case("none") => Ok(None),
+        _ => path(node).map(Some),
+    }
+}
+
 /// An absolute path that a Unix socket can have.
 pub(super) fn socket(node: &Node) -> Result<PathBuf, Fault> {
     let path = path(node)?;

@@ -5,11 +5,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use serde::{Deserialize, Serialize};
-use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
-use tokio::task::JoinHandle;
-
 use crate::status::{Incident, Unprotected};
+use serde::{Deserialize, Serialize};
 
 use super::memory_file;
 
@@ -49,44 +46,12 @@ pub(super) struct Unsaved {
 }
 
 impl Unsaved {
-    fn write(self) -> Result<(), String> {
+    /// Blocking.
+    ///
+    /// # Errors
+    /// What the system says, with the path.
+    pub(super) fn write(self) -> Result<(), String> {
         memory_file::save(&self.path, &self.kept)
-    }
-}
-
-/// Writes beside the loop, one after another.
-#[derive(Debug)]
-pub(super) struct Scribe {
-    to_task: UnboundedSender<Unsaved>,
-    task: JoinHandle<()>,
-}
-
-impl Scribe {
-    /// `failed` is told why nothing can be written, once until something is.
-    pub(super) fn new(failed: impl Fn(String) + Send + 'static) -> Self {
-        let (to_task, mut inbox) = unbounded_channel::<Unsaved>();
-        let task = tokio::spawn(async move {
-            let mut failing = false;
-            while let Some(unsaved) = inbox.recv().await {
-                let written = tokio::task::spawn_blocking(|| unsaved.write()).await;
-                match written.map_err(|error| error.to_string()).flatten() {
-                    Ok(()) => failing = false,
-                    Err(why) if !std::mem::replace(&mut failing, true) => failed(why),
-                    Err(_) => {}
-                }
-            }
-        });
-        Self { to_task, task }
-    }
-
-    pub(super) fn write(&self, unsaved: Unsaved) {
-        let _ = self.to_task.send(unsaved);
-    }
-
-    /// Waits until all is written, if that is soon.
-    pub(super) async fn end(self) {
-        drop(self.to_task);
-        let _ = tokio::time::timeout(Duration::from_secs(1), self.task).await;
     }
 }
 

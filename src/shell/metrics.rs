@@ -1,6 +1,10 @@
 //! Counters and gauges in OpenMetrics text, made when somebody asks for them.
 
 use std::fmt;
+use std::fs::Permissions;
+use std::io::{self, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
@@ -113,6 +117,24 @@ impl Metrics {
             self.recoveries.clone(),
         );
     }
+}
+
+/// Writes the text whole, for every reader. Blocking.
+///
+/// # Errors
+/// What the system says, with the path.
+pub(super) fn write(path: &Path, text: &str) -> Result<(), String> {
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    let write = || {
+        let mut file = tempfile::Builder::new()
+            .prefix(".jailwarden-")
+            .permissions(Permissions::from_mode(0o644))
+            .tempfile_in(folder)?;
+        file.write_all(text.as_bytes())?;
+        file.persist(path)?;
+        io::Result::Ok(())
+    };
+    write().map_err(|error| format!("{}: {error}", path.display()))
 }
 
 fn flag(is: bool) -> i64 {
@@ -305,6 +327,24 @@ mod tests {
             rolled_back: Vec::new(),
             given_up: 0,
         }
+    }
+
+    #[test]
+    fn the_file_is_whole_and_for_all_to_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("jailwarden.prom");
+        for text in ["long before\n", "a\n"] {
+            write(&path, text).unwrap();
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
+        }
+        let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o644);
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+        assert!(
+            write(Path::new("/nowhere/x"), "")
+                .unwrap_err()
+                .starts_with("/nowhere/x: ")
+        );
     }
 
     #[test]

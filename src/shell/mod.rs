@@ -18,6 +18,7 @@ pub mod notify;
 mod packages;
 mod publish;
 mod reading;
+mod scribe;
 mod start;
 mod text;
 mod trial;
@@ -45,14 +46,18 @@ use crate::status::Status;
 
 use alarm::Alarm;
 use alerts::Alerts;
-use chronicle::{Chronicle, Scribe};
+use chronicle::Chronicle;
 use daemon::{Handle, Message};
 use executor::Executor;
 use journal::Repeats;
 use metrics::Metrics;
 use notify::Notifier;
 use publish::{Clocks, Happenings};
+use scribe::Scribe;
 use watch::{Hints, Watch, WatchPaths};
+
+/// How often the metrics are written to a file, where that is wanted.
+const TEXTFILE_PACE: Duration = Duration::from_secs(15);
 
 /// Why supervision could not begin.
 #[derive(Debug, thiserror::Error)]
@@ -110,6 +115,8 @@ struct Supervisor {
     last_command: u64,
     chronicle: Chronicle,
     scribe: Scribe,
+    /// Where the metrics are written, and when they last were.
+    textfile: Option<(PathBuf, Instant)>,
     alarm: Alarm,
     inbox: UnboundedReceiver<Message>,
     watch: Watch,
@@ -162,6 +169,7 @@ impl Supervisor {
         let clock = Instant::now();
         let (to_loop, inbox) = unbounded_channel();
         let (machine, begun) = Machine::new(policy(&settings), names(&settings), memory, seed());
+        let textfile = settings.metrics_textfile.clone().map(|path| (path, clock));
         let handle = Handle::new(settings, to_loop);
         let (of_alerts, of_scribe) = (handle.clone(), handle.clone());
         let alerts = Alerts::new(&handle.settings().alerts, move |why| {
@@ -185,6 +193,7 @@ impl Supervisor {
             last_command: 0,
             chronicle,
             scribe,
+            textfile,
             alarm: Alarm::new().map_err(system("a timer"))?,
             inbox,
             watch,
@@ -233,13 +242,14 @@ impl Supervisor {
             }
             self.tell_systemd();
             self.account();
+            self.write_metrics();
         }
         let _ = self.notifier.stopping();
     }
 
     async fn end(mut self) {
         if let Some(unsaved) = self.chronicle.rest() {
-            self.scribe.write(unsaved);
+            self.scribe.write(|| unsaved.write());
         }
         self.scribe.end().await;
         self.alerts.end().await;
@@ -266,7 +276,11 @@ impl Supervisor {
             .poll_timeout()
             .map(|at| self.clock + at.since(MonoTime::START));
         let watchdog = self.watchdog.map(|interval| self.last_watchdog + interval);
-        [machine, watchdog].into_iter().flatten().min()
+        let textfile = self
+            .textfile
+            .as_ref()
+            .map(|(_, written)| *written + TEXTFILE_PACE);
+        [machine, watchdog, textfile].into_iter().flatten().min()
     }
 
     async fn events(&mut self, wake: Wake) -> VecDeque<Event> {
@@ -394,6 +408,22 @@ impl Supervisor {
         }
     }
 
+    /// For node_exporter, where the settings want it.
+    fn write_metrics(&mut self) {
+        let Some((path, written)) = &mut self.textfile else {
+            return;
+        };
+        if written.elapsed() < TEXTFILE_PACE {
+            return;
+        }
+        *written = Instant::now();
+        let path = path.clone();
+        let (status, snapshot) = self.status();
+        if let Ok(text) = self.metrics.text(&status, &snapshot) {
+            self.scribe.write(move || metrics::write(&path, &text));
+        }
+    }
+
     fn status(&mut self) -> (Status, Snapshot) {
         self.account();
         let snapshot = self.machine.snapshot();
@@ -406,7 +436,7 @@ impl Supervisor {
         let now = SystemTime::now();
         self.chronicle.account(now, &self.machine.unprotected());
         if let Some(unsaved) = self.chronicle.unsaved(now) {
-            self.scribe.write(unsaved);
+            self.scribe.write(|| unsaved.write());
         }
     }
 

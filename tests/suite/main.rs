@@ -29,6 +29,8 @@ mod layout;
 #[cfg(test)]
 mod mission;
 #[cfg(test)]
+mod monitoring;
+#[cfg(test)]
 mod protocol;
 #[cfg(test)]
 mod rehearsal;

@@ -132,7 +132,7 @@ pub(super) const FAULTY: &[(&str, &[&str])] = &[
     (
         "colour: red",
         &[
-            "1:1: unknown key `colour`: expected one of config_dir, state_dir, settle, daemon, probe, restart, alerts",
+            "1:1: unknown key `colour`: expected one of config_dir, state_dir, settle, daemon, probe, restart, alerts, metrics",
         ],
     ),
     (
@@ -178,13 +178,13 @@ pub(super) const FAULTY: &[(&str, &[&str])] = &[
     (
         "1: 2",
         &[
-            "1:1: unknown key `1`: expected one of config_dir, state_dir, settle, daemon, probe, restart, alerts",
+            "1:1: unknown key `1`: expected one of config_dir, state_dir, settle, daemon, probe, restart, alerts, metrics",
         ],
     ),
     (
         "<<: {settle: 1s}",
         &[
-            "1:1: unknown key `<<`: expected one of config_dir, state_dir, settle, daemon, probe, restart, alerts",
+            "1:1: unknown key `<<`: expected one of config_dir, state_dir, settle, daemon, probe, restart, alerts, metrics",
         ],
     ),
     (
@@ -363,7 +363,7 @@ pub(super) const FAULTY: &[(&str, &[&str])] = &[
     (
         "é: 1\nsettle: ü",
         &[
-            "1:1: unknown key `é`: expected one of config_dir, state_dir, settle, daemon, probe, restart, alerts",
+            "1:1: unknown key `é`: expected one of config_dir, state_dir, settle, daemon, probe, restart, alerts, metrics",
             r#"2:9: settle: "ü" is not a duration: expected a number with a unit, such as 10s, 500ms or 5m"#,
         ],
     ),
@@ -376,7 +376,7 @@ pub(super) const FAULTY: &[(&str, &[&str])] = &[
     (
         "\"a\\nb\": 1",
         &[
-            r"1:1: unknown key `a\nb`: expected one of config_dir, state_dir, settle, daemon, probe, restart, alerts",
+            r"1:1: unknown key `a\nb`: expected one of config_dir, state_dir, settle, daemon, probe, restart, alerts, metrics",
         ],
     ),
     (
