@@ -58,6 +58,7 @@ install: $(BINARY)
 	install -D -m 755 -t $(docdir)/alerts config/alerts/*
 	install -D -m 644 -t $(docdir)/prometheus config/prometheus/*
 	install -D -m 644 -t $(docdir)/grafana config/grafana/*
+	cp -R --preserve=mode config/ansible $(docdir)/
 	test -e $(settings) || install -D -m 644 config/jailwarden.yaml $(settings)
 ifeq ($(DESTDIR),)
 	if command -v journalctl >/dev/null; then journalctl --update-catalog; fi
