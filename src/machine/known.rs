@@ -46,10 +46,11 @@ impl Machine {
         let first = matches!(self.state, State::Starting { .. });
         let others_doing = !first && !matches!(self.state, State::Restarting(_));
         if new {
+            self.awaited = false;
             self.daemon = Known {
                 pid: Some(*pid),
                 stranger: others_doing,
-                cold: !first || self.saved.cold,
+                cold: !first || self.saved.start.is_some(),
                 first_seen: self.now,
                 ..Known::default()
             };

@@ -46,7 +46,7 @@ pub use event::{
 };
 pub use intent::Intent;
 pub use ladder::What;
-pub use memory::Memory;
+pub use memory::{Memory, Start};
 pub use mend::Mend;
 pub use plan::{Change, Changes, JailPlan, Plan};
 pub use policy::Policy;
@@ -117,6 +117,8 @@ pub struct Machine {
     starts: VecDeque<MonoTime>,
     /// jailwarden has begun to stop the daemon and has not seen it back.
     stopping: bool,
+    /// jailwarden had started the daemon when it was killed, and has not seen it since.
+    awaited: bool,
     /// systemd was told that the first look is over.
     ready: bool,
     saved: Memory,
@@ -163,6 +165,7 @@ impl Machine {
             last_fine: None,
             starts: VecDeque::new(),
             stopping: memory.stopping,
+            awaited: memory.start == Some(Start::Given),
             ready: false,
             saved: memory,
             saving: None,

@@ -6,6 +6,8 @@ mod apply;
 mod culprit;
 mod daemon;
 mod executor;
+#[cfg(debug_assertions)]
+mod failpoint;
 mod files;
 mod health;
 pub mod journal;

@@ -296,6 +296,24 @@ fn a_rollback_that_was_about_to_be_removed_is_removed() {
     rig.ok().does("undo(m)");
 }
 
+/// The start command runs on without jailwarden, and nothing says how far it has got.
+#[test]
+fn a_daemon_that_is_being_started_is_not_started_twice() {
+    let mut rig = Rig::stock(Memory::default(), config(&["a"]), gone(None, false));
+    rig.does("read-afresh ready Supervising DaemonDown start");
+    let killed = rig.killed();
+    let mut rig = Rig::stock(killed.clone(), config(&["a"]), gone(None, false));
+    rig.sees_for(20, &gone(None, false));
+    rig.does("read-afresh ready Supervising").is("suspect");
+    assert_eq!(rig.kept.start, Some(Start::Given));
+    rig.sees(answers(&["a"])).does("").is("healthy");
+    assert_eq!(rig.kept.start, None);
+
+    let mut rig = Rig::stock(killed, config(&["a"]), gone(None, false));
+    rig.keeps_seeing(&gone(None, false));
+    rig.does("read-afresh ready Supervising DaemonDown start");
+}
+
 /// The start is proven by the first good look, though that is another jailwarden's.
 #[test]
 fn a_start_is_proven_after_a_kill() {
