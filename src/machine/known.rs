@@ -46,10 +46,10 @@ impl Machine {
         let first = matches!(self.state, State::Starting { .. });
         let others_doing = !first && !matches!(self.state, State::Restarting(_));
         if new {
-            self.awaited = false;
+            let ours = std::mem::take(&mut self.awaited);
             self.daemon = Known {
                 pid: Some(*pid),
-                stranger: others_doing,
+                stranger: others_doing && !ours,
                 cold: !first || self.saved.start.is_some(),
                 first_seen: self.now,
                 ..Known::default()

@@ -65,7 +65,7 @@ impl End {
         Self {
             config,
             replaced,
-            memory: canonical(memory),
+            memory: canonical(memory, scenario.passing),
             servers: f2b.servers(),
             started: started.collect(),
             truth: stage.truth.clone(),
@@ -144,7 +144,7 @@ fn without_times(text: &str) -> String {
 
 /// Digests, which depend on the run's own paths, become numbers in the order in which they come;
 /// what went by the clock, and the names of sets, are dropped.
-fn canonical(mut memory: Value) -> Value {
+fn canonical(mut memory: Value, passing: &[&str]) -> Value {
     fn number(value: &mut Value, known: &mut Vec<String>) {
         match value {
             Value::Number(n) if n.as_f64().is_some_and(|n| n > 1e6) => {
@@ -163,6 +163,7 @@ fn canonical(mut memory: Value) -> Value {
     }
     if let Some(Value::Object(all)) = memory.get_mut("memory") {
         all.remove("unprotected");
+        all.retain(|key, _| !passing.contains(&key.as_str()));
         is_there(all, "put_back");
         if let Some(Value::Object(guesses)) = all.get_mut("guesses")
             && let Some(Value::Array(replaced)) = guesses.get_mut("replaced")
