@@ -60,6 +60,10 @@ impl Machine {
     /// A unit that somebody disabled is not started, unless it was jailwarden who stopped it, and it was
     /// disabled before that. While packages are installed, fail2ban may be half there, and whoever installs them starts it.
     pub(super) fn absence(&self, sight: &Sight, traces: bool) -> Absence {
+        // A second start command would take the socket from the daemon that the first one starts.
+        if self.awaited && sight.unit.is_none() {
+            return Absence::AtWork;
+        }
         let found = read(sight.unit.as_ref(), traces);
         let (Absence::Failed(why) | Absence::Broken(why)) = &found else {
             return found;

@@ -286,14 +286,14 @@ impl Machine {
         let revived = self.incident.as_ref().is_some_and(|i| i.revived);
         let restarted = self.incident.as_ref().is_some_and(|i| i.restarted);
         let none_left = missing == self.expected();
-        if !revived {
-            self.say_jails_dead(&missing, "they are loaded again, alone");
-            self.revive(&missing);
-        } else if missing.iter().all(|jail| self.is_on_probation(jail)) {
+        if missing.iter().all(|jail| self.failed_twice(jail)) {
             // Back to its rollback: no other jail pays for the trial.
             self.lost.extend(missing);
             self.watch();
             self.next_look = self.now;
+        } else if !revived {
+            self.say_jails_dead(&missing, "they are loaded again, alone");
+            self.revive(&missing);
         } else if !restarted && (none_left || self.refusal.is_none()) {
             self.restart(Cause::DeadJails(missing), self.daemon.pid);
         } else if none_left {
@@ -325,6 +325,7 @@ impl Machine {
         if let Some(incident) = &mut self.incident {
             incident.revived = true;
         }
+        self.note_revived(missing);
         let jails: Changes = missing
             .iter()
             .filter_map(|name| {

@@ -114,14 +114,14 @@ impl Machine {
                     *undo = Some(Undo::Removing(id, guesses));
                 }
             }
-            Some(Undo::Removing(_, guesses)) => self.guesses_taken_back(guesses, outcome),
+            Some(Undo::Removing(_, guesses)) => self.guesses_taken_back(&guesses, outcome),
             None => {}
         }
     }
 
-    fn guesses_taken_back(&mut self, guesses: Guesses, outcome: Outcome) {
+    fn guesses_taken_back(&mut self, guesses: &Guesses, outcome: Outcome) {
         if !matches!(outcome, Outcome::Effect(Ok(()))) {
-            return self.say_not_taken_back(&guesses, &why_not(outcome));
+            return self.say_not_taken_back(guesses, &why_not(outcome));
         }
         self.guesses = Guesses::default();
         let mut told = guesses.clone();

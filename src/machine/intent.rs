@@ -7,7 +7,6 @@ use serde::{Deserialize, Serialize};
 
 use super::event::{ActionId, ConfigRead, PutBack, Reading};
 use super::ladder::{Rung, What};
-use super::memory::Memory;
 use super::{Effect, Machine};
 
 /// Something that is about to be done to the config, or was begun and has not ended.
@@ -63,11 +62,7 @@ impl Machine {
 
     /// Begins to write the intent down; what is intended has to wait for the end of that.
     pub(super) fn save_intent(&mut self, intent: &Intent) -> ActionId {
-        let memory = Memory {
-            intent: Some(intent.clone()),
-            cold: self.daemon.cold,
-            ..self.memory()
-        };
+        let memory = self.memory_with(intent);
         self.save_as(memory)
     }
 

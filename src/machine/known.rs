@@ -51,11 +51,12 @@ impl Machine {
         let first = matches!(self.state, State::Starting { .. });
         let others_doing = !first && !matches!(self.state, State::Restarting(_));
         if new {
+            let ours = std::mem::take(&mut self.awaited);
             self.daemon = Known {
                 pid: Some(*pid),
-                stranger: others_doing,
-                revived: others_doing && sight.revived,
-                cold: !first || self.saved.cold,
+                stranger: others_doing && !ours,
+                revived: others_doing && !ours && sight.revived,
+                cold: !first || self.saved.start.is_some(),
                 first_seen: self.now,
                 ..Known::default()
             };

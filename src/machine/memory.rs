@@ -41,15 +41,42 @@ pub struct Memory {
     pub intent: Option<Intent>,
     /// The name of the files that were replaced last, as it was told.
     pub put_back: Option<String>,
-    /// The daemon was started with the config on disk, and was not yet seen to run well.
-    pub cold: bool,
+    /// A start that has not yet proven that the config is one to start with.
+    pub start: Option<Start>,
     /// Fingerprint of the config that was last kept as good.
     pub good: Option<u128>,
     /// For how long each jail has gone unprotected so far.
     pub unprotected: BTreeMap<String, Duration>,
 }
 
+/// How far a start of the daemon has got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Start {
+    /// jailwarden gave the command, and has not seen the daemon since.
+    Given,
+    /// It was seen, and not yet to run well.
+    Seen,
+}
+
 impl Machine {
+    fn start_under_way(&self, given: bool) -> Option<Start> {
+        if given || self.awaited {
+            Some(Start::Given)
+        } else {
+            self.daemon.cold.then_some(Start::Seen)
+        }
+    }
+
+    /// As what is intended is saved, so is that nothing is being started.
+    pub(super) fn memory_with(&self, intent: &Intent) -> Memory {
+        Memory {
+            intent: Some(intent.clone()),
+            start: self.start_under_way(false),
+            ..self.memory()
+        }
+    }
+
     pub(super) fn memory(&self) -> Memory {
         Memory {
             standby: matches!(
@@ -67,7 +94,7 @@ impl Machine {
             in_vain: self.in_vain.clone(),
             intent: self.state.intent().cloned(),
             put_back: self.put_back.clone(),
-            cold: self.daemon.cold || self.state.has_started(),
+            start: self.start_under_way(self.state.has_started()),
             good: self.good,
             unprotected: self.unprotected.clone(),
         }

@@ -22,6 +22,8 @@ pub struct Mend {
     pub flaps: u32,
     /// Digest of the commands with which it last failed, if that is known.
     pub failed: Option<u128>,
+    /// Fingerprint of the config with which it was last tried.
+    pub tried: Option<u128>,
     /// Its rollback was taken away, and it has not yet run for long enough to be called mended.
     pub on_probation: bool,
 }
@@ -36,6 +38,8 @@ pub(super) struct Wait {
     first: bool,
     /// Something beside its config changed, such as a package: the same config may pass now.
     afresh: bool,
+    /// When it died on probation, and was loaded again.
+    died: Option<MonoTime>,
     /// What the last trial found, once that was told.
     told: Option<Finding>,
     /// Since when it runs again.
@@ -117,9 +121,14 @@ impl Machine {
         for jail in rollbacks {
             self.mends.entry(jail.clone()).or_default();
         }
+        let config = self.disk.reading.as_ref().map(|r| r.fingerprint);
         for (jail, mend) in &self.mends {
             if !self.waits.contains_key(jail) {
-                let wait = Wait::begin(self.now, mend.tries);
+                let wait = Wait {
+                    // It may have changed while jailwarden did not look.
+                    first: mend.tried.is_none() || mend.tried == config,
+                    ..Wait::begin(self.now, mend.tries)
+                };
                 self.waits.insert(jail.clone(), wait);
             }
         }
@@ -246,8 +255,18 @@ impl Machine {
         }
     }
 
-    pub(super) fn is_on_probation(&self, jail: &str) -> bool {
-        self.mends.get(jail).is_some_and(|mend| mend.on_probation)
+    /// It is on probation, died, was loaded again, and died again, in whatever incident.
+    pub(super) fn failed_twice(&self, jail: &str) -> bool {
+        let on_probation = self.mends.get(jail).is_some_and(|mend| mend.on_probation);
+        on_probation && self.waits.get(jail).is_some_and(|wait| wait.died.is_some())
+    }
+
+    pub(super) fn note_revived(&mut self, jails: &BTreeSet<String>) {
+        for jail in jails {
+            if let Some(wait) = self.waits.get_mut(jail) {
+                wait.died = Some(self.now);
+            }
+        }
     }
 
     /// Jails on probation that the daemon refused, or that died in it.
@@ -320,6 +339,7 @@ impl Machine {
             jails.iter().map(none).collect()
         });
         let mut passed = BTreeSet::new();
+        let config = self.disk.reading.as_ref().map(|r| r.fingerprint);
         for jail in jails {
             let is_mended = match trial.get(jail) {
                 Some(Trial::Sound { digest }) => self.begin_probation(jail, *digest),
@@ -332,6 +352,9 @@ impl Machine {
             };
             if is_mended {
                 passed.insert(jail.clone());
+            }
+            if let Some(mend) = self.mends.get_mut(jail) {
+                mend.tried = config;
             }
             self.wait_longer(jail);
         }

@@ -49,7 +49,7 @@ pub use event::{
 pub use incident::{End, IncidentView};
 pub use intent::Intent;
 pub use ladder::What;
-pub use memory::Memory;
+pub use memory::{Memory, Start};
 pub use mend::Mend;
 pub use plan::{Change, Changes, JailPlan, Plan};
 pub use policy::Policy;
@@ -122,6 +122,8 @@ pub struct Machine {
     starts: VecDeque<MonoTime>,
     /// jailwarden has begun to stop the daemon and has not seen it back.
     stopping: bool,
+    /// jailwarden had started the daemon when it was killed, and has not seen it since.
+    awaited: bool,
     /// systemd was told that the first look is over.
     ready: bool,
     /// The state's name, and since when it has it.
@@ -171,6 +173,7 @@ impl Machine {
             last_fine: None,
             starts: VecDeque::new(),
             stopping: memory.stopping,
+            awaited: memory.start == Some(Start::Given),
             ready: false,
             state_since: ("starting", MonoTime::START),
             saved: memory,

@@ -183,6 +183,7 @@ impl Machine {
             incident.restarted = true;
         }
         self.look = None;
+        self.awaited = false;
         let begun = cause.clone();
         self.state = State::Restarting(Restart {
             cause,

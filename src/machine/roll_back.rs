@@ -65,7 +65,7 @@ impl Machine {
             known.push(Rung::blamed(What::Disable(vec![jail.to_owned()])));
         }
         match known.into_iter().find_map(|rung| self.worth_taking(rung)) {
-            Some(rung) => self.take(rung),
+            Some(rung) => self.take(&rung),
             None => self.proceed(),
         }
     }
@@ -86,7 +86,7 @@ impl Machine {
         (!empty && !tried).then_some(rung)
     }
 
-    fn take(&mut self, rung: Rung) {
+    fn take(&mut self, rung: &Rung) {
         if let State::Restarting(restart) = &mut self.state {
             restart.tried.insert(rung.what.clone());
         }
@@ -94,7 +94,7 @@ impl Machine {
             What::Disable(jails) => self.reason_to_roll_back(jails),
             What::PutBack(_) => self.reason_to_put_back(),
         };
-        let intent = self.intent(&rung, reason);
+        let intent = self.intent(rung, reason);
         let save = self.save_intent(&intent);
         self.saving = Some(save);
         self.step(Step::Intending { save, intent });
@@ -209,7 +209,7 @@ impl Machine {
             restart.rungs = Some(rungs.collect());
         }
         match next {
-            Some(rung) => self.take(rung),
+            Some(rung) => self.take(&rung),
             None => self.give_up(&failure),
         }
     }

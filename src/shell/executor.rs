@@ -30,6 +30,8 @@ pub(super) struct Executor {
     handle: Handle,
     look: Option<JoinHandle<()>>,
     save: Option<JoinHandle<()>>,
+    #[cfg(debug_assertions)]
+    failpoints: super::failpoint::Failpoints,
 }
 
 impl Executor {
@@ -38,6 +40,8 @@ impl Executor {
             handle,
             look: None,
             save: None,
+            #[cfg(debug_assertions)]
+            failpoints: super::failpoint::Failpoints::default(),
         }
     }
 
@@ -51,12 +55,18 @@ impl Executor {
         }
         let earlier_save = self.save.take_if(|_| is_save);
         let handle = self.handle.clone();
+        #[cfg(debug_assertions)]
+        let point = self.failpoints.point(&effect);
         let task = tokio::spawn(async move {
             if let Some(before) = earlier_save {
                 let _ = before.await;
             }
+            #[cfg(debug_assertions)]
+            point.reach("before");
             let outcome = tokio::time::timeout(LIMIT, perform(&handle, effect)).await;
             let outcome = outcome.unwrap_or(Outcome::Lost);
+            #[cfg(debug_assertions)]
+            point.reach("after");
             handle.tell_event(Event::Done { id, outcome });
         });
         if is_look {

@@ -8,6 +8,8 @@ mod chronicle;
 mod culprit;
 mod daemon;
 mod executor;
+#[cfg(debug_assertions)]
+mod failpoint;
 mod files;
 mod health;
 pub mod journal;

@@ -168,6 +168,20 @@ impl Fail2ban {
         self.path("f2b.log")
     }
 
+    /// The folder by which jailwarden is told when to kill itself (`src/shell/failpoint.rs`).
+    pub(crate) fn failpoints(&self) -> PathBuf {
+        self.path("failpoints")
+    }
+
+    /// How many servers run of it.
+    pub(crate) fn servers(&self) -> usize {
+        let name = |pid: &Pid| fs::read(format!("/proc/{}/comm", pid.as_raw_pid()));
+        let is_server =
+            |pid: &Pid| name(pid).is_ok_and(|name| name.starts_with(b"fail2ban-server"));
+        let all = processes_of(self.folder.path());
+        all.iter().filter(|pid| is_server(pid)).count()
+    }
+
     /// The log that a jail reads.
     pub(crate) fn jail_log(&self, jail: &str) -> PathBuf {
         self.path(&format!("{jail}.log"))
@@ -439,6 +453,12 @@ impl Fail2ban {
         named.filter(|(name, _)| wanted.contains(name)).collect()
     }
 
+    /// Whether any process that runs of it has a thread of this jail.
+    pub(crate) fn threads_of_any(&self, jail: &str) -> bool {
+        let name = format!("f2b/f.{jail}");
+        self.thread_names().iter().any(|it| it == name.as_bytes())
+    }
+
     /// How many lines of fail2ban's own log hold `text`.
     pub(crate) fn logged(&self, text: &str) -> usize {
         let log = self.log_text();
@@ -575,6 +595,7 @@ impl Warden {
                 settings.as_os_str(),
             ])
             .env("NOTIFY_SOCKET", &notify)
+            .env("JAILWARDEN_FAILPOINTS", f2b.failpoints())
             .env_remove("INVOCATION_ID")
             .env_remove("JOURNAL_STREAM")
             .stdin(Stdio::null())
@@ -609,6 +630,11 @@ impl Warden {
             listeners: vec![hear, serve],
             notify,
         }
+    }
+
+    /// Whether it has ended.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
     }
 
     /// The settings file of the jailwarden that watches this fail2ban.

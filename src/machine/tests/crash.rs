@@ -212,6 +212,7 @@ fn mend(flaps: u32, on_probation: bool) -> Mend {
         tries: 2,
         flaps,
         failed: Some(1),
+        tried: None,
         on_probation,
     }
 }
@@ -294,6 +295,49 @@ fn a_rollback_that_was_about_to_be_removed_is_removed() {
     let mut rig = Rig::stock(with_mend(mend(0, true)), on_disk, answers(&["a"]));
     tried(&mut rig).does("read-afresh ready Supervising try(m) save");
     rig.ok().does("undo(m)");
+}
+
+/// What mended it is not forgotten: the config is another one than at the last trial.
+#[test]
+fn a_mend_that_was_about_to_be_tried_is_tried() {
+    let before = config(&["a", "m"]).rolled_back(&["m"]);
+    let unknown = Mend {
+        failed: None,
+        ..mend(0, false)
+    };
+    let mut rig = Rig::stock(with_mend(unknown), before.clone(), answers(&["a"]));
+    rig.next_deadline();
+    let still = Trial::Faulty(finding(Some("m"), true));
+    rig.gets(Outcome::Tried(Ok([("m".to_owned(), still)].into())));
+    rig.does("read-afresh ready Supervising try(m)");
+    assert_eq!(rig.kept.mends["m"].tried, Some(before.fingerprint));
+    let mut rig = Rig::stock(rig.killed(), before.clone(), answers(&["a"]));
+    tried(&mut rig).does("read-afresh ready Supervising try(m)");
+    let mut after = before;
+    after.fingerprint += 1;
+    let mut rig = Rig::stock(rig.killed(), after, answers(&["a"]));
+    tried(&mut rig).does("read-afresh ready Supervising try(m) save");
+}
+
+/// The start command runs on without jailwarden, and nothing says how far it has got.
+#[test]
+fn a_daemon_that_is_being_started_is_not_started_twice() {
+    let mut rig = Rig::stock(Memory::default(), config(&["a"]), gone(None, false));
+    rig.does("read-afresh ready Supervising DaemonDown start");
+    let killed = rig.killed();
+    let mut rig = Rig::stock(killed.clone(), config(&["a"]), gone(None, false));
+    rig.sees_for(20, &gone(None, false));
+    rig.does("read-afresh ready Supervising").is("suspect");
+    assert_eq!(rig.kept.start, Some(Start::Given));
+    rig.sees(answers(&["a"])).does("read-afresh");
+    rig.reads(config(&["a"]))
+        .sees(answers(&["a"]))
+        .is("healthy");
+    assert_eq!(rig.kept.start, None);
+
+    let mut rig = Rig::stock(killed, config(&["a"]), gone(None, false));
+    rig.keeps_seeing(&gone(None, false));
+    rig.does("read-afresh ready Supervising DaemonDown start");
 }
 
 /// The start is proven by the first good look, though that is another jailwarden's.

@@ -281,6 +281,22 @@ fn a_change_during_a_mend_counts_for_the_other_jails() {
     rig.does("ChangeApplied try(n)");
 }
 
+/// Its thread dies only after a while, so each time all was well for a moment.
+#[test]
+fn a_jail_on_probation_that_dies_again_and_again_is_loaded_again_once() {
+    let mut rig = degraded();
+    edited(&mut rig).does("read try(m)");
+    tried(&mut rig, sound(2)).ok().ok();
+    rig.reads(config_of_versions(&[("a", 1), ("m", 2)]));
+    rig.applied().sees(answers_as(8, &["a", "m"]));
+    rig.does("save undo(m) JailMended read-afresh apply(+m) ChangeApplied");
+    let dead = with_dead(8, &["a", "m"], &["m"]);
+    rig.keeps_seeing(&dead).does("JailDead apply(*m)");
+    rig.applied().sees(answers_as(8, &["a", "m"]));
+    rig.does("AllClear");
+    rig.keeps_seeing(&dead).does("rollback(m)");
+}
+
 #[test]
 fn a_jail_on_probation_that_dies_costs_the_others_no_restart() {
     let mut rig = degraded();

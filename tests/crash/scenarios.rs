@@ -1,0 +1,427 @@
+//! The recoveries, each with its fault and its end.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, SystemTime};
+
+use jailwarden::fail2ban::folder::{Limits, Snapshot};
+use jailwarden::history::Store;
+use rustix::process::{Signal, kill_process};
+
+use crate::kill::at_each_step_of;
+use crate::support::daemon::{Fail2ban, JailSpec, Warden};
+use crate::support::{GUARD, wait_until};
+
+const BAD: &str = "fail [from";
+const SOUND: &str = "fail from";
+/// Where the daemon comes back: far above what it takes on a loaded machine.
+const LONG: &str = "12s";
+/// Where that limit has to pass.
+const SHORT: &str = "3s";
+
+/// A recovery.
+pub(crate) struct Scenario {
+    pub(crate) name: &'static str,
+    /// The jails whose truth is looked at.
+    pub(crate) jails: &'static [&'static str],
+    /// Of these, those that nothing is wrong with: how often they are started must be the same.
+    pub(crate) untouched: &'static [&'static str],
+    comeback: &'static str,
+    /// Lays out config and state.
+    pub(crate) lay_out: fn(&Fail2ban),
+    /// What systemd is told when jailwarden has taken its first look.
+    begins: &'static str,
+    /// The fault.
+    pub(crate) happens: fn(&Stage),
+    /// What of the state file is otherwise only until the next start.
+    pub(crate) passing: &'static [&'static str],
+    /// What systemd is told in the end.
+    pub(crate) ends: &'static str,
+    /// How long it takes until nothing more is done after that.
+    pub(crate) calm: Duration,
+}
+
+impl Scenario {
+    const fn new(name: &'static str, happens: fn(&Stage), ends: &'static str) -> Self {
+        Self {
+            name,
+            jails: &["mail", "web"],
+            untouched: &["mail"],
+            comeback: LONG,
+            lay_out: two_jails,
+            begins: "STATUS=healthy: 2 of 2 jails protect",
+            happens,
+            passing: &[],
+            ends,
+            calm: Duration::from_millis(300),
+        }
+    }
+}
+
+/// A fail2ban and the jailwarden that watches it.
+pub(crate) struct Stage {
+    // It is ended before the folder is removed in which it is told to.
+    warden: Option<Warden>,
+    pub(crate) f2b: Fail2ban,
+    before: Vec<String>,
+    settings: String,
+    start: Vec<String>,
+    pub(crate) truth: BTreeMap<String, bool>,
+    /// How many lines systemd had been told when the fault came.
+    told: usize,
+}
+
+impl Stage {
+    pub(crate) fn set(f2b: Fail2ban, scenario: &Scenario) -> Self {
+        let gated = format!(
+            "if test -e {gate}; then . {gate}; fi; exec {client} -x start",
+            gate = f2b.path("gate").display(),
+            client = f2b.client_words().join(" ")
+        );
+        fs::write(f2b.path("start"), gated).unwrap();
+        let start = vec!["sh".to_owned(), f2b.path("start").display().to_string()];
+        let settings = format!(
+            "settle: 100ms\nprobe:\n  interval: 1s\n  timeout: 1s\n  busy_limit: 5s\n\
+             restart:\n  comeback: {}\n  stop_timeout: 20s\n",
+            scenario.comeback
+        );
+        let mut stage = Self {
+            f2b,
+            warden: None,
+            before: Vec::new(),
+            settings,
+            start,
+            truth: BTreeMap::new(),
+            told: 0,
+        };
+        // It starts the daemon, so that the config is proven to start.
+        stage.start_again();
+        stage.warden().wait_told(scenario.begins);
+        stage.warden().wait_calm();
+        stage.told = stage.warden().told().len();
+        stage
+    }
+
+    /// Starts jailwarden, after it was killed.
+    pub(crate) fn start_again(&mut self) {
+        if let Some(dead) = self.warden.take() {
+            self.before = dead.lines();
+        }
+        self.told = 0;
+        let warden = Warden::start_with(&self.f2b, &self.start, &self.settings);
+        self.warden = Some(warden);
+    }
+
+    pub(crate) fn warden(&mut self) -> &mut Warden {
+        self.warden.as_mut().unwrap()
+    }
+
+    /// Whether that is what systemd was told last, since the fault.
+    pub(crate) fn is_told(&self, text: &str) -> bool {
+        let told = self.warden.as_ref().unwrap().told();
+        let status = |line: &&String| line.starts_with("STATUS=");
+        let mut news = told.iter().skip(self.told);
+        news.rfind(status).is_some_and(|line| line == text)
+    }
+
+    pub(crate) fn said(&self) -> String {
+        let now = self.warden.as_ref().unwrap().lines();
+        let all = self.before.iter().map(|line| format!("  1| {line}\n"));
+        all.chain(now.iter().map(|line| format!("  2| {line}\n")))
+            .collect()
+    }
+
+    pub(crate) fn story(&self, wanted: &str, killed: &str) -> String {
+        let told = self.warden.as_ref().unwrap().told().join("\n");
+        format!(
+            "killed {killed}: no {wanted:?}\n{}\n{told}\n{}",
+            self.said(),
+            self.f2b.log_text()
+        )
+    }
+
+    fn jailwarden(&self, words: &[&str]) {
+        let done = Command::new(env!("CARGO_BIN_EXE_jailwarden"))
+            .args(words)
+            .arg("--config")
+            .arg(Warden::settings_file(&self.f2b))
+            .output()
+            .unwrap();
+        assert!(done.status.success(), "{words:?}: {done:?}");
+    }
+
+    /// From now on a start comes to nothing until these rollbacks stand.
+    fn close_until(&self, rollbacks: &[&str]) {
+        let test = |jail: &&str| format!("test -e {} && ", self.f2b.rollback(jail).display());
+        let tests: String = rollbacks.iter().map(test).collect();
+        let gate = format!("{tests} true || exit 1\n");
+        fs::write(self.f2b.path("gate"), gate).unwrap();
+    }
+}
+
+fn two_jails(f2b: &Fail2ban) {
+    for jail in ["mail", "web"] {
+        f2b.jail(jail, &JailSpec::default());
+    }
+}
+
+fn three_jails(f2b: &Fail2ban) {
+    two_jails(f2b);
+    f2b.jail("api", &JailSpec::default());
+}
+
+/// The state file of a jailwarden that ran before.
+fn remember(f2b: &Fail2ban, memory: &str) {
+    let state = f2b.path("state");
+    fs::create_dir_all(&state).unwrap();
+    let text = format!("{{\"version\":1,\"memory\":{{{memory}}}}}");
+    fs::write(state.join("state.json"), text).unwrap();
+}
+
+/// The config is kept as good.
+fn two_good_jails(f2b: &Fail2ban) {
+    two_jails(f2b);
+    let fingerprint = Snapshot::take(&f2b.config(), Limits::default()).fingerprint();
+    let store = Store::open(&f2b.path("state"));
+    store
+        .keep(&f2b.config(), fingerprint, "", SystemTime::now())
+        .unwrap();
+    remember(f2b, &format!("\"good\":{fingerprint}"));
+}
+
+/// `web` is disabled by a rollback, for a fault that is still there.
+fn one_rolled_back(f2b: &Fail2ban) {
+    two_jails(f2b);
+    f2b.edit("filter.d/web.conf", SOUND, BAD);
+    let name = jailwarden::rollback::JailName::new("web").unwrap();
+    let why = jailwarden::rollback::Why {
+        when: "2026-11-25T00:00:00Z".into(),
+        reason: "it does not compile".into(),
+        incident: None,
+    };
+    jailwarden::rollback::write(&f2b.config(), &name, &why).unwrap();
+}
+
+/// A Python action can end its jail's actions thread (`server/actions.py` catches `Exception`, which
+/// `SystemExit` is not). As long as `fatal` is there, each ban of web does.
+fn with_a_fatal_action(f2b: &Fail2ban, once: bool) {
+    let fatal = f2b.path("fatal");
+    let unlink = if once {
+        "           os.unlink(self.fatal)\n"
+    } else {
+        ""
+    };
+    let action = format!(
+        "import os\n\
+         from fail2ban.server.action import ActionBase\n\
+         class Action(ActionBase):\n\
+         \x20   def __init__(self, jail, name, fatal):\n\
+         \x20       super(Action, self).__init__(jail, name)\n\
+         \x20       self.fatal = fatal\n\
+         \x20   def ban(self, aInfo):\n\
+         \x20       if os.path.exists(self.fatal):\n\
+         {unlink}\
+         \x20           raise SystemExit\n"
+    );
+    f2b.write("action.d/fatal.py", &action);
+    two_jails(f2b);
+    let both = format!("action = fatal.py[fatal={}]\n ", fatal.display());
+    f2b.edit("jail.d/web.conf", "action = ", &both);
+}
+
+fn one_fatal_ban(f2b: &Fail2ban) {
+    with_a_fatal_action(f2b, true);
+}
+
+/// `web` passed its trial, and is to prove itself.
+fn on_probation(f2b: &Fail2ban) {
+    with_a_fatal_action(f2b, false);
+    remember(f2b, "\"mends\":{\"web\":{\"on_probation\":true}}");
+}
+
+fn crash(stage: &Stage) {
+    stage.f2b.kill();
+}
+
+/// It is stopped again whenever it is told to go on, until it is killed.
+fn hang(stage: &Stage) {
+    let pid = stage.f2b.pid();
+    kill_process(pid, Signal::STOP).unwrap();
+    thread::spawn(move || {
+        while kill_process(pid, Signal::STOP).is_ok() {
+            thread::sleep(Duration::from_millis(20));
+        }
+    });
+}
+
+fn lose_a_thread(stage: &Stage) {
+    fs::write(stage.f2b.path("fatal"), "").unwrap();
+    stage.f2b.offend("web", &stage.f2b.fresh_ip());
+}
+
+fn change(stage: &Stage) {
+    let f2b = &stage.f2b;
+    f2b.edit("jail.d/web.conf", "maxretry = 3", "maxretry = 2");
+}
+
+fn faulty_change_and_crash(stage: &Stage) {
+    stage.f2b.edit("filter.d/web.conf", SOUND, BAD);
+    stage.f2b.kill();
+}
+
+fn junk_and_crash(stage: &Stage) {
+    stage.f2b.write("jail.local", "junk\n");
+    stage.f2b.kill();
+}
+
+/// Two jails change, and without both of them it starts.
+fn two_changes_that_break_the_start(stage: &Stage) {
+    stage.close_until(&["api", "web"]);
+    for jail in ["api", "web"] {
+        let file = format!("jail.d/{jail}.conf");
+        stage.f2b.edit(&file, "maxretry = 3", "maxretry = 2");
+    }
+    stage.f2b.kill();
+}
+
+/// What keeps it down is not in the config, so nothing that is taken away helps.
+fn change_and_a_start_that_never_works(stage: &Stage) {
+    change(stage);
+    fs::write(stage.f2b.path("gate"), "exit 1\n").unwrap();
+    stage.f2b.kill();
+}
+
+/// As above, until every way has failed; then it works again.
+fn give_up_and_retry(stage: &Stage) {
+    fs::write(stage.f2b.path("gate"), "exit 1\n").unwrap();
+    stage.f2b.kill();
+    let gate = stage.f2b.path("gate");
+    // The first start has failed once its time is up; the retry comes ten seconds after that.
+    thread::spawn(move || {
+        thread::sleep(Duration::from_secs(4));
+        let _ = fs::remove_file(gate);
+    });
+}
+
+fn mended(stage: &Stage) {
+    stage.f2b.edit("filter.d/web.conf", BAD, SOUND);
+}
+
+fn pause_and_crash(stage: &Stage) {
+    stage.jailwarden(&["pause", "--for", "3s", "--reason", "a test"]);
+    wait_until(GUARD, || {
+        let told = stage.warden.as_ref().unwrap().told();
+        told.last()?.starts_with("STATUS=paused").then_some(())
+    });
+    stage.f2b.kill();
+}
+
+const HEALTHY: &str = "STATUS=healthy: 2 of 2 jails protect";
+const ROLLED_BACK: &str = "STATUS=degraded: 1 of 1 jails protect; disabled by a rollback: web";
+
+#[test]
+fn a_crash() {
+    at_each_step_of(&Scenario::new("a crash", crash, HEALTHY));
+}
+
+#[test]
+fn a_hang() {
+    at_each_step_of(&Scenario::new("a hang", hang, HEALTHY));
+}
+
+#[test]
+fn a_jail_without_a_thread() {
+    at_each_step_of(&Scenario {
+        lay_out: one_fatal_ban,
+        ..Scenario::new("a jail without a thread", lose_a_thread, HEALTHY)
+    });
+}
+
+#[test]
+fn a_change() {
+    at_each_step_of(&Scenario::new("a change", change, HEALTHY));
+}
+
+#[test]
+fn a_faulty_change_and_a_crash() {
+    let name = "a faulty change and a crash";
+    at_each_step_of(&Scenario::new(name, faulty_change_and_crash, ROLLED_BACK));
+}
+
+#[test]
+fn a_file_that_does_not_parse_and_a_crash() {
+    at_each_step_of(&Scenario {
+        lay_out: two_good_jails,
+        ..Scenario::new(
+            "a file that does not parse and a crash",
+            junk_and_crash,
+            HEALTHY,
+        )
+    });
+}
+
+#[test]
+fn several_jails_at_once() {
+    at_each_step_of(&Scenario {
+        jails: &["api", "mail", "web"],
+        lay_out: three_jails,
+        comeback: SHORT,
+        begins: "STATUS=healthy: 3 of 3 jails protect",
+        ..Scenario::new(
+            "several jails at once",
+            two_changes_that_break_the_start,
+            "STATUS=degraded: 1 of 1 jails protect; disabled by a rollback: api, web",
+        )
+    });
+}
+
+#[test]
+fn everything_in_vain() {
+    at_each_step_of(&Scenario {
+        lay_out: two_good_jails,
+        comeback: SHORT,
+        passing: &["accepted"],
+        calm: Duration::from_secs(2),
+        ..Scenario::new(
+            "everything in vain",
+            change_and_a_start_that_never_works,
+            "STATUS=gave up: fail2ban is DOWN (tried 1 times); it is tried again by itself",
+        )
+    });
+}
+
+#[test]
+fn given_up_and_tried_again() {
+    at_each_step_of(&Scenario {
+        comeback: SHORT,
+        ..Scenario::new("given up and tried again", give_up_and_retry, HEALTHY)
+    });
+}
+
+#[test]
+fn a_mend() {
+    at_each_step_of(&Scenario {
+        lay_out: one_rolled_back,
+        begins: ROLLED_BACK,
+        ..Scenario::new("a mend", mended, HEALTHY)
+    });
+}
+
+#[test]
+fn a_probation_that_fails() {
+    at_each_step_of(&Scenario {
+        lay_out: on_probation,
+        ..Scenario::new("a probation that fails", lose_a_thread, ROLLED_BACK)
+    });
+}
+
+#[test]
+fn a_pause_and_a_crash() {
+    at_each_step_of(&Scenario::new(
+        "a pause and a crash",
+        pause_and_crash,
+        HEALTHY,
+    ));
+}
