@@ -144,6 +144,30 @@ impl Machine {
         self.verify(jails.to_vec());
     }
 
+    /// Rollbacks that stand although the write of several failed, for want of room for the others.
+    pub(super) fn note_half_done(&mut self, standing: &BTreeSet<String>) {
+        let Some(incident) = &mut self.incident else {
+            return;
+        };
+        let half = standing.difference(&self.rollbacks);
+        let half: BTreeSet<_> = half
+            .filter(|jail| incident.expected.contains(*jail))
+            .cloned()
+            .collect();
+        if half.is_empty() {
+            return;
+        }
+        incident.rolled_back.extend(half.iter().cloned());
+        let guesses: BTreeSet<_> = half.difference(&self.refused_jails()).cloned().collect();
+        self.note_guess(!guesses.is_empty(), |all| all.jails.extend(guesses));
+        for jail in &half {
+            let failed = self.digest_on_disk(jail);
+            self.note_disabled(jail, failed);
+        }
+        let names: Vec<_> = half.into_iter().collect();
+        self.say_rolled_back(&names);
+    }
+
     fn was_put_back(&mut self, done: PutBack, guess: bool) {
         self.say_put_back(&done);
         let before = self.disk.reading.as_ref().map(|r| r.fingerprint);
