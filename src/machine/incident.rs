@@ -1,6 +1,7 @@
 //! An incident: from the first sign that protection is lost to the proof that it is back.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use super::time::MonoTime;
 use super::{Machine, State};
@@ -10,6 +11,8 @@ use super::{Machine, State};
 pub(super) struct Incident {
     pub(super) id: String,
     pub(super) since: MonoTime,
+    /// For how long it had lasted before jailwarden started.
+    pub(super) before: Duration,
     /// The jails that should have protected when it began.
     pub(super) expected: BTreeSet<String>,
     /// Dead jails were loaded again.
@@ -42,10 +45,13 @@ impl Machine {
         if self.incident.is_some() {
             return;
         }
+        // A daemon that systemd was stopping, say, was gone before it was seen to have failed.
+        let since = self.dark_since().map_or(since, |dark| dark.min(since));
         self.incidents += 1;
         self.incident = Some(Incident {
             id: format!("{:08x}-{}", self.seed, self.incidents),
             since,
+            before: self.dark_before(),
             expected: self.expected(),
             revived: false,
             restarted: false,

@@ -36,4 +36,19 @@ pub struct Memory {
     pub good: Option<u128>,
     /// For how long each jail has gone unprotected so far.
     pub unprotected: BTreeMap<String, Duration>,
+    /// The jails that did not protect when this was written, and for how long by then.
+    pub dark: BTreeMap<String, Duration>,
+    /// How long ago it was written: for as long nobody looked.
+    #[serde(skip)]
+    pub age: Duration,
+}
+
+impl Memory {
+    /// Whether it says the same; how long it has been dark changes all the time.
+    pub(super) fn says_as(&self, other: &Self) -> bool {
+        let same = self.dark.keys().eq(other.dark.keys());
+        let mut alike = self.clone();
+        alike.dark.clone_from(&other.dark);
+        same && alike == *other
+    }
 }

@@ -182,7 +182,7 @@ enum State {
 impl Machine {
     /// A machine that begins by taking stock. `seed` makes incident ids differ between runs.
     #[must_use]
-    pub fn new(policy: Policy, names: Names, memory: Memory, seed: u32) -> (Self, Vec<Action>) {
+    pub fn new(policy: Policy, names: Names, mut memory: Memory, seed: u32) -> (Self, Vec<Action>) {
         let mut machine = Self {
             policy,
             names,
@@ -210,7 +210,7 @@ impl Machine {
             keeping: Keeping::default(),
             ailing: BTreeMap::new(),
             daemon: Known::default(),
-            protection: Protection::default(),
+            protection: Protection::carried(&mut memory),
             unprotected: memory.unprotected.clone(),
             incident: None,
             incidents: 0,
@@ -558,6 +558,8 @@ impl Machine {
             guesses: self.guesses.clone(),
             good: self.good,
             unprotected: self.unprotected.clone(),
+            dark: self.dark(),
+            age: Duration::ZERO,
         }
     }
 
@@ -565,7 +567,7 @@ impl Machine {
         if matches!(self.state, State::Starting { .. } | State::Ended) {
             return;
         }
-        if self.memory() != self.saved {
+        if !self.memory().says_as(&self.saved) {
             self.saving = Some(self.save());
         }
     }

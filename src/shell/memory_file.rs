@@ -4,7 +4,9 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 
 use crate::machine::Memory;
@@ -43,6 +45,14 @@ pub(super) fn load(state_dir: &Path) -> (Memory, Option<String>) {
         Memory::default(),
         Some(format!("{}: {why}; {moved}", path.display())),
     )
+}
+
+/// How long ago the memory was written, as far as this machine has been up since.
+pub(super) fn age(state_dir: &Path) -> Duration {
+    let written = fs::metadata(path(state_dir)).and_then(|file| file.modified());
+    let age = written.ok().and_then(|written| written.elapsed().ok());
+    let up = Duration::try_from(clock_gettime(ClockId::Boottime)).unwrap_or_default();
+    age.unwrap_or_default().min(up)
 }
 
 fn read(path: &Path) -> io::Result<Memory> {

@@ -132,7 +132,9 @@ impl Supervisor {
             pause: pause::path(&settings.state_dir),
         };
         let watch = Watch::start(&paths).await;
-        let (memory, said) = memory_file::load(&settings.state_dir);
+        let age = memory_file::age(&settings.state_dir);
+        let (mut memory, said) = memory_file::load(&settings.state_dir);
+        memory.age = age;
         let (to_loop, inbox) = unbounded_channel();
         let (machine, begun) = Machine::new(policy(&settings), names(&settings), memory, seed());
         let handle = Handle::new(settings, to_loop);
