@@ -589,6 +589,7 @@ impl Machine {
             return;
         }
         self.say_ending();
+        self.save_if_changed();
         self.state = State::Ended;
         self.look = None;
         self.out.push(Action::Exit);

@@ -60,6 +60,9 @@ impl Machine {
         };
         for jail in wanted {
             if self.protects(&jail) == Some(false) {
+                // What was dark before was so during the first reading too.
+                let was_before = self.protection.before.contains_key(&jail);
+                let since = if was_before { MonoTime::START } else { since };
                 self.protection.dark.entry(jail).or_insert(since);
             }
         }
@@ -152,10 +155,15 @@ impl Machine {
 
     /// Since when a jail that should run is dark, the first of them.
     pub(super) fn dark_since(&self) -> Option<MonoTime> {
+        let Protection { dark, before, .. } = &self.protection;
         let expected = self.expected();
-        let dark = self.protection.dark.iter();
-        let wanted = dark.filter(|(jail, _)| expected.contains(*jail));
-        wanted.map(|(_, since)| *since).min()
+        let before = before.keys().map(|jail| (jail, MonoTime::START));
+        let all = dark
+            .iter()
+            .map(|(jail, since)| (jail, *since))
+            .chain(before);
+        let wanted = all.filter(|(jail, _)| expected.contains(*jail));
+        wanted.map(|(_, since)| since).min()
     }
 
     /// For how long jails that should run were dark before jailwarden started.

@@ -191,6 +191,7 @@ impl Supervisor {
             self.tell_systemd();
         }
         let _ = self.notifier.stopping();
+        self.executor.finish_save().await;
     }
 
     /// Waits for whatever comes first; nothing is worked on here.
