@@ -66,7 +66,7 @@ ifeq ($(DESTDIR),)
 	@echo 'Installed. To have fail2ban supervised from now on: systemctl enable --now jailwarden'
 endif
 
-# Settings and state stay: they are the admin's.
+# Settings and state stay: they are the admin's. What jailwarden has disabled stays so, which is said.
 uninstall:
 ifeq ($(DESTDIR),)
 	if [ -d /run/systemd/system ]; then systemctl disable --now jailwarden || true; fi
@@ -77,3 +77,9 @@ ifeq ($(DESTDIR),)
 	if command -v journalctl >/dev/null; then journalctl --update-catalog; fi
 	if [ -d /run/systemd/system ]; then systemctl daemon-reload; fi
 endif
+	@dir=$$(sed -n "s/^config_dir: *[\"']*\([^\"']*[^\"' ]\).*/\1/p" $(settings) 2>/dev/null); \
+	cd "$(DESTDIR)$${dir:-/etc/fail2ban}/jail.d" 2>/dev/null || exit 0; \
+	files=$$(grep -ls '^# jailwarden rollback file' zzz-jailwarden-*.local) || exit 0; \
+	echo "jailwarden has disabled jails. They stay disabled until these files of $$PWD are removed:"; \
+	grep '^# Why:' $$files /dev/null; \
+	echo 'To have a jail back, mend what is said there, remove its file, and: fail2ban-client reload'

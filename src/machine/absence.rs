@@ -57,8 +57,9 @@ pub fn read(unit: Option<&Unit>, traces: bool) -> Absence {
 impl Machine {
     /// What the absence of a daemon means that jailwarden is not just restarting.
     ///
-    /// A unit that somebody disabled is not started, unless it was jailwarden who stopped it, and it was
-    /// disabled before that. While packages are installed, fail2ban may be half there, and whoever installs them starts it.
+    /// A unit that somebody disabled is not started, unless it was jailwarden who stopped it, and it
+    /// was disabled before that. While packages are installed, fail2ban may be half there, and whoever
+    /// installs them starts it.
     pub(super) fn absence(&self, sight: &Sight, traces: bool) -> Absence {
         // A second start command would take the socket from the daemon that the first one starts.
         if self.awaited && sight.unit.is_none() {

@@ -90,7 +90,7 @@ impl Machine {
             self.say_back_by_hand();
         }
         if revived {
-            self.open_incident_since(self.dark_since());
+            self.open_incident();
             self.say_revived();
         }
         let Known { listed, dead, .. } = &self.daemon;

@@ -14,6 +14,8 @@ pub(super) struct Incident {
     pub(super) since: MonoTime,
     /// The first words that were said of it.
     pub(super) what: Option<String>,
+    /// For how long it had lasted before jailwarden started.
+    pub(super) before: Duration,
     /// The jails that should have protected when it began.
     pub(super) expected: BTreeSet<String>,
     /// Dead jails were loaded again.
@@ -70,11 +72,14 @@ impl Machine {
         if self.incident.is_some() {
             return;
         }
+        // A daemon that systemd was stopping, say, was gone before it was seen to have failed.
+        let since = self.dark_since().map_or(since, |dark| dark.min(since));
         self.incidents += 1;
         self.incident = Some(Incident {
             id: format!("{:08x}-{}", self.seed, self.incidents),
             since,
             what: None,
+            before: self.dark_before(),
             expected: self.expected(),
             revived: false,
             restarted: false,

@@ -62,6 +62,7 @@ impl Machine {
 
     /// Begins to write the intent down; what is intended has to wait for the end of that.
     pub(super) fn save_intent(&mut self, intent: &Intent) -> ActionId {
+        self.account();
         let memory = self.memory_with(intent);
         self.save_as(memory)
     }

@@ -47,6 +47,21 @@ pub struct Memory {
     pub good: Option<u128>,
     /// For how long each jail has gone unprotected so far.
     pub unprotected: BTreeMap<String, Duration>,
+    /// The jails that did not protect when this was written, and for how long by then.
+    pub dark: BTreeMap<String, Duration>,
+    /// How long ago it was written: for as long nobody looked.
+    #[serde(skip)]
+    pub age: Duration,
+}
+
+impl Memory {
+    /// Whether it says the same; how long it has been dark changes all the time.
+    pub(super) fn says_as(&self, other: &Self) -> bool {
+        let same = self.dark.keys().eq(other.dark.keys());
+        let mut alike = self.clone();
+        alike.dark.clone_from(&other.dark);
+        same && alike == *other
+    }
 }
 
 /// How far a start of the daemon has got.
@@ -97,6 +112,8 @@ impl Machine {
             start: self.start_under_way(self.state.has_started()),
             good: self.good,
             unprotected: self.unprotected.clone(),
+            dark: self.dark(),
+            age: Duration::ZERO,
         }
     }
 
@@ -104,12 +121,13 @@ impl Machine {
         if matches!(self.state, State::Starting { .. } | State::Ended) {
             return;
         }
-        if self.memory() != self.saved {
+        if !self.memory().says_as(&self.saved) {
             self.saving = Some(self.save());
         }
     }
 
     pub(super) fn save(&mut self) -> ActionId {
+        self.account();
         let memory = self.memory();
         self.save_as(memory)
     }

@@ -255,10 +255,13 @@ impl Machine {
         }
     }
 
+    fn is_on_probation(&self, jail: &str) -> bool {
+        self.mends.get(jail).is_some_and(|mend| mend.on_probation)
+    }
+
     /// It is on probation, died, was loaded again, and died again, in whatever incident.
     pub(super) fn failed_twice(&self, jail: &str) -> bool {
-        let on_probation = self.mends.get(jail).is_some_and(|mend| mend.on_probation);
-        on_probation && self.waits.get(jail).is_some_and(|wait| wait.died.is_some())
+        self.is_on_probation(jail) && self.waits.get(jail).is_some_and(|wait| wait.died.is_some())
     }
 
     pub(super) fn note_revived(&mut self, jails: &BTreeSet<String>) {

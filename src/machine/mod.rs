@@ -135,7 +135,7 @@ pub struct Machine {
 impl Machine {
     /// A machine that begins by taking stock. `seed` makes incident ids differ between runs.
     #[must_use]
-    pub fn new(policy: Policy, names: Names, memory: Memory, seed: u32) -> (Self, Vec<Action>) {
+    pub fn new(policy: Policy, names: Names, mut memory: Memory, seed: u32) -> (Self, Vec<Action>) {
         let mut machine = Self {
             policy,
             names,
@@ -166,7 +166,7 @@ impl Machine {
             keeping: Keeping::default(),
             ailing: BTreeMap::new(),
             daemon: Known::default(),
-            protection: Protection::default(),
+            protection: Protection::carried(&mut memory),
             unprotected: memory.unprotected.clone(),
             incident: None,
             incidents: 0,
@@ -424,6 +424,7 @@ impl Machine {
             return;
         }
         self.say_ending();
+        self.save_if_changed();
         self.state = State::Ended;
         self.look = None;
         self.out.push(Action::Exit);

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use super::memory::Memory;
 use super::restart::Cause;
 use super::time::MonoTime;
 use super::{Machine, State};
@@ -14,6 +15,28 @@ pub(super) struct Protection {
     dark: BTreeMap<String, MonoTime>,
     /// For how long each jail was dark in the incident under way.
     in_incident: BTreeMap<String, Duration>,
+    /// The jails that were dark when jailwarden last kept its memory, and for how long by then.
+    before: BTreeMap<String, Duration>,
+    /// For how long nobody has looked since.
+    unseen: Duration,
+}
+
+impl Protection {
+    /// Goes on with what jailwarden knew before it ended.
+    pub(super) fn carried(memory: &mut Memory) -> Self {
+        Self {
+            before: memory.dark.clone(),
+            unseen: std::mem::take(&mut memory.age),
+            ..Self::default()
+        }
+    }
+
+    /// For how long a jail that is dark now was so before jailwarden started: also while nobody
+    /// looked.
+    fn before(&self, jail: &str) -> Duration {
+        let before = self.before.get(jail);
+        before.map_or(Duration::ZERO, |before| *before + self.unseen)
+    }
 }
 
 impl Machine {
@@ -37,7 +60,27 @@ impl Machine {
         };
         for jail in wanted {
             if self.protects(&jail) == Some(false) {
+                // What was dark before was so during the first reading too.
+                let was_before = self.protection.before.contains_key(&jail);
+                let since = if was_before { MonoTime::START } else { since };
                 self.protection.dark.entry(jail).or_insert(since);
+            }
+        }
+        self.settle_before();
+    }
+
+    /// What protects again when it is first looked at was dark for as long as somebody looked.
+    fn settle_before(&mut self) {
+        let wanted = self.wanted();
+        let is_settled = |jail: &String| {
+            let is_over = !wanted.contains(jail) || self.protects(jail) == Some(true);
+            is_over && !self.protection.dark.contains_key(jail)
+        };
+        let before = self.protection.before.keys();
+        let settled: Vec<_> = before.filter(|jail| is_settled(jail)).cloned().collect();
+        for jail in settled {
+            if let Some(lost) = self.protection.before.remove(&jail) {
+                self.add(&jail, lost);
             }
         }
     }
@@ -72,7 +115,12 @@ impl Machine {
         let Some(since) = self.protection.dark.remove(jail) else {
             return;
         };
-        let lost = self.now.since(since);
+        let lost = self.now.since(since) + self.protection.before(jail);
+        self.protection.before.remove(jail);
+        self.add(jail, lost);
+    }
+
+    fn add(&mut self, jail: &str, lost: Duration) {
         *self.unprotected.entry(jail.to_owned()).or_default() += lost;
         if self.incident.is_some() {
             let all = self.protection.in_incident.entry(jail.to_owned());
@@ -90,21 +138,11 @@ impl Machine {
         self.protection.in_incident.clear();
     }
 
-    /// When the first of the jails that are dark, or were until now, became so.
-    pub(super) fn dark_since(&self) -> MonoTime {
-        self.protection
-            .dark
-            .values()
-            .min()
-            .copied()
-            .unwrap_or(self.now)
-    }
-
     /// For how long each jail has been dark in the incident under way, so far.
     pub(super) fn lost_so_far(&self) -> BTreeMap<String, Duration> {
         let mut lost = self.protection.in_incident.clone();
-        for (jail, since) in &self.protection.dark {
-            *lost.entry(jail.clone()).or_default() += self.now.since(*since);
+        for (jail, lasts) in self.dark() {
+            *lost.entry(jail).or_default() += lasts;
         }
         lost
     }
@@ -113,9 +151,39 @@ impl Machine {
     #[must_use]
     pub fn unprotected(&self) -> BTreeMap<String, Duration> {
         let mut all = self.unprotected.clone();
-        for (jail, since) in &self.protection.dark {
-            *all.entry(jail.clone()).or_default() += self.now.since(*since);
+        for (jail, lasts) in self.dark() {
+            *all.entry(jail).or_default() += lasts;
         }
         all
+    }
+
+    /// The jails that do not protect, and for how long so far.
+    pub(super) fn dark(&self) -> BTreeMap<String, Duration> {
+        let dark = self.protection.dark.iter();
+        let lasts = |(jail, since): (&String, &MonoTime)| {
+            let lasts = self.now.since(*since) + self.protection.before(jail);
+            (jail.clone(), lasts)
+        };
+        dark.map(lasts).collect()
+    }
+
+    /// Since when a jail that should run is dark, the first of them.
+    pub(super) fn dark_since(&self) -> Option<MonoTime> {
+        let Protection { dark, before, .. } = &self.protection;
+        let expected = self.expected();
+        let before = before.keys().map(|jail| (jail, MonoTime::START));
+        let all = dark
+            .iter()
+            .map(|(jail, since)| (jail, *since))
+            .chain(before);
+        let wanted = all.filter(|(jail, _)| expected.contains(*jail));
+        wanted.map(|(_, since)| since).min()
+    }
+
+    /// For how long jails that should run were dark before jailwarden started.
+    pub(super) fn dark_before(&self) -> Duration {
+        let expected = self.expected();
+        let spans = expected.iter().map(|jail| self.protection.before(jail));
+        spans.max().unwrap_or_default()
     }
 }

@@ -323,6 +323,7 @@ impl Machine {
             ConfigRead::Unchanged => {}
             ConfigRead::Failed(_) => self.disk.reading = None,
             ConfigRead::Read(reading) => {
+                self.note_half_done(&reading.rollbacks);
                 self.rollbacks.clone_from(&reading.rollbacks);
                 self.note_reading(reading);
             }

@@ -141,6 +141,27 @@ impl Machine {
         self.next_rung();
     }
 
+    /// Rollbacks that stand although the write of several failed, for want of room for the others.
+    pub(super) fn note_half_done(&mut self, standing: &BTreeSet<String>) {
+        let Some(incident) = &self.incident else {
+            return;
+        };
+        let half = standing.difference(&self.rollbacks);
+        let half = half.filter(|jail| incident.expected.contains(*jail));
+        let refused = self.refused_jails();
+        let (blamed, guessed): (Vec<_>, Vec<_>) =
+            half.cloned().partition(|jail| refused.contains(jail));
+        for (jails, guess) in [(blamed, false), (guessed, true)] {
+            if jails.is_empty() {
+                continue;
+            }
+            let reason = self.reason_to_roll_back(&jails);
+            let what = What::Disable(jails.clone());
+            let intent = self.intent(&Rung { what, guess }, reason);
+            self.note_rolled_back(&jails, &intent);
+        }
+    }
+
     fn was_put_back(&mut self, done: &PutBack, intent: &Intent) {
         self.note_put_back(done, intent);
         self.verify(Vec::new());

@@ -81,8 +81,9 @@ impl Machine {
             | State::Suspect(_)
             | State::Standby { .. }
             | State::Paused { .. }
-            | State::GaveUp { .. } => true,
-            State::Checking { .. } | State::Reloading(_) => true,
+            | State::GaveUp { .. }
+            | State::Checking { .. }
+            | State::Reloading(_) => true,
             State::Mending(mending) => !mending.writes(),
             State::Restarting(restart) => restart.looks(),
             State::Ended => false,

@@ -19,6 +19,8 @@ use super::{apply, culprit, files, look, memory_file, reading, start, trial};
 /// An effect that has not ended by itself after this long is given up. Far above every limit
 /// within, so that nothing is ever waited for without end.
 const LIMIT: Duration = Duration::from_secs(900);
+/// How long the last save may take.
+const LAST_SAVE: Duration = Duration::from_millis(500);
 /// How long a process is watched for a sample of what it does.
 const SAMPLE: Duration = Duration::from_secs(1);
 /// How long it is watched for a thread that burns the CPU.
@@ -73,6 +75,14 @@ impl Executor {
             self.look = Some(task);
         } else if is_save {
             self.save = Some(task);
+        }
+    }
+
+    /// Waits until what is being saved is on disk, for as long as somebody who ends it may be kept
+    /// waiting.
+    pub(super) async fn finish_save(&mut self) {
+        if let Some(save) = self.save.take() {
+            let _ = tokio::time::timeout(LAST_SAVE, save).await;
         }
     }
 }

@@ -4,7 +4,9 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use rustix::time::{ClockId, clock_gettime};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -41,6 +43,14 @@ pub(super) fn load<M: Default + DeserializeOwned>(path: &Path) -> (M, Option<Str
         M::default(),
         Some(format!("{}: {why}; {moved}", path.display())),
     )
+}
+
+/// How long ago the memory was written, as far as this machine has been up since.
+pub(super) fn age(path: &Path) -> Duration {
+    let written = fs::metadata(path).and_then(|file| file.modified());
+    let age = written.ok().and_then(|written| written.elapsed().ok());
+    let up = Duration::try_from(clock_gettime(ClockId::Boottime)).unwrap_or_default();
+    age.unwrap_or_default().min(up)
 }
 
 fn read<M: DeserializeOwned>(path: &Path) -> io::Result<M> {

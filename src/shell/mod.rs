@@ -39,7 +39,7 @@ use tokio::sync::oneshot;
 use crate::control::link::{self, Ask, Loop, Reply};
 use crate::machine::report::{Kind, Report};
 use crate::machine::{
-    Action, Command, CommandId, Daemon, Effect, Event, Machine, MonoTime, Names, Observed,
+    Action, Command, CommandId, Daemon, Effect, Event, Machine, Memory, MonoTime, Names, Observed,
     Operator, Outcome, Policy, Snapshot,
 };
 use crate::pause;
@@ -165,7 +165,10 @@ impl Supervisor {
             pause: pause::path(&settings.state_dir),
         };
         let watch = Watch::start(&paths).await;
-        let (memory, said) = memory_file::load(&memory_file::path(&settings.state_dir));
+        let state_file = memory_file::path(&settings.state_dir);
+        let age = memory_file::age(&state_file);
+        let (memory, said) = memory_file::load(&state_file);
+        let memory = Memory { age, ..memory };
         let (chronicle, said_too) = Chronicle::load(&settings.state_dir);
         let (_link, control) = link::pair();
         let clock = Instant::now();
@@ -247,6 +250,7 @@ impl Supervisor {
             self.write_metrics();
         }
         let _ = self.notifier.stopping();
+        self.executor.finish_save().await;
     }
 
     async fn end(mut self) {

@@ -11,12 +11,20 @@ mod boots;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod firewall;
+#[cfg(test)]
 mod guarded;
 #[cfg(test)]
 mod itself;
+#[cfg(test)]
+mod pairs;
 #[cfg(test)]
 mod recovers;
 #[cfg(test)]
 mod respects;
 #[cfg(test)]
 mod returns;
+#[cfg(test)]
+mod undo;
+#[cfg(test)]
+mod will;

@@ -7,10 +7,12 @@ on_each_release! {
     a_hang_during_a_reload
     a_mend_during_a_rollback
     a_second_bad_edit_before_the_first_is_mended
+    an_end_of_jailwarden_in_the_middle_of_an_incident
 }
 
 mod scenario {
     use std::fs;
+    use std::time::{Duration, Instant};
 
     use crate::support::daemon::{Fail2ban, JailSpec, Version, Warden};
     use crate::support::{GUARD, admins_files, wait_until};
@@ -44,7 +46,7 @@ mod scenario {
     }
 
     /// The all-clear, which names the jails that went unprotected and for how long.
-    fn wait_all_clear(warden: &Warden, dark: &[&str]) {
+    fn wait_all_clear(warden: &Warden, dark: &[&str]) -> String {
         let said = warden.wait_for("fail2ban protects again after");
         let account = said.split("without protection meanwhile: ").nth(1);
         let account = account.unwrap_or_else(|| panic!("no account: {said}"));
@@ -52,6 +54,7 @@ mod scenario {
             assert!(account.contains(jail), "{jail}: {said}");
         }
         eprintln!("{said}");
+        said
     }
 
     /// The old daemon takes its time to stop, as it was told to for want of a socket.
@@ -197,5 +200,38 @@ mod scenario {
         warden.wait_told("STATUS=healthy: 3 of 3 jails protect");
         f2b.wait_bans(&["a", "mail", "web"]);
         assert_eq!(admins_files(&f2b.config()), files);
+    }
+
+    /// The next jailwarden ends what the first one could not, and knows for how long it lasted.
+    pub(super) fn an_end_of_jailwarden_in_the_middle_of_an_incident(version: Version) {
+        let Some(f2b) = with_jails(version, &["mail", "web"]) else {
+            return;
+        };
+        f2b.start();
+        let mut warden = Warden::start(&f2b, &settings(LONG));
+        warden.wait_for("supervision begins");
+        f2b.kill();
+        // That the config starts is remembered, although it ends at once.
+        wait_all_clear(&warden, &["mail", "web"]);
+        warden.end();
+
+        let mut warden = Warden::start_with(&f2b, &["false".to_owned()], &settings("1s"));
+        warden.wait_for("supervision begins");
+        f2b.kill();
+        warden.wait_for("fail2ban is down");
+        let down = Instant::now();
+        warden.wait_for("fail2ban is down and does not come back");
+        warden.kill();
+        let warden = Warden::start(&f2b, &settings(LONG));
+        warden.wait_for("supervision begins: fail2ban is not running");
+        let at_least = down.elapsed();
+        let said = wait_all_clear(&warden, &["mail", "web"]);
+        let lasted = said.split("again after ").nth(1).unwrap();
+        let lasted: f64 = lasted.split(' ').next().unwrap().parse().unwrap();
+        // It is told in tenths.
+        let told = Duration::from_secs_f64(lasted + 0.05);
+        assert!(told >= at_least, "it lasted {at_least:?} before: {said}");
+        f2b.wait_bans(&["mail", "web"]);
+        assert!(!f2b.rollback("web").exists() && !f2b.rollback("mail").exists());
     }
 }

@@ -76,3 +76,41 @@ fn nobody_counts_on_what_was_stopped_on_purpose() {
     rig.pass(secs(500));
     assert_eq!(unprotected(&rig), before);
 }
+
+#[test]
+fn what_was_dark_when_jailwarden_ended_goes_on() {
+    let mut rig = Rig::healthy(&["a", "m"]);
+    rig.exits(7).sees(absent(unit_killed()));
+    rig.pass(secs(5)).event(Event::Timeout);
+    assert_eq!(rig.kept.dark.len(), 2, "on disk since it went dark");
+
+    // It was kept when that began, and jailwarden is back 20 s later.
+    let memory = Memory {
+        age: secs(20),
+        ..rig.kept.clone()
+    };
+    let mut rig = Rig::stock(memory, config(&["a", "m"]), absent(unit_killed()));
+    rig.pass(secs(3)).ok().sees(answers_as(8, &["a", "m"]));
+    assert_eq!(unprotected(&rig), [of("a", 23), of("m", 23)]);
+    let told = rig.told.last().unwrap().message.clone();
+    assert!(told.contains("again after 23.0 s"), "{told}");
+    assert!(told.contains("meanwhile: a, m 23.0 s"), "{told}");
+    rig.exits(8).sees(absent(unit_killed())).ok();
+    rig.pass(secs(2)).sees(answers_as(9, &["a", "m"]));
+    let told = rig.told.last().unwrap().message.clone();
+    assert!(told.contains("meanwhile: a, m 2.0 s"), "once: {told}");
+}
+
+#[test]
+fn what_protects_again_when_jailwarden_is_back_was_dark_as_long_as_it_looked() {
+    let memory = Memory {
+        accepted: config(&["a", "m"]).plan,
+        dark: [("a".to_owned(), secs(4))].into(),
+        age: secs(1000),
+        ..Memory::default()
+    };
+    let rig = Rig::stock(memory, config(&["a", "m"]), answers(&["a", "m"]));
+    assert_eq!(unprotected(&rig), [of("a", 4)]);
+    assert!(rig.kept.dark.is_empty());
+    assert_eq!(rig.told(Kind::AllClear), 0);
+}

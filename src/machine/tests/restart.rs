@@ -362,6 +362,30 @@ fn a_rollback_that_cannot_be_written_is_told_and_not_counted() {
 }
 
 #[test]
+fn of_two_rollbacks_one_may_be_written_and_the_other_not() {
+    let jails = ["a", "m", "n"];
+    let faulty = || config(&jails).fault("m", true).fault("n", true);
+    let mut rig = Rig::stock(Memory::default(), faulty(), answers(&jails));
+    rig.does("read-afresh ready Supervising ChangeRefused");
+    rig.exits(7).sees(absent(unit_killed()));
+    rig.does("DaemonDown rollback(m n)");
+    rig.fails("no room for n").does("RollbackFailed start");
+    let half = || config(&jails).fault("n", true).rolled_back(&["m"]);
+    rig.does_not_start().reads(half());
+    rig.does("read-afresh RolledBack ChangeRefused rollback(n)");
+    let told = rig.told.iter().rfind(|r| r.kind == Kind::RolledBack);
+    assert_eq!(told.unwrap().jails, ["m"]);
+    rig.fails("no room for n").does("RollbackFailed GaveUp");
+    rig.sees(absent(unit_failed(255)))
+        .does("Restarting rollback(n)");
+    rig.ok().reads(config(&jails).rolled_back(&["m", "n"])).ok();
+    rig.sees(answers_as(8, &["a"]));
+    let clear = rig.told.iter().rfind(|r| r.kind == Kind::AllClear).unwrap();
+    assert!(clear.message.contains("disabled for it: m, n"), "{clear}");
+    assert!(!clear.message.contains("no longer"), "{clear}");
+}
+
+#[test]
 fn a_rollback_without_effect_is_told() {
     let mut rig = down_after_change();
     rig.does_not_start()

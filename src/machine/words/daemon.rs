@@ -242,7 +242,7 @@ impl Machine {
         lost: &BTreeMap<String, Duration>,
     ) {
         let expected = self.expected();
-        let took = seconds(self.now.since(incident.since));
+        let took = seconds(self.now.since(incident.since) + incident.before);
         let (kind, mut message) = match expected.len() {
             0 => (
                 Kind::JailDead,
