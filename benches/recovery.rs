@@ -1,6 +1,7 @@
 //! From a fault until all jails that can protect do so again, against the bare minimum: that somebody who
 //! waits for the fault and knows all about it stops the same daemon, starts it and sees its jails run.
-//! The waits that the settings ask for are not counted.
+//! The waits that the settings ask for are not counted. Where the config is at fault, it is read before a
+//! start, with `fail2ban-client -d`; what a start alone takes stands beside it.
 //!
 //! A jail protects when it has both its threads, which are looked for in `/proc`: a question to the
 //! daemon would delay what is measured, as it serves its socket from the thread that loads its jails.
@@ -43,6 +44,9 @@ struct Fault {
     waits: fn(&Settings) -> Vec<(&'static str, Duration)>,
     proof: Proof,
     bare: Bare,
+    /// How often the config has to be read before the start: to find what is wrong with it, and to see
+    /// that what was done about it took hold.
+    readings: usize,
     /// The jails that can protect.
     jails: &'static [&'static str],
     /// A last known good config has to be there.
@@ -79,6 +83,7 @@ const FAULTS: &[Fault] = &[
         waits: |_| vec![],
         proof: Proof::Another,
         bare: Bare::Kill,
+        readings: 0,
         jails: &JAILS,
         needs_good: false,
     },
@@ -92,6 +97,7 @@ const FAULTS: &[Fault] = &[
         waits: |_| vec![],
         proof: Proof::Another,
         bare: Bare::Kill,
+        readings: 2,
         jails: &OTHERS,
         needs_good: false,
     },
@@ -106,6 +112,7 @@ const FAULTS: &[Fault] = &[
         waits: |_| vec![],
         proof: Proof::Another,
         bare: Bare::Kill,
+        readings: 1,
         jails: &OTHERS,
         needs_good: false,
     },
@@ -119,6 +126,7 @@ const FAULTS: &[Fault] = &[
         waits: |_| vec![],
         proof: Proof::Another,
         bare: Bare::Kill,
+        readings: 2,
         jails: &JAILS,
         needs_good: true,
     },
@@ -132,6 +140,7 @@ const FAULTS: &[Fault] = &[
         waits: |_| vec![],
         proof: Proof::Another,
         bare: Bare::Kill,
+        readings: 2,
         jails: &JAILS,
         needs_good: true,
     },
@@ -146,6 +155,7 @@ const FAULTS: &[Fault] = &[
         waits: |settings| vec![("restart.comeback", settings.restart.comeback)],
         proof: Proof::Another,
         bare: Bare::Stop,
+        readings: 3,
         jails: &OTHERS,
         needs_good: false,
     },
@@ -162,6 +172,7 @@ const FAULTS: &[Fault] = &[
         },
         proof: Proof::Same,
         bare: Bare::Kill,
+        readings: 0,
         jails: &JAILS,
         needs_good: false,
     },
@@ -180,6 +191,7 @@ const FAULTS: &[Fault] = &[
         },
         proof: Proof::Another,
         bare: Bare::Kill,
+        readings: 1,
         jails: &OTHERS,
         needs_good: false,
     },
@@ -201,6 +213,7 @@ const FAULTS: &[Fault] = &[
         },
         proof: Proof::Same,
         bare: Bare::Reload,
+        readings: 0,
         jails: &JAILS,
         needs_good: false,
     },
@@ -211,6 +224,7 @@ const FAULTS: &[Fault] = &[
         waits: |settings| vec![("restart.comeback", settings.restart.comeback)],
         proof: Proof::Another,
         bare: Bare::Terminate,
+        readings: 0,
         jails: &JAILS,
         needs_good: false,
     },
@@ -228,6 +242,7 @@ pub(crate) fn run(plan: Plan) -> bool {
         "ratio",
         "range",
         "limit",
+        "of a start alone",
         "all-clear",
     ];
     let mut table = Table::begin(
@@ -236,8 +251,7 @@ pub(crate) fn run(plan: Plan) -> bool {
         &columns,
     );
     let scene = Scene::lay_out(plan);
-    let only = std::env::var("ONLY").unwrap_or_default();
-    for fault in FAULTS.iter().filter(|f| f.name.contains(&only)) {
+    for fault in FAULTS {
         if plan.smoke && !(fault.waits)(&scene.settings()).is_empty()
             || fault.needs_good && !scene.is_good
         {
@@ -292,7 +306,10 @@ impl Scene {
         let mut warden = supervise(&scene.f2b, SETTINGS);
         if !plan.smoke {
             let state = scene.f2b.path("state");
-            let kept = || fs::read_dir(state.join("history")).ok().map(drop);
+            let kept = || {
+                let memory = fs::read_to_string(state.join("state.json")).ok()?;
+                (!memory.contains("\"good\":null")).then_some(())
+            };
             let kept = crate::support::real::wait_until(2 * GUARD, kept);
             assert!(
                 kept.is_some(),
@@ -329,16 +346,20 @@ impl Scene {
     fn measure(&self, fault: &Fault, table: &mut Table, rounds: usize) {
         let waits = (fault.waits)(&self.settings());
         let waited: Duration = waits.iter().map(|(_, wait)| *wait).sum();
-        let mut said = Vec::new();
+        let (mut said, mut protected, mut starts) = (Vec::new(), Vec::new(), Vec::new());
         let pairs = Pairs::run(
             rounds,
             || {
-                let (protected, told) = self.recover(fault);
-                said.push((told.saturating_sub(waited)).as_secs_f64() * 1000.0);
-                eprintln!("{protected:?} {told:?} - {waited:?}");
-                protected.saturating_sub(waited)
+                let [seen, told] = self.recover(fault).map(|it| it.saturating_sub(waited));
+                protected.push(seen.as_secs_f64());
+                said.push(told.as_secs_f64() * 1000.0);
+                seen
             },
-            || self.bare(fault),
+            || {
+                let (bare, alone) = self.bare(fault);
+                starts.push(alone.as_secs_f64() * 1000.0);
+                bare
+            },
         );
         let waits: Vec<_> = waits
             .iter()
@@ -350,6 +371,10 @@ impl Scene {
             waits.join(" + ")
         };
         let [ours, bare, ratio, range, limit] = table.compared(&pairs, Some(LIMIT));
+        // The first round is in vain.
+        let alone = protected.iter().zip(&starts).skip(1);
+        let alone: Vec<_> = alone.map(|(ours, start)| ours * 1000.0 / start).collect();
+        let of_start = format!("{:.2}", median(&alone));
         row(&[
             fault.name.to_owned(),
             rounds.to_string(),
@@ -359,12 +384,13 @@ impl Scene {
             ratio,
             range,
             limit,
-            format!("{:.0} ms", median(&said[1..])),
+            of_start,
+            format!("{:.1} ms", median(&said[1..])),
         ]);
     }
 
     /// How long jailwarden takes from the fault until the jails protect, and until it says so.
-    fn recover(&self, fault: &Fault) -> (Duration, Duration) {
+    fn recover(&self, fault: &Fault) -> [Duration; 2] {
         self.restore();
         let mut warden = supervise(&self.f2b, SETTINGS);
         (fault.before)(&self.f2b, &warden);
@@ -384,17 +410,21 @@ impl Scene {
         warden.wait_for("fail2ban protects again");
         let told = struck.elapsed();
         warden.kill();
-        (protected, told)
+        [protected, told]
     }
 
-    /// The same by hand, of the daemon as jailwarden left it.
-    fn bare(&self, fault: &Fault) -> Duration {
+    /// The same by hand, of the daemon as jailwarden left it; and without the readings.
+    fn bare(&self, fault: &Fault) -> (Duration, Duration) {
         let f2b = &self.f2b;
         let old = f2b.pid();
         if matches!(fault.bare, Bare::Reload) {
-            return time(client(f2b, &["reload", "--restart", "web"]));
+            let took = time(client(f2b, &["reload", "--restart", "web"]));
+            return (took, took);
         }
         let process = Process::open(old).unwrap();
+        let reading: Duration = (0..fault.readings)
+            .map(|_| time(client(f2b, &["-d"])))
+            .sum();
         let begun = Instant::now();
         match fault.bare {
             Bare::Stop => stop(&f2b.socket()),
@@ -414,7 +444,7 @@ impl Scene {
         self.wait_protected(Proof::Another, old, fault.jails);
         let took = begun.elapsed();
         start.wait().unwrap();
-        took
+        (reading + took, took)
     }
 
     fn wait_protected(&self, proof: Proof, old: Pid, jails: &[&str]) {
