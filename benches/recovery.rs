@@ -27,12 +27,14 @@ const JAILS: [&str; 3] = ["mail", "sshd", "web"];
 /// What stands without `web`.
 const OTHERS: [&str; 2] = ["mail", "sshd"];
 const LIMIT: f64 = 1.15;
-const ROUNDS: usize = 5;
+const ROUNDS: usize = 3;
 /// Between two looks at the threads.
 const PACE: Duration = Duration::from_millis(5);
+/// Long enough for jailwarden to hear that a file was written, and too short for it to settle.
+const NOTICED: Duration = Duration::from_millis(50);
 /// A timeout of 4 s is the least of which a look at a silent daemon makes full use.
 const SETTINGS: &str = "settle: 100ms\nprobe:\n  interval: 3s\n  timeout: 4s\n  busy_limit: 8s\n\
-                        restart:\n  comeback: 5s\n";
+                        restart:\n  comeback: 10s\n";
 
 /// A fault, what it asks of jailwarden, and what is left afterwards.
 struct Fault {
@@ -89,11 +91,11 @@ const FAULTS: &[Fault] = &[
     },
     Fault {
         name: "a regex that does not compile, and a crash at once",
-        before: nothing,
-        strike: |f2b| {
+        before: |f2b, _| {
             f2b.edit("filter.d/web.conf", "fail from", "fail [from");
-            f2b.kill();
+            thread::sleep(NOTICED);
         },
+        strike: Fail2ban::kill,
         waits: |_| vec![],
         proof: Proof::Another,
         bare: Bare::Kill,
@@ -118,11 +120,11 @@ const FAULTS: &[Fault] = &[
     },
     Fault {
         name: "a `jail.local` that does not parse, and a crash at once",
-        before: nothing,
-        strike: |f2b| {
+        before: |f2b, _| {
             f2b.write("jail.local", "junk\n[DEFAULT]\nfindtime = 10m\n");
-            f2b.kill();
+            thread::sleep(NOTICED);
         },
+        strike: Fail2ban::kill,
         waits: |_| vec![],
         proof: Proof::Another,
         bare: Bare::Kill,
@@ -132,11 +134,11 @@ const FAULTS: &[Fault] = &[
     },
     Fault {
         name: "a bad time in `[DEFAULT]`, and a crash at once",
-        before: nothing,
-        strike: |f2b| {
+        before: |f2b, _| {
             f2b.write("jail.local", "[DEFAULT]\nfindtime = 10 parsecs\n");
-            f2b.kill();
+            thread::sleep(NOTICED);
         },
+        strike: Fail2ban::kill,
         waits: |_| vec![],
         proof: Proof::Another,
         bare: Bare::Kill,
@@ -146,12 +148,12 @@ const FAULTS: &[Fault] = &[
     },
     Fault {
         name: "an action that only a start shows to be broken, and a crash",
-        before: nothing,
-        strike: |f2b| {
+        before: |f2b, _| {
             f2b.write("action.d/own.py", "import nowhere\nclass Action:\n  pass\n");
             f2b.edit("jail.d/web.conf", "action = ", "action = own.py\n ");
-            f2b.kill();
+            thread::sleep(NOTICED);
         },
+        strike: Fail2ban::kill,
         waits: |settings| vec![("restart.comeback", settings.restart.comeback)],
         proof: Proof::Another,
         bare: Bare::Stop,
