@@ -1,26 +1,14 @@
 //! One jail changed of many, from the file's last write to applied and probed, against
 //! `fail2ban-client reload` of the same daemon. The time to settle is not counted.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a bench may fail"
-)]
-
-#[expect(dead_code, reason = "each bench uses its part of the shared support")]
-mod support;
-
-use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use support::real::daemon::{Fail2ban, Warden};
-use support::{Pairs, Plan, Table, client, time, write_jail};
+use crate::support::real::daemon::{Fail2ban, Warden};
+use crate::support::{Pairs, Plan, Table, client, supervise, time, write_jail};
 
 const SETTLE: Duration = Duration::from_millis(100);
 
-fn main() -> ExitCode {
-    let plan = Plan::from_env();
+pub(crate) fn run(plan: Plan) -> bool {
     let columns = [
         "jails", "rounds", "applied", "reload", "ratio", "range", "limit",
     ];
@@ -30,14 +18,10 @@ fn main() -> ExitCode {
         &columns,
     );
     for (jails, rounds) in plan.sizes([(1, 30), (10, 20), (100, 15), (500, 7)]) {
-        let Some(f2b) = plan.fail2ban(jails) else {
-            return ExitCode::FAILURE;
-        };
+        let f2b = plan.fail2ban(jails);
         f2b.start();
         let settings = format!("settle: {}ms\nprobe:\n  interval: 1h\n", SETTLE.as_millis());
-        let warden = Warden::start(&f2b, &settings);
-        warden.wait_told("READY=1");
-        warden.wait_calm();
+        let warden = supervise(&f2b, &settings);
         let mut max_retry = 6..;
         let pairs = Pairs::run(
             rounds,

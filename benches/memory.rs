@@ -1,30 +1,19 @@
 //! The memory of jailwarden itself with 500 jails, without that of the programs it runs: while it
 //! checks and applies a change, and after it.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a bench may fail"
-)]
-
-#[expect(dead_code, reason = "each bench uses its part of the shared support")]
-mod support;
-
 use std::fs;
-use std::process::{Child, ExitCode, Stdio};
+use std::process::{Child, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use support::real::daemon::{Fail2ban, Warden};
-use support::{Plan, Table, check, median, row, write_jail};
+use crate::support::real::daemon::{Fail2ban, Warden};
+use crate::support::{Plan, Table, check, median, row, supervise, write_jail};
 
 /// Mebibytes.
 const PEAK: f64 = 24.0;
 const LEFT: f64 = 2.0;
 
-fn main() -> ExitCode {
-    let plan = Plan::from_env();
+pub(crate) fn run(plan: Plan) -> bool {
     let columns = [
         "jails",
         "what",
@@ -37,9 +26,7 @@ fn main() -> ExitCode {
     ];
     let mut table = Table::begin(plan, "memory of jailwarden itself (VmRSS, VmHWM)", &columns);
     for (jails, rounds) in plan.sizes([(500, 5)]) {
-        let Some(f2b) = plan.fail2ban(jails) else {
-            return ExitCode::FAILURE;
-        };
+        let f2b = plan.fail2ban(jails);
         let peaks: Vec<_> = (0..rounds).map(|_| peak_of_check(&f2b)).collect();
         let peak = median(&peaks);
         let limit = table.limit(peak, Some(PEAK), " MiB");
@@ -54,9 +41,7 @@ fn main() -> ExitCode {
             "-".into(),
         ]);
         f2b.start();
-        let warden = Warden::start(&f2b, "settle: 100ms\nprobe:\n  interval: 1h\n");
-        warden.wait_told("READY=1");
-        warden.wait_calm();
+        let warden = supervise(&f2b, "settle: 100ms\nprobe:\n  interval: 1h\n");
         let start = measured(&warden, "VmHWM");
         let limit = table.limit(start, Some(PEAK), " MiB");
         row(&[

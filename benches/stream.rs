@@ -1,47 +1,34 @@
 //! What jailwarden itself does with what `fail2ban-client -d` prints: reading, grouping by jail,
 //! digests, comparison. It is linear in the stream, and at 500 jails less than a tenth of a check's work.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a bench may fail"
-)]
-
-#[expect(dead_code, reason = "each bench uses its part of the shared support")]
-mod support;
-
 use std::fs;
 use std::hint::black_box;
-use std::process::{Command, ExitCode, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use crate::support::{Plan, Table, check, client, median, row};
 use jailwarden::fail2ban::stream::Stream;
 use rustix::param::clock_ticks_per_second;
 use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 use rustix::time::{ClockId, clock_gettime};
-use support::{Plan, Table, check, client, median, row};
 
 /// Of a check's CPU time.
 const SHARE: f64 = 0.1;
 /// How much more a line may cost in a long stream than in a short one.
 const GROWTH: f64 = 1.5;
 
-fn main() -> ExitCode {
-    let plan = Plan::from_env();
-    match (by_size(plan), share(plan)) {
-        (Some(linear), Some(small)) if linear && small => ExitCode::SUCCESS,
-        _ => ExitCode::FAILURE,
-    }
+pub(crate) fn run(plan: Plan) -> bool {
+    let linear = by_size(plan);
+    share(plan) && linear
 }
 
 /// What a line costs in streams of several lengths; whether that stays the same.
-fn by_size(plan: Plan) -> Option<bool> {
+fn by_size(plan: Plan) -> bool {
     let sizes = plan.sizes([(10, 100), (100, 100), (500, 100), (1000, 100), (2000, 100)]);
-    let rounds = sizes.first()?.1;
+    let rounds = sizes[0].1;
     let mut streams = Vec::new();
     for (jails, _) in sizes {
-        let f2b = plan.fail2ban(jails)?;
+        let f2b = plan.fail2ban(jails);
         let printed = client(&f2b, &["-d"]).output().unwrap().stdout;
         streams.push((jails, String::from_utf8(printed).unwrap(), [f64::MAX; 3]));
     }
@@ -82,11 +69,11 @@ fn by_size(plan: Plan) -> Option<bool> {
             table.limit(growth, Some(GROWTH), ""),
         ]);
     }
-    Some(table.end() == ExitCode::SUCCESS)
+    table.end()
 }
 
 /// Which share of a check's work is jailwarden's own; whether it is small.
-fn share(plan: Plan) -> Option<bool> {
+fn share(plan: Plan) -> bool {
     let columns = [
         "jails",
         "rounds",
@@ -97,7 +84,7 @@ fn share(plan: Plan) -> Option<bool> {
     ];
     let mut table = Table::begin(plan, "jailwarden's own part of a check", &columns);
     for (jails, rounds) in plan.sizes([(1, 20), (10, 20), (100, 10), (500, 7)]) {
-        let f2b = plan.fail2ban(jails)?;
+        let f2b = plan.fail2ban(jails);
         let runs: Vec<_> = (0..rounds).map(|_| own_time(check(&f2b))).collect();
         let (whole, own): (Vec<_>, Vec<_>) = runs.iter().copied().unzip();
         let shares: Vec<_> = runs.iter().map(|(whole, own)| own / whole).collect();
@@ -111,7 +98,7 @@ fn share(plan: Plan) -> Option<bool> {
             table.limit(share, (jails == 500).then_some(SHARE), ""),
         ]);
     }
-    Some(table.end() == ExitCode::SUCCESS)
+    table.end()
 }
 
 fn milliseconds(seconds: f64) -> String {

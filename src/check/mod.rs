@@ -20,7 +20,7 @@ use crate::fail2ban::Instance;
 use crate::fail2ban::blame::Blame;
 use crate::fail2ban::dump::{Dump, DumpError, NOT_FOR_CHILDREN};
 use crate::fail2ban::finding::Finding;
-use crate::fail2ban::rehearsal::{self, Fault, Stage, Unproven, Why};
+use crate::fail2ban::rehearsal::{self, Fault, Stage, Unproven, Urgency, Why};
 use crate::fail2ban::stream::{JailStream, Stream};
 use crate::rollback;
 use crate::text;
@@ -203,7 +203,7 @@ fn without_rollbacks(config_dir: &Path) -> (BTreeSet<String>, Vec<StandIn>) {
 
 async fn look(request: &Request, config_dir: PathBuf) -> Result<Report, CheckError> {
     let instance = instance(&request.client, config_dir.clone());
-    let (dumped, stage) = rehearsal::read(&instance, LIMIT).await;
+    let (dumped, stage) = rehearsal::read(&instance, LIMIT, Urgency::Low).await;
     let (stream, findings) = match dumped {
         Ok(Dump {
             stream, findings, ..

@@ -15,7 +15,7 @@
 //! puts off to the first line of a log, the compilation of a `datepattern`, is done at once.
 //!
 //! Once the config is read, the process dies with its parent (`PR_SET_PDEATHSIG`), has limits on memory,
-//! CPU time and files, a lower priority for CPU and IO, and no network where it may give that up. All
+//! CPU time and files, a lower priority for CPU and IO unless it is urgent, and no network where it may give that up. All
 //! that it writes is its own `oom_score_adj`, so that it goes first where memory is short.
 
 use std::io;
@@ -41,6 +41,25 @@ const MEMORY: u64 = 512 << 20;
 
 /// The CPU time that a rehearsal may use, in seconds, whatever limit its caller sets.
 const CPU_SECONDS: u64 = 60;
+
+/// Who waits for a rehearsal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Urgency {
+    /// Nobody who could not wait a little longer: what else runs on the host comes first.
+    Low,
+    /// A daemon that is down, while nothing protects the host.
+    High,
+}
+
+impl Urgency {
+    /// The argument of nice(2).
+    fn niceness(self) -> &'static str {
+        match self {
+            Self::Low => "10",
+            Self::High => "0",
+        }
+    }
+}
 
 /// One command that fail2ban refuses.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -128,8 +147,9 @@ pub enum Why {
 pub async fn read(
     instance: &Instance,
     limit: Duration,
+    urgency: Urgency,
 ) -> (Result<Dump, DumpError>, Result<Stage, Unproven>) {
-    let unproven = match Stage::set(instance) {
+    let unproven = match Stage::set(instance, urgency) {
         Ok(stage) => match tokio::time::timeout(limit, stage.read(instance)).await {
             Ok(Ok((dump, stage))) => return (dump, Ok(stage)),
             Ok(Err(unproven)) => unproven,

@@ -35,6 +35,10 @@ impl Policy {
     pub const PROOF_LIMIT: Duration = Duration::from_secs(3);
     /// How long a hung process has to end after SIGTERM, or to show that it is ending.
     pub const HUNG_GRACE: Duration = Duration::from_secs(5);
+    /// How long a hung process is watched for what it is doing, before it is touched.
+    pub const DIAGNOSIS: Duration = Duration::from_secs(2);
+    /// How long a process that does not end is watched for whether it gets on with its end.
+    pub const SAMPLE: Duration = Duration::from_secs(1);
     /// How long a process that was stopped by a signal has to answer after SIGCONT.
     pub const RESUME_GRACE: Duration = Duration::from_secs(2);
     /// At most this many restarts within `BUDGET_WINDOW`, then only with backoff.

@@ -10,7 +10,7 @@ use crate::fail2ban::diagnose::diagnose;
 use crate::fail2ban::process;
 use crate::fail2ban::threads::{self, Part};
 use crate::fail2ban::vitals::vitals;
-use crate::machine::{ActionId, Diagnosis, Effect, Event, Motion, Outcome, Signal};
+use crate::machine::{ActionId, Diagnosis, Effect, Event, Motion, Outcome, Policy, Signal};
 use crate::pause;
 
 use super::daemon::{Handle, number};
@@ -21,10 +21,6 @@ use super::{apply, culprit, files, look, memory_file, reading, start, trial};
 const LIMIT: Duration = Duration::from_secs(900);
 /// How long the last save may take.
 const LAST_SAVE: Duration = Duration::from_millis(500);
-/// How long a process is watched for a sample of what it does.
-const SAMPLE: Duration = Duration::from_secs(1);
-/// How long it is watched for a thread that burns the CPU.
-const BURNT: Duration = Duration::from_secs(2);
 
 /// Runs effects beside the loop.
 #[derive(Debug)]
@@ -175,7 +171,7 @@ async fn sample(handle: &Handle, pid: u32) -> Motion {
         return Motion::Frozen;
     };
     let before = process.look(vitals);
-    tokio::time::sleep(SAMPLE).await;
+    tokio::time::sleep(Policy::SAMPLE).await;
     match (before, process.look(vitals)) {
         (Ok(before), Ok(after)) => look::motion(&before, &after),
         _ => Motion::Frozen,
@@ -197,7 +193,7 @@ async fn write_down(handle: &Handle, pid: u32) -> Diagnosis {
         let before = burning::sample(process.pid());
         let begun = Instant::now();
         let words = diagnose(process.pid(), log.as_deref());
-        std::thread::sleep(BURNT.saturating_sub(begun.elapsed()));
+        std::thread::sleep(Policy::DIAGNOSIS.saturating_sub(begun.elapsed()));
         let burnt = before.and_then(|before| burning::burning(process.pid(), &before));
         let burning = burnt
             .ok()

@@ -16,7 +16,7 @@ use crate::fail2ban::folder::{Limits, Snapshot};
 use crate::fail2ban::jailfile;
 use crate::fail2ban::literal;
 use crate::fail2ban::pickle::Value;
-use crate::fail2ban::rehearsal::{self, Fault, Stage, Unproven};
+use crate::fail2ban::rehearsal::{self, Fault, Stage, Unproven, Urgency};
 use crate::fail2ban::stream::{JailStream, Stream};
 use crate::machine::{ConfigRead, Finding, JailPlan, Plan, Reading};
 use crate::rollback;
@@ -39,8 +39,12 @@ pub(super) async fn read(handle: &Handle, known: Option<u128>) -> ConfigRead {
     if known == Some(folder.fingerprint()) {
         return ConfigRead::Unchanged;
     }
+    let urgency = match handle.held() {
+        Some(_) => Urgency::Low,
+        None => Urgency::High,
+    };
     for _ in 0..TRIES {
-        let (dumped, stage) = rehearsal::read(handle.instance(), DUMP_LIMIT).await;
+        let (dumped, stage) = rehearsal::read(handle.instance(), DUMP_LIMIT, urgency).await;
         let after = match snapshot(handle).await {
             Ok(after) => after,
             Err(why) => return ConfigRead::Failed(why),

@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::fail2ban::Instance;
 use crate::fail2ban::dump::{Dump, DumpError};
 use crate::fail2ban::finding::{self, FindingKind};
-use crate::fail2ban::rehearsal::{self, Fault};
+use crate::fail2ban::rehearsal::{self, Fault, Urgency};
 use crate::fail2ban::scratch::{Scratch, StandIn};
 use crate::fail2ban::stream::{self, JailStream};
 use crate::machine::{Finding, Trial};
@@ -31,7 +31,7 @@ pub(super) async fn of(
         config_dir: scratch.path().to_owned(),
         ..handle.instance().clone()
     };
-    let (dumped, stage) = rehearsal::read(&instance, DUMP_LIMIT).await;
+    let (dumped, stage) = rehearsal::read(&instance, DUMP_LIMIT, Urgency::Low).await;
     let Dump {
         stream,
         mut findings,

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use jailwarden::fail2ban::Instance;
 use jailwarden::fail2ban::dump::{Dump, DumpError, dump};
-use jailwarden::fail2ban::rehearsal::{Fault, Unproven, Why, read};
+use jailwarden::fail2ban::rehearsal::{Fault, Unproven, Urgency, Why, read};
 use rustix::process::Signal;
 
 use crate::support::daemon::{Fail2ban, JailSpec, Version, Warden};
@@ -117,7 +117,7 @@ fn instance(f2b: &Fail2ban) -> Instance {
 }
 
 async fn rehearsed(f2b: &Fail2ban, limit: Duration) -> Result<Vec<Fault>, Unproven> {
-    let (dump, stage) = read(&instance(f2b), GUARD).await;
+    let (dump, stage) = read(&instance(f2b), GUARD, Urgency::Low).await;
     let stream = dump.unwrap().stream;
     let jails: Vec<_> = stream.jails.iter().collect();
     stage.unwrap().rehearse(&jails, limit).await
@@ -282,7 +282,7 @@ async fn the_stock_jails_are_sound(version: Version) {
         .unwrap();
     }
     f2b.write("jail.local", &local);
-    let (dump, stage) = read(&instance(&f2b), GUARD).await;
+    let (dump, stage) = read(&instance(&f2b), GUARD, Urgency::Low).await;
     let stream = dump.unwrap().stream;
     assert!(stream.jails.len() > 50, "{}", stream.jails.len());
     let jails: Vec<_> = stream.jails.iter().collect();
@@ -363,7 +363,7 @@ async fn a_client_behind_a_wrapper_is_unproven(version: Version) {
     f2b.jail("sound", &JailSpec::default());
     let mut instance = instance(&f2b);
     instance.client.insert(0, "nice".into());
-    let (dump, stage) = read(&instance, GUARD).await;
+    let (dump, stage) = read(&instance, GUARD, Urgency::Low).await;
     assert_eq!(dump.unwrap(), dump_alone(&f2b).await.unwrap());
     let unproven = stage.unwrap_err();
     assert!(
@@ -388,7 +388,7 @@ async fn the_config_is_read_as_by_the_client_alone(version: Version) {
         "jail.d/none.conf",
         "[none]\nenabled = true\nfilter = none\n",
     );
-    let (read_here, stage) = read(&instance(&f2b), GUARD).await;
+    let (read_here, stage) = read(&instance(&f2b), GUARD, Urgency::Low).await;
     let read_here = read_here.unwrap();
     assert_eq!(read_here, dump_alone(&f2b).await.unwrap());
     // In jail.conf, maxmatches follows maxretry.
@@ -397,7 +397,7 @@ async fn the_config_is_read_as_by_the_client_alone(version: Version) {
 
     f2b.write("jail.d/junk.conf", "junk\n");
     let words = |dump: Result<Dump, DumpError>| dump.unwrap_err().to_string();
-    let (read_here, _) = read(&instance(&f2b), GUARD).await;
+    let (read_here, _) = read(&instance(&f2b), GUARD, Urgency::Low).await;
     assert_eq!(words(read_here), words(dump_alone(&f2b).await));
 }
 
@@ -416,7 +416,7 @@ async fn a_reading_that_breaks_off_is_made_by_the_client_alone() {
     fs::write(&script, program).unwrap();
     let mut instance = instance(&f2b);
     instance.client = vec!["/usr/bin/python3".into(), script.into()];
-    let (dump, stage) = read(&instance, GUARD).await;
+    let (dump, stage) = read(&instance, GUARD, Urgency::Low).await;
     assert_eq!(dump.unwrap(), dump_alone(&f2b).await.unwrap());
     let unproven = stage.unwrap_err();
     assert!(matches!(unproven.why, Why::NotRead { .. }), "{unproven:?}");

@@ -1,7 +1,7 @@
 """Feeds jails to fail2ban's own server classes, and tells what they refuse.
 
-Arguments: the parent's process id, the address space in bytes, the CPU time in seconds, the client's
-script, and the client's own arguments. The client is run first, and has standard output and standard
+Arguments: the parent's process id, the address space in bytes, the CPU time in seconds, the niceness, the
+client's script, and the client's own arguments. The client is run first, and has standard output and standard
 error for itself. Standard input is a socket: it tells how the client ended, `{"ended": status}`, then
 takes a line for each jail, the list of its commands, and one for the server's own settings, and gives a
 line for each, `{"faults": […]}`, or `{"cannot": words}` as the last.
@@ -17,8 +17,8 @@ import sys
 import time
 
 
-def cage(parent, memory, seconds):
-    """Die with the parent, be last in line, reach no network, and fill neither disk nor memory."""
+def cage(parent, memory, seconds, niceness):
+    """Die with the parent, wait behind others, reach no network, and fill neither disk nor memory."""
     import ctypes
     libc = ctypes.CDLL(None)
     libc.prctl(1, 9, 0, 0, 0)  # PR_SET_PDEATHSIG, SIGKILL
@@ -26,7 +26,7 @@ def cage(parent, memory, seconds):
         os._exit(1)
     libc.prctl(15, b"jail-rehearsal", 0, 0, 0)  # PR_SET_NAME
     libc.unshare(0x40000000)  # CLONE_NEWNET; whoever may not goes without
-    os.nice(10)  # the IO priority follows it (ioprio_set(2))
+    os.nice(niceness)  # the IO priority follows it (ioprio_set(2))
     with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as mine:
         mine.write("1000")  # where memory is short, this goes first
     for kind, most in (
@@ -406,8 +406,8 @@ def leave_outputs():
 
 
 def main():
-    parent, memory, seconds = map(int, sys.argv[1:4])
-    script, *words = sys.argv[4:]
+    parent, memory, seconds, niceness = map(int, sys.argv[1:5])
+    script, *words = sys.argv[5:]
     if sys.path[:1] == [""]:
         sys.path[0] = os.path.dirname(os.path.realpath(script))
     status = run_client(script, words)
@@ -418,7 +418,7 @@ def main():
     try:
         # The daemon's own folder.
         os.chdir("/")
-        cage(parent, memory, seconds + int(time.process_time()))
+        cage(parent, memory, seconds + int(time.process_time()), niceness)
         gc.disable()  # it ends before it could gather much: 500 jails need 30 MB
         # fail2ban's server does without, and comes up faster: a database, and OpenSSL for its hashes.
         sys.modules["sqlite3"] = sys.modules["_hashlib"] = None

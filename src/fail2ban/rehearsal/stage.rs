@@ -17,7 +17,7 @@ use super::super::Instance;
 use super::super::dump::{self, Dump, DumpError};
 use super::super::stream::JailStream;
 use super::{
-    CPU_SECONDS, Fault, MEMORY, Unproven, Why, endless, interpreter, is_reserved, json,
+    CPU_SECONDS, Fault, MEMORY, Unproven, Urgency, Why, endless, interpreter, is_reserved, json,
     reserved_name, unproven,
 };
 
@@ -36,7 +36,7 @@ pub struct Stage {
 
 impl Stage {
     /// Starts the process. Must be called within a tokio runtime, on a thread that outlives it.
-    pub(super) fn set(instance: &Instance) -> Result<Self, Unproven> {
+    pub(super) fn set(instance: &Instance, urgency: Urgency) -> Result<Self, Unproven> {
         let (python, script, words) = interpreter::of_client(&instance.client).map_err(unproven)?;
         let mut python = python.into_iter();
         let program = python.next().unwrap_or_default();
@@ -50,6 +50,7 @@ impl Stage {
             .args(python)
             .args(["-B", "-c", SCRIPT])
             .args([std::process::id().into(), MEMORY, CPU_SECONDS].map(|n: u64| n.to_string()))
+            .arg(urgency.niceness())
             .arg(script)
             .args(words)
             .args(instance.options(dump::WORDS))
