@@ -17,9 +17,7 @@ use tokio::runtime::Runtime;
 
 use super::problem::{Kind, Problem};
 use super::sse;
-use super::wire::{
-    CheckRequest, Health, Incidents, Jails, PauseRequest, Resumed, RollbackAnswer,
-};
+use super::wire::{CheckRequest, Health, Incidents, Jails, PauseRequest, Resumed, RollbackAnswer};
 use crate::rollback::JailName;
 use crate::status::{Happening, Pause, Status};
 

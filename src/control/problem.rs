@@ -9,6 +9,7 @@ pub const MEDIA_TYPE: &str = "application/problem+json";
 
 /// Why a request was not fulfilled.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[error("{detail}")]
 pub struct Problem {
     /// Which of the problems it is; programs go by this and by `status`.
@@ -33,6 +34,7 @@ pub struct Problem {
 
 /// The problems that there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum Kind {
     /// The request cannot be understood.
     #[serde(rename = "urn:jailwarden:problem:bad-request")]

@@ -7,6 +7,7 @@ use crate::status::{Condition, Incident, Jail, Protection, Status};
 
 /// Of `GET /api/jails`: every jail that should run, or that something keeps from running.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Jails {
     /// [`crate::status::SCHEMA`].
     pub schema: u32,
@@ -16,6 +17,7 @@ pub struct Jails {
 
 /// Of `GET /api/incidents`: all incidents that are kept.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Incidents {
     /// [`crate::status::SCHEMA`].
     pub schema: u32,
@@ -27,6 +29,7 @@ pub struct Incidents {
 
 /// Of `POST` and `DELETE /api/config/jails/{name}/rollback`: how it is now.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct RollbackAnswer {
     /// The jail.
     pub jail_name: String,
@@ -61,6 +64,7 @@ impl RollbackAnswer {
 
 /// For `POST /api/pause`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct PauseRequest {
     /// For how long, such as `30m` or `2h`; without it the pause lasts until it is ended.
@@ -73,6 +77,7 @@ pub struct PauseRequest {
 
 /// Of `POST /api/resume`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Resumed {
     /// Whether a pause stood.
     pub was_paused: bool,
@@ -80,6 +85,7 @@ pub struct Resumed {
 
 /// For `POST /api/check`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct CheckRequest {
     /// The jails to look at; all where none is named.
@@ -92,6 +98,7 @@ pub struct CheckRequest {
 
 /// Of `GET /healthz` and `GET /readyz`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Health {
     /// The supervisor's state.
     pub state: String,

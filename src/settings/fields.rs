@@ -8,7 +8,7 @@ use super::values::{clipped, wanted};
 use super::yaml::{Fault, Node, Position, Value};
 
 /// Every key, with its section before it.
-pub(super) const KEYS: [&str; 15] = [
+pub(super) const KEYS: [&str; 17] = [
     "config_dir",
     "state_dir",
     "settle",
@@ -24,9 +24,11 @@ pub(super) const KEYS: [&str; 15] = [
     "restart.comeback",
     "restart.stop_timeout",
     "restart.replace_files",
+    "control.socket",
+    "control.admins",
 ];
 
-const SECTIONS: [&str; 3] = ["daemon", "probe", "restart"];
+const SECTIONS: [&str; 4] = ["daemon", "probe", "restart", "control"];
 
 const NO_VALUE: &str = "has no value: give one, or comment the line out for the default";
 

@@ -42,6 +42,8 @@ pub struct Settings {
     pub probe: Probe,
     /// The limits of a restart.
     pub restart: Restart,
+    /// The control API.
+    pub control: Control,
 }
 
 /// How the supervised fail2ban is found, asked and started.
@@ -81,6 +83,15 @@ pub struct Restart {
     pub stop_timeout: Duration,
     /// Whether files of the config may be replaced by their last known good content.
     pub replace_files: bool,
+}
+
+/// The control API.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Control {
+    /// Where it is served, an absolute path that fits into a socket address; without one it is not.
+    pub socket: Option<PathBuf>,
+    /// The users beside root who may change something through it.
+    pub admins: Vec<String>,
 }
 
 impl Default for Settings {
@@ -167,8 +178,19 @@ impl Settings {
                 stop_timeout: span(fields, "restart.stop_timeout", 90 * SEC, SEC..=30 * MIN),
                 replace_files: fields.read("restart.replace_files", true, values::boolean),
             },
+            control: Control::read(fields),
             config_dir,
             state_dir,
+        }
+    }
+}
+
+impl Control {
+    fn read(fields: &mut Fields<'_>) -> Self {
+        let socket = Some("/run/jailwarden/control.sock".into());
+        Self {
+            socket: fields.read("control.socket", socket, values::socket_or_none),
+            admins: fields.read("control.admins", Vec::new(), values::users),
         }
     }
 }

@@ -126,6 +126,12 @@ fn the_defaults() {
             stop_timeout: 90s,
             replace_files: true,
         },
+        control: Control {
+            socket: Some(
+                "/run/jailwarden/control.sock",
+            ),
+            admins: [],
+        },
     }
     "#);
 }
@@ -142,6 +148,7 @@ restart:
   comeback: 1m 30s
   stop_timeout: "2 minutes"
   replace_files: false
+control: {socket: none, admins: [web, alice]}
 "#;
     insta::assert_debug_snapshot!(parse(text).unwrap(), @r#"
     Settings {
@@ -170,6 +177,13 @@ restart:
             comeback: 90s,
             stop_timeout: 120s,
             replace_files: false,
+        },
+        control: Control {
+            socket: None,
+            admins: [
+                "web",
+                "alice",
+            ],
         },
     }
     "#);
