@@ -27,6 +27,7 @@ mod tests {
         let mut schemas = settings.into_generator();
         // An event's data is of this type.
         schemas.subschema_for::<Happening>();
+        let problem = content(MEDIA_TYPE, schemas.subschema_for::<Problem>().into());
         let mut paths = Map::new();
         for row in &TABLE {
             let operations = paths.entry(row.path).or_insert_with(|| json!({}));
@@ -43,7 +44,10 @@ mod tests {
             },
             "servers": [{ "url": "http://localhost", "description": "/run/jailwarden/control.sock" }],
             "paths": paths,
-            "components": { "schemas": schemas.take_definitions(true) },
+            "components": {
+                "responses": { "Problem": { "description": "A problem", "content": problem } },
+                "schemas": schemas.take_definitions(true),
+            },
         })
     }
 
@@ -75,16 +79,14 @@ mod tests {
     }
 
     fn responses(row: &Row, schemas: &mut SchemaGenerator) -> Value {
-        let problem: Value = schemas.subschema_for::<Problem>().into();
         let mut responses = Map::new();
         for status in row.answers.iter().chain(&ANY) {
             let good = (*status < 300).then(|| good(row.route, schemas)).flatten();
-            let (description, content) = match status {
-                204 => ("It is done", json!({})),
-                200 => ("As wanted", good.unwrap_or_default()),
-                _ => ("A problem", content(MEDIA_TYPE, problem.clone())),
+            let response = match status {
+                204 => json!({ "description": "It is done" }),
+                200 => json!({ "description": "As wanted", "content": good }),
+                _ => json!({ "$ref": "#/components/responses/Problem" }),
             };
-            let response = json!({ "description": description, "content": content });
             responses.insert(status.to_string(), response);
         }
         responses.into()

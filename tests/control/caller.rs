@@ -112,13 +112,13 @@ impl Answer {
     fn hold_against_document(&self, method: &str, path: &str, media_type: &str) {
         let schema = match documented(method, path) {
             Some(operation) => {
-                let response = &operation["responses"][self.status.to_string()];
+                let mut response = &operation["responses"][self.status.to_string()];
                 assert!(response.is_object(), "{method} {path}: {self:?}");
+                if response["$ref"] == "#/components/responses/Problem" {
+                    response = &DOCUMENT["components"]["responses"]["Problem"];
+                }
                 if media_type.is_empty() {
-                    assert_eq!(
-                        (response["content"].clone(), &self.body),
-                        (json!({}), &Value::Null)
-                    );
+                    assert!(response["content"].is_null() && self.body.is_null());
                     return;
                 }
                 response["content"][media_type]["schema"].clone()

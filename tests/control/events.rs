@@ -1,5 +1,6 @@
 //! What happens, as it is told to those who listen.
 
+use std::io::{BufRead as _, BufReader};
 use std::process::Stdio;
 
 use jailwarden::control::client::{Client, ClientError, Event, Events};
@@ -57,17 +58,20 @@ fn a_listener_hears_everything_and_goes_on_where_it_was() {
     // As a browser or curl sees it.
     let mut curl = caller.curl("/api/events");
     let curl = curl.args(["-N", "-H", &format!("Last-Event-ID: {down}")]);
-    let curl = curl
+    let mut curl = curl
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
+    let lines = BufReader::new(curl.stdout.take().unwrap()).lines();
+    let mut lines = lines.map_while(Result::ok);
+    let id = format!("id: {clear}");
+    assert!(lines.any(|line| line == id));
+    assert_eq!(lines.next().as_deref(), Some("event: happening"));
+    assert!(lines.next().is_some_and(|line| line.starts_with("data: {")));
     assert_eq!(warden.end(), 0);
-    let said = String::from_utf8(curl.wait_with_output().unwrap().stdout).unwrap();
-    assert!(
-        said.contains(&format!("id: {clear}\nevent: happening\ndata: {{")),
-        "{said}"
-    );
+    assert_eq!(lines.last().as_deref(), Some(""));
+    curl.wait().unwrap();
     // They end with the supervisor.
     for event in events {
         if event.is_err() {

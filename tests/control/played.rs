@@ -29,12 +29,12 @@ impl Played {
         let mut settings = Settings::default();
         settings.control.socket = Some(folder.path().join("control.sock"));
         settings.state_dir = folder.path().join("state");
-        let (link, mut end) = pair();
+        let (link, Loop { mut asks, feed }) = pair();
         server::spawn(&settings, link);
         let (to_test, commands) = channel();
         thread::spawn(move || {
-            let mut unanswered = Vec::new();
-            while let Some(ask) = end.asks.blocking_recv() {
+            let (_feed, mut unanswered) = (feed, Vec::new());
+            while let Some(ask) = asks.blocking_recv() {
                 match ask {
                     Ask::Status(asker) => drop(asker.send(status())),
                     Ask::Incidents(asker) => drop(asker.send(Vec::new())),
