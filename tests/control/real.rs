@@ -172,21 +172,35 @@ fn a_daemon_that_is_down_is_unreachable_and_started_by_restart_and_rollback() {
 }
 
 #[test]
-fn a_daemon_that_does_not_come_back_is_said() {
+fn a_daemon_that_does_not_come_back_is_said_with_its_suspect() {
     let Some(f2b) = daemon() else {
         return;
     };
-    let settings = SETTINGS.replace("comeback: 30s", "comeback: 2s");
-    let warden = Warden::start_with(&f2b, &["false".to_owned()], &settings);
+    // It starts with web disabled only, which no check can know.
+    let script = "test -e $0 && exec $@";
+    let mut start: Vec<String> = ["sh", "-c", script].map(str::to_owned).into();
+    start.push(f2b.rollback("web").display().to_string());
+    start.extend(f2b.client_words());
+    start.extend(["-x".to_owned(), "start".to_owned()]);
+    // The change is not applied before the restart.
+    let settings = SETTINGS
+        .replace("settle: 100ms", "settle: 5s")
+        .replace("comeback: 30s", "comeback: 3s");
+    let warden = Warden::start_with(&f2b, &start, &settings);
     warden.wait_for("supervision begins");
     warden.wait_calm();
     let caller = Caller::new(&Warden::control(&f2b));
+    f2b.edit("jail.d/web.conf", "maxretry = 3", "maxretry = 2");
     let lost = caller.post("/api/config/restart");
     lost.must_be(503, "not-back");
     let detail = lost.body["detail"].as_str().unwrap();
     assert!(detail.starts_with("fail2ban did not come back"), "{lost:?}");
-    let status = caller.get("/api/status").good(200);
-    assert_ne!(status["protection"], "full");
+    assert_eq!(lost.body["suspect"], "web", "{lost:?}");
+    let route = lost.body["rollback"].as_str().unwrap();
+    assert_eq!(route, "/api/config/jails/web/rollback");
+    // What it names helps, though jailwarden may have done so already.
+    assert_eq!(caller.post(route).good(200)["fail2ban_running"], true);
+    f2b.wait_ban("mail");
 }
 
 #[test]
