@@ -153,7 +153,7 @@ impl Client {
     /// # Errors
     /// [`ClientError`].
     pub fn roll_back(&self, jail: &str) -> Result<RollbackAnswer, ClientError> {
-        let path = self.rollback_path(jail)?;
+        let path = Self::rollback_path(jail)?;
         let body = self.call(Method::POST, &path, Bytes::new(), COMMAND)?;
         self.parse(&body)
     }
@@ -163,7 +163,7 @@ impl Client {
     /// # Errors
     /// [`ClientError`].
     pub fn undo(&self, jail: &str) -> Result<RollbackAnswer, ClientError> {
-        let path = self.rollback_path(jail)?;
+        let path = Self::rollback_path(jail)?;
         let body = self.call(Method::DELETE, &path, Bytes::new(), COMMAND)?;
         self.parse(&body)
     }
@@ -196,7 +196,7 @@ impl Client {
 
 impl Client {
     /// An illegal name could become another path, so it is not even asked for.
-    fn rollback_path(&self, jail: &str) -> Result<String, ClientError> {
+    fn rollback_path(jail: &str) -> Result<String, ClientError> {
         match JailName::new(jail) {
             Ok(name) => Ok(format!("/api/config/jails/{name}/rollback")),
             Err(error) => {

@@ -16,7 +16,7 @@ pub struct Problem {
     #[serde(rename = "type")]
     pub kind: Kind,
     /// The same in words.
-    pub title: String,
+    pub title: Box<str>,
     /// The HTTP status.
     pub status: u16,
     /// What is wrong here, why, and what to do.
@@ -143,7 +143,7 @@ impl Problem {
     pub fn new(kind: Kind, detail: impl Into<String>) -> Self {
         Self {
             kind,
-            title: kind.title().to_owned(),
+            title: kind.title().into(),
             status: kind.status(),
             detail: detail.into(),
             findings: Vec::new(),

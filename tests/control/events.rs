@@ -5,7 +5,7 @@ use std::process::Stdio;
 
 use jailwarden::control::client::{Client, ClientError, Event, Events};
 use jailwarden::control::problem::Kind;
-use jailwarden::control::wire::PauseRequest;
+use jailwarden::control::wire::{CheckRequest, PauseRequest};
 use jailwarden::status::{Happening, Protection};
 
 use super::caller::supervised;
@@ -107,7 +107,7 @@ fn the_command_lines_client_makes_all_calls() {
     assert!(!client.undo("web").unwrap().disabled);
     assert_eq!(client.ready().unwrap().protection, Protection::Full);
     assert_eq!(
-        client.check(&Default::default()).unwrap()["verdict"],
+        client.check(&CheckRequest::default()).unwrap()["verdict"],
         "sound"
     );
     let request = PauseRequest {

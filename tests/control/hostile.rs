@@ -1,5 +1,6 @@
 //! Clients that mean harm, while a daemon is brought back.
 
+use std::collections::VecDeque;
 use std::io::Write as _;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -32,19 +33,20 @@ impl Hostile {
         }
     }
 
-    fn and(mut self, socket: &Path, harm: fn(UnixStream) -> Option<UnixStream>) -> Self {
+    fn and(mut self, socket: &Path, harm: fn(&mut UnixStream)) -> Self {
         let (stop, count, socket) = (
             Arc::clone(&self.stop),
             Arc::clone(&self.count),
             socket.to_owned(),
         );
         self.threads.push(thread::spawn(move || {
-            let mut held = std::collections::VecDeque::new();
+            let mut held = VecDeque::new();
             while !stop.load(Ordering::Relaxed) {
-                let Ok(stream) = UnixStream::connect(&socket) else {
+                let Ok(mut stream) = UnixStream::connect(&socket) else {
                     continue;
                 };
-                held.extend(harm(stream));
+                harm(&mut stream);
+                held.push_back(stream);
                 if held.len() > 100 {
                     held.pop_front();
                 }
@@ -69,18 +71,16 @@ impl Hostile {
     }
 }
 
-fn half_a_request(mut stream: UnixStream) -> Option<UnixStream> {
+fn half_a_request(stream: &mut UnixStream) {
     let _ = stream.write_all(b"POST /api/config/restart HTTP/1.1\r\nHost: x\r\nContent-Le");
-    Some(stream)
 }
 
-fn half_a_body(mut stream: UnixStream) -> Option<UnixStream> {
+fn half_a_body(stream: &mut UnixStream) {
     let _ =
         stream.write_all(b"POST /api/pause HTTP/1.1\r\nHost: x\r\nContent-Length: 60000\r\n\r\n{");
-    Some(stream)
 }
 
-fn great_body(mut stream: UnixStream) -> Option<UnixStream> {
+fn great_body(stream: &mut UnixStream) {
     let head = format!("POST /api/pause HTTP/1.1\r\nHost: x\r\nContent-Length: {BODY}\r\n\r\n");
     let _ = stream.write_all(head.as_bytes());
     let piece = vec![b'x'; 1 << 20];
@@ -89,10 +89,9 @@ fn great_body(mut stream: UnixStream) -> Option<UnixStream> {
             break;
         }
     }
-    None
 }
 
-fn endless_chunks(mut stream: UnixStream) -> Option<UnixStream> {
+fn endless_chunks(stream: &mut UnixStream) {
     let _ = stream
         .write_all(b"POST /api/pause HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n");
     let mut piece = format!("{:x}\r\n", 1 << 20).into_bytes();
@@ -103,17 +102,14 @@ fn endless_chunks(mut stream: UnixStream) -> Option<UnixStream> {
             break;
         }
     }
-    None
 }
 
-fn unread_answers(mut stream: UnixStream) -> Option<UnixStream> {
+fn unread_answers(stream: &mut UnixStream) {
     let _ = stream.write_all(b"GET /api/status HTTP/1.1\r\nHost: x\r\n\r\n");
-    Some(stream)
 }
 
-fn noise(mut stream: UnixStream) -> Option<UnixStream> {
+fn noise(stream: &mut UnixStream) {
     let _ = stream.write_all(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n");
-    Some(stream)
 }
 
 /// What is said of a recovery, without what differs from one to the next.
