@@ -52,7 +52,7 @@ install: $(BINARY)
 	chmod 644 $(unitdir)/jailwarden.service
 	install -D -m 644 systemd/jailwarden.catalog $(catalogdir)/jailwarden.catalog
 	install -D -m 644 -t $(docdir) README.md CHANGELOG.md LICENSE-MIT LICENSE-APACHE
-	install -D -m 644 -t $(docdir)/docs docs/*.md
+	install -D -m 644 -t $(docdir)/docs docs/*.md docs/openapi.json
 	test -e $(settings) || install -D -m 644 config/jailwarden.yaml $(settings)
 ifeq ($(DESTDIR),)
 	if command -v journalctl >/dev/null; then journalctl --update-catalog; fi

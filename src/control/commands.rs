@@ -11,7 +11,6 @@ use super::answer::{self, Answer};
 use super::api::Api;
 use super::link::{Command, Reply};
 use super::problem::{Kind, Problem};
-use super::rights::name_of;
 use super::wire::{CheckRequest, PauseRequest, Resumed, RollbackAnswer};
 use crate::check::{self, CheckError};
 use crate::pause;
@@ -19,23 +18,23 @@ use crate::rollback::{self, JailName};
 use crate::status::{Condition, Pause, Timestamp};
 use crate::text::safe;
 
-pub(super) async fn restart(api: &Arc<Api>, uid: u32) -> Result<Answer, Problem> {
-    tell(api, uid, Command::Restart, "restart").await
+pub(super) async fn restart(api: &Arc<Api>, by: &str) -> Result<Answer, Problem> {
+    tell(api, by, Command::Restart, "restart").await
 }
 
-pub(super) async fn reload(api: &Arc<Api>, uid: u32) -> Result<Answer, Problem> {
-    tell(api, uid, Command::Reload, "reload").await
+pub(super) async fn reload(api: &Arc<Api>, by: &str) -> Result<Answer, Problem> {
+    tell(api, by, Command::Reload, "reload").await
 }
 
 async fn tell(
     api: &Arc<Api>,
-    uid: u32,
+    by: &str,
     command: Command,
     what: &'static str,
 ) -> Result<Answer, Problem> {
     let link = api.link.clone();
+    say(by, what);
     to_the_end(api, async move {
-        asked(uid, what.to_owned()).await;
         match link.tell(command).await? {
             Reply::Done { .. } => Ok(answer::done()),
             reply => Err(failed(reply)),
@@ -44,11 +43,11 @@ async fn tell(
     .await
 }
 
-pub(super) async fn roll_back(api: &Arc<Api>, uid: u32, name: &str) -> Result<Answer, Problem> {
+pub(super) async fn roll_back(api: &Arc<Api>, by: &str, name: &str) -> Result<Answer, Problem> {
     let jail = legal(name)?;
     let here = Arc::clone(api);
+    say(by, &format!("a rollback of {jail}"));
     to_the_end(api, async move {
-        asked(uid, format!("a rollback of {jail}")).await;
         let jail = jail.as_str();
         let command = Command::RollBack {
             jail: jail.to_owned(),
@@ -73,9 +72,10 @@ pub(super) async fn roll_back(api: &Arc<Api>, uid: u32, name: &str) -> Result<An
     .await
 }
 
-pub(super) async fn undo(api: &Arc<Api>, uid: u32, name: &str) -> Result<Answer, Problem> {
+pub(super) async fn undo(api: &Arc<Api>, by: &str, name: &str) -> Result<Answer, Problem> {
     let jail = legal(name)?;
     let here = Arc::clone(api);
+    say(by, &format!("the rollback of {jail} to be undone"));
     to_the_end(api, async move {
         let before = here.status_now().await?;
         if let Some(pause) = &before.pause {
@@ -87,7 +87,6 @@ pub(super) async fn undo(api: &Arc<Api>, uid: u32, name: &str) -> Result<Answer,
                 ),
             ));
         }
-        asked(uid, format!("the rollback of {jail} to be undone")).await;
         removed(&here, &jail).await?;
         let jail = jail.as_str();
         let reply = here.link.tell(Command::Reload).await?;
@@ -125,19 +124,17 @@ async fn removed(api: &Api, jail: &JailName) -> Result<(), Problem> {
 
 pub(super) async fn pause(
     api: &Arc<Api>,
-    uid: u32,
+    by: &str,
     request: PauseRequest,
 ) -> Result<Answer, Problem> {
     let until = request.span.as_deref().map(end_of).transpose()?;
     let state_dir = api.state_dir.clone();
-    let written = off_the_loop(move || {
-        let pause = pause::Pause {
-            until,
-            reason: request.reason,
-            by: name_of(uid),
-        };
-        pause::ask(&state_dir, &pause).map(|()| pause)
-    });
+    let pause = pause::Pause {
+        until,
+        reason: request.reason,
+        by: by.to_owned(),
+    };
+    let written = off_the_loop(move || pause::ask(&state_dir, &pause).map(|()| pause));
     let pause = written.await?.map_err(|error| not_written(api, &error))?;
     Ok(answer::json(&Pause {
         why: pause.why(),
@@ -237,10 +234,8 @@ fn failed(reply: Reply) -> Problem {
 }
 
 /// For the journal, since it is not jailwarden's own doing.
-async fn asked(uid: u32, what: String) {
-    let name = off_the_loop(move || name_of(uid)).await;
-    let name = name.unwrap_or_else(|_| format!("uid {uid}"));
-    tracing::info!("{} asks for {what}, through the control API", safe(&name));
+fn say(by: &str, what: &str) {
+    tracing::info!("{} asks for {what}, through the control API", safe(by));
 }
 
 /// Does it whether or not the client waits for it.
