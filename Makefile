@@ -54,7 +54,7 @@ install: $(BINARY)
 	chmod 644 $(unitdir)/jailwarden.service
 	install -D -m 644 systemd/jailwarden.catalog $(catalogdir)/jailwarden.catalog
 	install -D -m 644 -t $(docdir) README.md CHANGELOG.md LICENSE-MIT LICENSE-APACHE
-	install -D -m 644 -t $(docdir)/docs docs/*.md
+	install -D -m 644 -t $(docdir)/docs docs/*.md docs/openapi.json
 	install -D -m 755 -t $(docdir)/alerts config/alerts/*
 	install -D -m 644 -t $(docdir)/prometheus config/prometheus/*
 	install -D -m 644 -t $(docdir)/grafana config/grafana/*

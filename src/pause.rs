@@ -109,6 +109,13 @@ fn read(path: &Path) -> io::Result<Pause> {
 }
 
 impl Pause {
+    /// Who asked for it, and why.
+    #[must_use]
+    pub fn why(&self) -> String {
+        let reason = self.reason.as_deref().unwrap_or("no reason given");
+        format!("{}: {reason}", self.by)
+    }
+
     /// How long it still lasts, if it ends by itself.
     #[must_use]
     pub fn left(&self, now: SystemTime) -> Option<Duration> {

@@ -25,7 +25,15 @@ pub(crate) fn safe(text: &str) -> String {
 
 /// JSON in which what is unsafe is escaped, also where JSON itself does not ask for it.
 pub(crate) fn safe_json(value: &serde_json::Value) -> String {
-    let json = format!("{value:#}\n");
+    escaped(&format!("{value:#}\n"))
+}
+
+/// The same in one line.
+pub(crate) fn safe_json_line(value: &serde_json::Value) -> String {
+    escaped(&value.to_string())
+}
+
+fn escaped(json: &str) -> String {
     let mut out = String::with_capacity(json.len());
     for c in json.chars() {
         if c == '\n' || !is_unsafe(c) {

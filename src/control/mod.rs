@@ -1,3 +1,18 @@
 //! The control API: what other programs, and the command line, ask of a running supervisor.
+//!
+//! HTTP/1.1 with JSON over a Unix socket, on a thread of its own. Of the supervisor it knows only
+//! [`link`], so that no client can delay it. `docs/api.md` has the routes.
 
+mod answer;
+mod api;
+pub mod client;
+mod commands;
 pub mod link;
+mod listener;
+mod openapi;
+pub mod problem;
+mod rights;
+mod routes;
+pub mod server;
+mod sse;
+pub mod wire;

@@ -8,7 +8,7 @@ use super::values::{clipped, wanted};
 use super::yaml::{Fault, Node, Position, Value};
 
 /// Every key, with its section before it.
-pub(super) const KEYS: [&str; 18] = [
+pub(super) const KEYS: [&str; 20] = [
     "config_dir",
     "state_dir",
     "settle",
@@ -27,9 +27,11 @@ pub(super) const KEYS: [&str; 18] = [
     "alerts.command",
     "alerts.severity",
     "metrics.textfile",
+    "control.socket",
+    "control.admins",
 ];
 
-const SECTIONS: [&str; 5] = ["daemon", "probe", "restart", "alerts", "metrics"];
+const SECTIONS: [&str; 6] = ["daemon", "probe", "restart", "alerts", "metrics", "control"];
 
 const NO_VALUE: &str = "has no value: give one, or comment the line out for the default";
 

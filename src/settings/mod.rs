@@ -46,6 +46,8 @@ pub struct Settings {
     pub alerts: Alerts,
     /// Where the metrics are written for `node_exporter`'s textfile collector.
     pub metrics_textfile: Option<PathBuf>,
+    /// The control API.
+    pub control: Control,
 }
 
 /// Alerts beside those in the journal.
@@ -111,6 +113,15 @@ pub struct Restart {
     pub stop_timeout: Duration,
     /// Whether files of the config may be replaced by their last known good content.
     pub replace_files: bool,
+}
+
+/// The control API.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Control {
+    /// Where it is served, an absolute path that fits into a socket address; without one it is not.
+    pub socket: Option<PathBuf>,
+    /// The users beside root who may change something through it.
+    pub admins: Vec<String>,
 }
 
 impl Default for Settings {
@@ -202,8 +213,19 @@ impl Settings {
                 severity: fields.read("alerts.severity", Severity::Notice, values::severity),
             },
             metrics_textfile: fields.read("metrics.textfile", None, values::path_or_none),
+            control: Control::read(fields),
             config_dir,
             state_dir,
+        }
+    }
+}
+
+impl Control {
+    fn read(fields: &mut Fields<'_>) -> Self {
+        let socket = Some("/run/jailwarden/control.sock".into());
+        Self {
+            socket: fields.read("control.socket", socket, values::socket_or_none),
+            admins: fields.read("control.admins", Vec::new(), values::users),
         }
     }
 }

@@ -22,15 +22,22 @@ fn complaints(text: &str) -> Vec<String> {
     }
 }
 
-/// The shipped file with the `#` removed from the key lines that `which` chooses.
+/// The shipped file with the `#` removed from the lines of the keys that `which` chooses.
 fn uncommented(which: impl Fn(&str) -> bool) -> String {
-    let mut text = String::new();
+    let (mut text, mut section) = (String::new(), String::new());
     for line in SHIPPED.lines() {
+        if line.starts_with(char::is_alphabetic) {
+            section = line.replace(':', ".");
+        }
         let bare = line.trim_start();
         let key = bare
             .strip_prefix('#')
             .filter(|rest| rest.starts_with(char::is_alphabetic));
-        match key.filter(|key| which(key)) {
+        let named = |line: &str| {
+            line.split_once(": ")
+                .map(|(name, _)| format!("{section}{name}"))
+        };
+        match key.filter(|line| named(line).is_some_and(|key| which(&key))) {
             Some(_) => text.push_str(&line.replacen('#', "", 1)),
             None => text.push_str(line),
         }
@@ -131,6 +138,12 @@ fn the_defaults() {
             severity: Notice,
         },
         metrics_textfile: None,
+        control: Control {
+            socket: Some(
+                "/run/jailwarden/control.sock",
+            ),
+            admins: [],
+        },
     }
     "#);
 }
@@ -149,6 +162,7 @@ restart:
   replace_files: false
 alerts: {command: [mail, root], severity: critical}
 metrics: {textfile: /m.prom}
+control: {socket: none, admins: [web, alice]}
 "#;
     insta::assert_debug_snapshot!(parse(text).unwrap(), @r#"
     Settings {
@@ -190,6 +204,13 @@ metrics: {textfile: /m.prom}
         metrics_textfile: Some(
             "/m.prom",
         ),
+        control: Control {
+            socket: None,
+            admins: [
+                "web",
+                "alice",
+            ],
+        },
     }
     "#);
 }
@@ -235,15 +256,15 @@ fn the_shipped_file_says_the_defaults() {
 #[test]
 fn the_shipped_file_has_every_key_and_each_can_be_uncommented_alone() {
     for key in KEYS {
-        let (_, name) = key.rsplit_once('.').unwrap_or(("", key));
-        let begins = format!("{name}: ");
-        let count = SHIPPED.matches(&format!("#{begins}")).count();
-        assert_eq!(count, 1, "{key} in the shipped file");
-        let text = uncommented(|line| line.starts_with(&begins));
-        assert_ne!(text, SHIPPED);
+        let text = uncommented(|it| it == key);
+        let lines = text.lines().zip(SHIPPED.lines());
+        let changed: Vec<_> = lines.filter(|(new, old)| new != old).collect();
+        let [(line, _)] = changed.as_slice() else {
+            panic!("{key} in the shipped file: {changed:?}");
+        };
         assert_eq!(parse(&text).unwrap(), Settings::default(), "{key} alone");
-        let wrong = text.replace(&format!("\n{begins}"), &format!("\n{begins}{{}} # "));
-        let wrong = wrong.replace(&format!("\n  {begins}"), &format!("\n  {begins}{{}} # "));
+        let (name, _) = line.split_once(": ").unwrap();
+        let wrong = text.replace(&format!("\n{line}\n"), &format!("\n{name}: {{}}\n"));
         let said = complaints(&wrong);
         assert!(
             said[0].contains(&format!(": {key}: expected ")),

@@ -117,6 +117,32 @@ pub(super) fn socket(node: &Node) -> Result<PathBuf, Fault> {
     Ok(path)
 }
 
+/// As [`socket`]; `none` is [`None`].
+pub(super) fn socket_or_none(node: &Node) -> Result<Option<PathBuf>, Fault> {
+    match &node.value {
+        Value::Text(text) if text.eq_ignore_ascii_case("none") => Ok(None),
+        Value::Text(_) => socket(node).map(Some),
+        _ => Err(wanted("a path or none", node)),
+    }
+}
+
+/// A list of users, each by its name.
+pub(super) fn users(node: &Node) -> Result<Vec<String>, Fault> {
+    let Value::List(items) = &node.value else {
+        return Err(wanted("a list of users, such as [alice, bob]", node));
+    };
+    // What passwd(5) cannot hold, or no user would have.
+    let is_foreign = |c: char| c == ':' || c == '/' || c.is_control() || c.is_whitespace();
+    let user = |item: &Node| match &item.value {
+        Value::Text(name) if !name.is_empty() && !name.contains(is_foreign) => Ok(name.clone()),
+        Value::Text(name) => {
+            Err(item.fault(format!("{} cannot be the name of a user", shown(name))))
+        }
+        _ => Err(wanted("the name of a user", item)),
+    };
+    items.iter().map(user).collect()
+}
+
 /// `true` or `false`, and no other word for them.
 pub(super) fn boolean(node: &Node) -> Result<bool, Fault> {
     match node.value {

@@ -109,7 +109,9 @@ impl Chronicle {
         let hour = hour_of(now);
         let since = |hours: u64| {
             let last = self.kept.hours.iter().filter(|(it, _)| **it + hours > hour);
-            last.filter_map(|(_, jails)| jails.get(jail)).sum()
+            // Not `sum`, which makes -0.0 of nothing.
+            last.filter_map(|(_, jails)| jails.get(jail))
+                .fold(0.0, |sum, lost| sum + lost)
         };
         Unprotected {
             day: since(DAY),

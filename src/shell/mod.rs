@@ -33,10 +33,11 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::sync::mpsc::{Receiver, UnboundedReceiver, unbounded_channel};
 use tokio::sync::oneshot;
 
 use crate::control::link::{self, Ask, Loop, Reply};
+use crate::control::server;
 use crate::machine::report::{Kind, Report};
 use crate::machine::{
     Action, Command, CommandId, Daemon, Effect, Event, Machine, Memory, MonoTime, Names, Observed,
@@ -110,7 +111,7 @@ struct Supervisor {
     config: Option<PathBuf>,
     clocks: Clocks,
     clock: Instant,
-    control: Loop,
+    asks: Receiver<Ask>,
     happenings: Happenings,
     /// Who waits for the answer to a command.
     askers: HashMap<CommandId, oneshot::Sender<Reply>>,
@@ -170,7 +171,8 @@ impl Supervisor {
         let (memory, said) = memory_file::load(&state_file);
         let memory = Memory { age, ..memory };
         let (chronicle, said_too) = Chronicle::load(&settings.state_dir);
-        let (_link, control) = link::pair();
+        let (link, Loop { asks, feed }) = link::pair();
+        server::spawn(&settings, link);
         let clock = Instant::now();
         let (to_loop, inbox) = unbounded_channel();
         let (machine, begun) = Machine::new(policy(&settings), names(&settings), memory, seed());
@@ -192,8 +194,8 @@ impl Supervisor {
             config,
             clocks: Clocks::new(clock),
             clock,
-            happenings: Happenings::new(&control),
-            control,
+            asks,
+            happenings: Happenings::new(feed),
             askers: HashMap::new(),
             last_command: 0,
             chronicle,
@@ -269,7 +271,7 @@ impl Supervisor {
             _ = self.signals.interrupt.recv() => Wake::End,
             _ = self.signals.hang_up.recv() => Wake::Reread,
             Some(message) = self.inbox.recv() => Wake::Message(message),
-            Some(ask) = self.control.asks.recv() => Wake::Ask(ask),
+            Some(ask) = self.asks.recv() => Wake::Ask(ask),
             hints = self.watch.next() => Wake::Hints(hints),
             _ = self.alarm.at(due) => Wake::Time,
         }
@@ -340,8 +342,7 @@ impl Supervisor {
         let (left, why) = match pause::in_force(state_dir, now) {
             Ok(pause) => {
                 let pause = pause?;
-                let reason = pause.reason.as_deref().unwrap_or("no reason given");
-                (pause.left(now), format!("{}: {reason}", pause.by))
+                (pause.left(now), pause.why())
             }
             Err(error) => {
                 let path = pause::path(state_dir);
@@ -454,9 +455,10 @@ impl Supervisor {
             Ok(new) => {
                 let moved = new.config_dir != self.handle.settings().config_dir
                     || new.daemon != self.handle.settings().daemon
-                    || new.state_dir != self.handle.settings().state_dir;
+                    || new.state_dir != self.handle.settings().state_dir
+                    || new.control != self.handle.settings().control;
                 let note = if moved {
-                    "; where fail2ban lives changes with: systemctl restart jailwarden"
+                    "; where fail2ban lives, and the API, change with: systemctl restart jailwarden"
                 } else {
                     ""
                 };

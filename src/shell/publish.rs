@@ -1,12 +1,9 @@
 //! What the machine knows, in the words that programs read.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-use tokio::sync::broadcast;
-
-use crate::control::link::{Loop, Reply};
+use crate::control::link::{Feed, Reply};
 use crate::machine::report::Report;
 use crate::machine::{self, Answer, IncidentView, MonoTime, Snapshot};
 use crate::status::{
@@ -51,16 +48,13 @@ impl Clocks {
 /// Tells whoever listens what happens.
 #[derive(Debug)]
 pub(super) struct Happenings {
-    listeners: broadcast::Sender<Arc<Happening>>,
+    feed: Feed,
     seq: u64,
 }
 
 impl Happenings {
-    pub(super) fn new(end: &Loop) -> Self {
-        Self {
-            listeners: end.happenings.clone(),
-            seq: 0,
-        }
+    pub(super) fn new(feed: Feed) -> Self {
+        Self { feed, seq: 0 }
     }
 
     pub(super) fn report(&mut self, report: &Report) {
@@ -90,8 +84,7 @@ impl Happenings {
     fn tell(&mut self, mut happening: Happening) {
         self.seq += 1;
         happening.seq = self.seq;
-        // Nobody may be listening.
-        let _ = self.listeners.send(Arc::new(happening));
+        self.feed.tell(happening);
     }
 }
 

@@ -17,6 +17,7 @@ pub const SCHEMA: u32 = 1;
 
 /// Everything that jailwarden knows of the host now.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Status {
     /// [`SCHEMA`].
     pub schema: u32,
@@ -52,6 +53,7 @@ pub struct Status {
 
 /// Whether the host is protected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Protection {
     /// Every jail that should protect does.
@@ -68,6 +70,7 @@ pub enum Protection {
 
 /// fail2ban's daemon.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Daemon {
     /// Its process, if it is known to live.
     pub pid: Option<u32>,
@@ -83,6 +86,7 @@ pub struct Daemon {
 
 /// One jail.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Jail {
     /// Its name.
     pub name: String,
@@ -100,6 +104,7 @@ pub struct Jail {
 
 /// What a jail does, or what keeps it from that.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Condition {
     /// It was seen alive at the last look.
@@ -122,6 +127,7 @@ pub enum Condition {
 
 /// A rollback that stands.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Rollback {
     /// The file that disables the jail.
     pub file: PathBuf,
@@ -135,6 +141,7 @@ pub struct Rollback {
 
 /// Spans without protection, in seconds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Unprotected {
     /// In the last 24 hours.
     pub day: f64,
@@ -146,6 +153,7 @@ pub struct Unprotected {
 
 /// One thing in the config that fail2ban would refuse.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Finding {
     /// The jail that it takes down.
     pub jail: Option<String>,
@@ -161,6 +169,7 @@ pub struct Finding {
 
 /// A pause that a person asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Pause {
     /// Who, and why.
     pub why: String,
@@ -170,6 +179,7 @@ pub struct Pause {
 
 /// From the first sign that protection was lost to the proof that it is back.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Incident {
     /// As in the journal's `JAILWARDEN_INCIDENT`.
     pub id: String,
@@ -191,6 +201,7 @@ pub struct Incident {
 
 /// How an incident ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum End {
     /// Every jail that can protect does again.
@@ -232,6 +243,7 @@ pub struct Alert {
 
 /// What happened, one thing after another.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Happening {
     /// Counts up by one from the start of this jailwarden.
     pub seq: u64,

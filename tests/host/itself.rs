@@ -98,6 +98,38 @@ fn the_settings_are_read_again() {
 }
 
 #[test]
+fn the_api_is_for_the_group_and_changes_are_for_root() {
+    const CURL: &str =
+        "curl -sS -o /dev/null -w '%{http_code}' --unix-socket /run/jailwarden/control.sock";
+    let Some(host) = Guarded::begin() else { return };
+    let owner = || host.sh("stat -c '%a %U:%G' /run/jailwarden/control.sock");
+    let code = |user: &str, words: &str| {
+        let setpriv = format!("setpriv --reuid={user} --regid={user} --init-groups");
+        host.sh(&format!("{setpriv} {CURL} {words} || true"))
+    };
+    let (status, restart) = (
+        "http://localhost/api/status",
+        "-X POST http://localhost/api/config/restart",
+    );
+    assert_eq!(owner().trim(), "600 root:root");
+    host.sh("useradd --user-group alice && useradd --user-group bob");
+    host.sh("groupadd --system jailwarden && usermod -aG jailwarden alice");
+    host.sh("systemctl restart jailwarden");
+    host.wait_status("healthy");
+    assert_eq!(owner().trim(), "660 root:jailwarden");
+    assert_eq!(code("alice", status).trim(), "200");
+    assert_eq!(code("alice", restart).trim(), "403");
+    assert_eq!(code("bob", status).trim(), "000");
+
+    let before = host.main_pid("fail2ban");
+    assert_eq!(code("root", restart).trim(), "204");
+    host.wait_new_process("fail2ban", &before);
+    host.wait_all_protect();
+    host.sh("systemctl stop jailwarden");
+    assert_eq!(code("root", status).trim(), "000");
+}
+
+#[test]
 fn jailwarden_hangs() {
     let Some(host) = Guarded::begin() else { return };
     host.write(DROP_IN, "[Service]\nWatchdogSec=4\nTimeoutAbortSec=1\n");

@@ -642,6 +642,11 @@ impl Warden {
         f2b.path("jailwarden.yaml")
     }
 
+    /// Where the jailwarden that watches this fail2ban serves its API.
+    pub(crate) fn control(f2b: &Fail2ban) -> PathBuf {
+        f2b.path("control.sock")
+    }
+
     fn settings(f2b: &Fail2ban, start_command: &[String], extra: &str) -> String {
         let words = |words: &[String]| format!("[\"{}\"]", words.join("\", \""));
         let mut yaml = String::new();
@@ -656,6 +661,10 @@ impl Warden {
             ("  start_command", words(start_command)),
         ] {
             writeln!(yaml, "{key}: {value}").unwrap();
+        }
+        if !extra.contains("control:") {
+            let socket = Self::control(f2b).display().to_string();
+            writeln!(yaml, "control: {{socket: {socket}}}").unwrap();
         }
         yaml + extra
     }

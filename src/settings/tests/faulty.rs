@@ -132,7 +132,7 @@ pub(super) const FAULTY: &[(&str, &[&str])] = &[
     (
         "colour: red",
         &[
-            "1:1: unknown key `colour`: expected one of config_dir, state_dir, settle, daemon, probe, restart, alerts, metrics",
+            "1:1: unknown key `colour`: expected one of config_dir, state_dir, settle, daemon, probe, restart, alerts, metrics, control",
         ],
     ),
     (
@@ -178,13 +178,13 @@ pub(super) const FAULTY: &[(&str, &[&str])] = &[
     (
         "1: 2",
         &[
-            "1:1: unknown key `1`: expected one of config_dir, state_dir, settle, daemon, probe, restart, alerts, metrics",
+            "1:1: unknown key `1`: expected one of config_dir, state_dir, settle, daemon, probe, restart, alerts, metrics, control",
         ],
     ),
     (
         "<<: {settle: 1s}",
         &[
-            "1:1: unknown key `<<`: expected one of config_dir, state_dir, settle, daemon, probe, restart, alerts, metrics",
+            "1:1: unknown key `<<`: expected one of config_dir, state_dir, settle, daemon, probe, restart, alerts, metrics, control",
         ],
     ),
     (
@@ -363,7 +363,7 @@ pub(super) const FAULTY: &[(&str, &[&str])] = &[
     (
         "é: 1\nsettle: ü",
         &[
-            "1:1: unknown key `é`: expected one of config_dir, state_dir, settle, daemon, probe, restart, alerts, metrics",
+            "1:1: unknown key `é`: expected one of config_dir, state_dir, settle, daemon, probe, restart, alerts, metrics, control",
             r#"2:9: settle: "ü" is not a duration: expected a number with a unit, such as 10s, 500ms or 5m"#,
         ],
     ),
@@ -376,7 +376,7 @@ pub(super) const FAULTY: &[(&str, &[&str])] = &[
     (
         "\"a\\nb\": 1",
         &[
-            r"1:1: unknown key `a\nb`: expected one of config_dir, state_dir, settle, daemon, probe, restart, alerts, metrics",
+            r"1:1: unknown key `a\nb`: expected one of config_dir, state_dir, settle, daemon, probe, restart, alerts, metrics, control",
         ],
     ),
     (
@@ -385,6 +385,20 @@ pub(super) const FAULTY: &[(&str, &[&str])] = &[
             r#"2:13: probe.interval: "10 parsecs" is not a duration: expected a number with a unit, such as 10s, 500ms or 5m"#,
             r#"3:12: probe.timeout: "5M" counts months, as M does: write "5m" for minutes"#,
             "4:1: unknown key `settel`, did you mean `settle`?",
+        ],
+    ),
+    (
+        "control: {socket: run/c.sock, admins: root}",
+        &[
+            r#"1:19: control.socket: "run/c.sock" is not an absolute path: begin it with /"#,
+            r#"1:39: control.admins: expected a list of users, such as [alice, bob], found "root""#,
+        ],
+    ),
+    (
+        "control: {socket: [], admins: [web, 'a b', 0]}",
+        &[
+            "1:19: control.socket: expected a path or none, found a list",
+            r#"1:37: control.admins: "a b" cannot be the name of a user"#,
         ],
     ),
     (

@@ -1,0 +1,38 @@
+//! Who asks, and what they may do. Whoever may connect may read.
+
+use std::collections::BTreeMap;
+
+use nix::unistd::{Uid, User};
+
+/// Who may change something, and what the system calls them: root, the user who runs jailwarden, and
+/// those that the settings list. They are looked up once, since that may take its time where users are
+/// in a directory on the net.
+#[derive(Debug)]
+pub(super) struct Rights(BTreeMap<u32, String>);
+
+impl Rights {
+    /// Looks the users up, and says in the journal which there are not.
+    pub(super) fn look_up(admins: &[String]) -> Self {
+        let own = Uid::effective().as_raw();
+        let mut users = BTreeMap::from([(own, format!("uid {own}")), (0, "root".to_owned())]);
+        for name in admins {
+            match User::from_name(name) {
+                Ok(Some(user)) => {
+                    users.insert(user.uid.as_raw(), user.name);
+                }
+                Ok(None) => tracing::warn!(
+                    "control.admins: there is no user {name:?}; once there is: systemctl restart jailwarden"
+                ),
+                Err(error) => tracing::warn!(
+                    "control.admins: {name:?} could not be looked up: {error}; to try again: systemctl restart jailwarden"
+                ),
+            }
+        }
+        Self(users)
+    }
+
+    /// The name of a user who may change something.
+    pub(super) fn admin(&self, uid: u32) -> Option<&str> {
+        self.0.get(&uid).map(String::as_str)
+    }
+}

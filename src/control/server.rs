@@ -1,0 +1,139 @@
+//! The thread that serves the API: it takes connections, within limits, and knows who asks.
+
+use std::convert::Infallible;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_io_timeout::TimeoutWriter;
+
+use super::answer::{self, Answer};
+use super::api::Api;
+use super::link::Link;
+use super::listener;
+use super::problem::{Kind, Problem};
+use super::rights::Rights;
+use crate::settings::Settings;
+
+/// Connections of root, and as many of all others together, so that nobody can shut root out.
+const CONNECTIONS: usize = 192;
+/// The time for a request's head, with which an idle connection ends too.
+const HEAD: Duration = Duration::from_secs(10);
+/// The largest head in bytes; it also bounds what a connection costs.
+const HEAD_SIZE: usize = 16 << 10;
+/// How long a client may leave an answer unread.
+const UNREAD: Duration = Duration::from_secs(30);
+
+/// Serves the API on a thread of its own, if the settings want one. What keeps it from that is said
+/// in the journal, and is no reason not to supervise.
+pub fn spawn(settings: &Settings, link: Link) {
+    if settings.control.socket.is_none() {
+        return;
+    }
+    let settings = settings.clone();
+    let thread = std::thread::Builder::new().name("control".to_owned());
+    if let Err(error) = thread.spawn(move || serve(&settings, link)) {
+        tracing::warn!("the control API is not served: no thread: {error}");
+    }
+}
+
+fn serve(settings: &Settings, link: Link) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let served = runtime.and_then(|runtime| {
+        runtime.block_on(async {
+            let Some(listener) = open(settings)? else {
+                return Ok(());
+            };
+            let rights = Rights::look_up(&settings.control.admins);
+            let api = Api::new(settings, link, rights);
+            accept(&UnixListener::from_std(listener)?, &Arc::new(api)).await
+        })
+    });
+    if let Err(error) = served {
+        tracing::warn!("the control API is not served: {error}");
+    }
+}
+
+/// The socket; why there is none is said.
+fn open(settings: &Settings) -> io::Result<Option<std::os::unix::net::UnixListener>> {
+    if let Some(passed) = listener::passed()? {
+        return Ok(Some(passed));
+    }
+    let Some(path) = &settings.control.socket else {
+        return Ok(None);
+    };
+    match listener::listen(path) {
+        Ok(listener) => Ok(Some(listener)),
+        Err(error) => {
+            tracing::warn!(
+                "{}: the control API is not served, nor does `jailwarden status` work: {error}. \
+                 To try again: systemctl restart jailwarden",
+                path.display()
+            );
+            Ok(None)
+        }
+    }
+}
+
+async fn accept(listener: &UnixListener, api: &Arc<Api>) -> io::Result<()> {
+    let [of_root, of_others] = [(); 2].map(|()| Arc::new(Semaphore::new(CONNECTIONS)));
+    loop {
+        let Ok((stream, _)) = listener.accept().await else {
+            // Of descriptors or memory there are none left; there may be, later.
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            continue;
+        };
+        let Ok(peer) = stream.peer_cred() else {
+            continue;
+        };
+        let places = if peer.uid() == 0 {
+            &of_root
+        } else {
+            &of_others
+        };
+        match Arc::clone(places).try_acquire_owned() {
+            Ok(place) => {
+                tokio::spawn(connection(Arc::clone(api), stream, peer.uid(), place));
+            }
+            Err(_) => turn_away(&stream),
+        }
+    }
+}
+
+/// The place is free again once this ends.
+async fn connection(api: Arc<Api>, stream: UnixStream, uid: u32, _place: OwnedSemaphorePermit) {
+    let mut stream = TimeoutWriter::new(stream);
+    stream.set_timeout(Some(UNREAD));
+    let stream = TokioIo::new(Box::pin(stream));
+    let service = service_fn(|request| {
+        let api = Arc::clone(&api);
+        async move { Ok::<Answer, Infallible>(api.answer(uid, request).await) }
+    });
+    // One request each: a connection costs next to nothing, and so none lies idle.
+    let served = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD)
+        .max_buf_size(HEAD_SIZE)
+        .keep_alive(false)
+        .serve_connection(stream, service)
+        .await;
+    if let Err(error) = served {
+        tracing::debug!("a connection to the control API broke: {error}");
+    }
+}
+
+/// Says that there are too many, as far as that goes without waiting.
+fn turn_away(stream: &UnixStream) {
+    let problem = Problem::new(
+        Kind::Busy,
+        format!("{CONNECTIONS} connections are open; close some, or try again later"),
+    );
+    let _ = stream.try_write(&answer::in_full(&problem));
+}
