@@ -25,6 +25,15 @@ pub(super) fn json_text(text: impl Into<Bytes>) -> Answer {
     with(StatusCode::OK, JSON, text.into())
 }
 
+/// What OpenMetrics text is (its specification, 1.0.0).
+pub(super) const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// 200 with metrics.
+pub(super) fn metrics(text: String) -> Answer {
+    let media_type = HeaderValue::from_static(OPEN_METRICS);
+    with(StatusCode::OK, media_type, text.into())
+}
+
 /// 204.
 pub(super) fn done() -> Answer {
     let mut answer = Response::new(Either::Left(Full::default()));

@@ -46,6 +46,7 @@ pub(super) struct Api {
     watchers: Arc<Semaphore>,
     status: Cached<Status>,
     incidents: Cached<Vec<Incident>>,
+    metrics: Cached<String>,
 }
 
 /// What the loop last said, and when.
@@ -64,6 +65,7 @@ impl Api {
             watchers: Arc::new(Semaphore::new(WATCHERS)),
             status: Mutex::new(None),
             incidents: Mutex::new(None),
+            metrics: Mutex::new(None),
         }
     }
 
@@ -103,6 +105,10 @@ impl Api {
             }
             Route::Healthz => Ok(answer::json(&Health::from(&*self.status().await?))),
             Route::Readyz => self.ready().await,
+            Route::Metrics => {
+                let text = cached(&self.metrics, self.link.metrics()).await?;
+                Ok(answer::metrics((*text).clone()))
+            }
             Route::OpenApi => Ok(answer::json_text(openapi::DOCUMENT)),
             Route::Check => commands::check(self, parsed(&body)?).await,
             Route::Pause => commands::pause(self, by, parsed(&body)?).await,

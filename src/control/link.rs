@@ -213,7 +213,7 @@ impl Link {
     /// # Errors
     /// [`NoAnswer`].
     pub async fn metrics(&self) -> Result<String, NoAnswer> {
-        self.ask(Ask::Metrics).await
+        self.ask(AT_ONCE, Ask::Metrics).await
     }
 
     /// Has something done; ends once it is.

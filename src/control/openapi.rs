@@ -11,6 +11,7 @@ mod tests {
     use schemars::generate::{SchemaGenerator, SchemaSettings};
     use serde_json::{Map, Value, json};
 
+    use super::super::answer::OPEN_METRICS;
     use super::super::problem::{MEDIA_TYPE, Problem};
     use super::super::routes::{ANY, Route, Row, TABLE};
     use super::super::wire::{
@@ -106,6 +107,9 @@ mod tests {
             }
             Route::Events => {
                 return Some(content("text/event-stream", json!({ "type": "string" })));
+            }
+            Route::Metrics => {
+                return Some(content(OPEN_METRICS, json!({ "type": "string" })));
             }
             Route::Restart | Route::Reload => return None,
         };

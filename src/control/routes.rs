@@ -21,6 +21,7 @@ pub(super) enum Route {
     Check,
     Healthz,
     Readyz,
+    Metrics,
     OpenApi,
 }
 
@@ -51,7 +52,7 @@ pub(super) struct Row {
 #[cfg(test)]
 pub(super) const ANY: [u16; 6] = [400, 403, 405, 408, 413, 503];
 
-pub(super) static TABLE: [Row; 14] = [
+pub(super) static TABLE: [Row; 15] = [
     row(
         Route::Status,
         Method::GET,
@@ -144,6 +145,13 @@ pub(super) static TABLE: [Row; 14] = [
         &[200],
     ),
     row(
+        Route::Metrics,
+        Method::GET,
+        "/metrics",
+        "Counters and gauges, in OpenMetrics text",
+        &[200],
+    ),
+    row(
         Route::OpenApi,
         Method::GET,
         "/openapi.json",
@@ -169,6 +177,7 @@ const fn row(
                 | Route::Events
                 | Route::Healthz
                 | Route::Readyz
+                | Route::Metrics
                 | Route::OpenApi
         ),
         method,

@@ -37,6 +37,7 @@ impl Played {
             while let Some(ask) = asks.blocking_recv() {
                 match ask {
                     Ask::Status(asker) => drop(asker.send(status())),
+                    Ask::Metrics(asker) => drop(asker.send("# EOF\n".to_owned())),
                     Ask::Incidents(asker) => drop(asker.send(Vec::new())),
                     Ask::Do(command, asker) => {
                         match reply(&command) {
@@ -182,6 +183,7 @@ fn a_supervisor_that_is_gone_is_said() {
         "/api/incidents",
         "/healthz",
         "/readyz",
+        "/metrics",
     ] {
         caller.get(path).must_be(503, "no-answer");
     }
