@@ -60,6 +60,7 @@ use change::{Disk, Refusal, Spurned};
 use incident::Incident;
 use keep::Keeping;
 use known::Known;
+use memory::Unsaved;
 use mend::Wait;
 use pause::Pause;
 use protection::Protection;
@@ -123,6 +124,7 @@ pub struct Machine {
     ready: bool,
     saved: Memory,
     saving: Option<ActionId>,
+    unsaved: Option<Unsaved>,
 }
 
 impl Machine {
@@ -169,6 +171,7 @@ impl Machine {
             ready: false,
             saved: memory,
             saving: None,
+            unsaved: None,
         };
         let find = machine.saved.intent.as_ref().and_then(Intent::search);
         let find = find.map(|effect| machine.run(effect));

@@ -52,7 +52,7 @@ mod kill {
             return;
         };
         let steps = chosen(&steps);
-        assert!(steps.len() > 2, "{}: nothing is done", scenario.name);
+        assert!(!steps.is_empty(), "{}: nothing is done", scenario.name);
         let (next, reached) = (AtomicUsize::new(0), AtomicUsize::new(0));
         let wrong = Mutex::new(Vec::new());
         thread::scope(|scope| {

@@ -16,6 +16,8 @@ mod changes;
 mod faults;
 #[cfg(test)]
 mod rollback;
+#[cfg(test)]
+mod room;
 
 /// Makes one test of each scenario and release.
 #[cfg(test)]

@@ -297,6 +297,28 @@ fn a_rollback_that_was_about_to_be_removed_is_removed() {
     rig.ok().does("undo(m)");
 }
 
+/// A disk without room keeps nothing from being done, and is told of once.
+#[test]
+fn what_could_not_be_saved_is_saved_as_soon_as_it_can_be() {
+    let mut rig = Rig::healthy(&["a", "m"]);
+    rig.no_room = Some("no room");
+    rig.edits(changed().fault("m", true));
+    rig.exits(7).sees(absent(unit_failed(255)));
+    rig.does("read ChangeRefused StateNotKept DaemonDown rollback(m)");
+    rig.ok().reads(changed().rolled_back(&["m"])).ok();
+    rig.sees(answers_as(8, &["a"]));
+    rig.does("RolledBack read-afresh start AllClear try(m)");
+    rig.gets(Outcome::Tried(Err("no Python".into())));
+    rig.sees_for(20, &answers_as(8, &["a"])).does("");
+    assert!(rig.kept.mends.is_empty());
+    rig.no_room = None;
+    rig.sees_for(2, &answers_as(8, &["a"])).does("");
+    assert!(rig.kept.mends.contains_key("m"));
+    rig.no_room = Some("no room");
+    rig.edits(changed());
+    rig.does("read RollbackUndone apply(+m) StateNotKept");
+}
+
 /// What mended it is not forgotten: the config is another one than at the last trial.
 #[test]
 fn a_mend_that_was_about_to_be_tried_is_tried() {

@@ -42,6 +42,8 @@ pub(super) struct Rig {
     words: Vec<String>,
     /// What is found out about a start that failed; not shown.
     pub(super) verdict: Verdict,
+    /// A save in the background fails with this.
+    pub(super) no_room: Option<&'static str>,
     /// Keeping a good config is answered by itself, and not shown.
     pub(super) keeps: bool,
 }
@@ -57,6 +59,7 @@ impl Rig {
             kept: memory,
             words: Vec::new(),
             verdict: Verdict::default(),
+            no_room: None,
             keeps: true,
         };
         rig.absorb(actions);
@@ -87,8 +90,11 @@ impl Rig {
         for action in actions {
             match action {
                 Action::Run(id, Effect::Save(memory)) if self.machine.saving == Some(id) => {
-                    self.kept = *memory;
-                    self.event(done(id, Outcome::Effect(Ok(()))));
+                    let outcome = match self.no_room {
+                        Some(why) => Err(why.to_owned()),
+                        None => Ok(self.kept = *memory),
+                    };
+                    self.event(done(id, Outcome::Effect(outcome)));
                 }
                 Action::Run(id, Effect::FindCulprit) => {
                     let verdict = self.verdict.clone();
@@ -125,6 +131,9 @@ impl Rig {
             Effect::PutBack { files, .. } => What::PutBack(files.clone()),
             _ => return,
         };
+        if self.no_room.is_some() {
+            return;
+        }
         let intended = self.kept.intent.as_ref().map(|intent| &intent.what);
         assert_eq!(intended, Some(&what));
     }
