@@ -90,11 +90,11 @@ impl Rig {
         for action in actions {
             match action {
                 Action::Run(id, Effect::Save(memory)) if self.machine.saving == Some(id) => {
-                    let outcome = match self.no_room {
-                        Some(why) => Err(why.to_owned()),
-                        None => Ok(self.kept = *memory),
-                    };
-                    self.event(done(id, Outcome::Effect(outcome)));
+                    let why = self.no_room.map(str::to_owned);
+                    if why.is_none() {
+                        self.kept = *memory;
+                    }
+                    self.event(done(id, Outcome::Effect(why.map_or(Ok(()), Err))));
                 }
                 Action::Run(id, Effect::FindCulprit) => {
                     let verdict = self.verdict.clone();
