@@ -10,6 +10,7 @@ use super::intent::Intent;
 use super::mend::Mend;
 use super::plan::Plan;
 use super::roll_back::{Guesses, InVain};
+use super::time::MonoTime;
 use super::{Effect, Machine, State};
 
 /// The state file's content. All of it can be lost without harm to the host; with it jailwarden
@@ -62,6 +63,15 @@ impl Memory {
         alike.dark.clone_from(&other.dark);
         same && alike == *other
     }
+}
+
+/// The memory could not be written.
+#[derive(Debug, Clone)]
+pub(super) struct Unsaved {
+    /// Why, as it was told.
+    why: String,
+    /// When it is tried again.
+    again: MonoTime,
 }
 
 /// How far a start of the daemon has got.
@@ -121,7 +131,9 @@ impl Machine {
         if matches!(self.state, State::Starting { .. } | State::Ended) {
             return;
         }
-        if !self.memory().says_as(&self.saved) {
+        let again = self.unsaved.as_ref().map(|unsaved| unsaved.again);
+        let same = self.memory().says_as(&self.saved);
+        if !same || again.is_some_and(|again| again <= self.now) {
             self.saving = Some(self.save());
         }
     }
@@ -134,13 +146,28 @@ impl Machine {
 
     pub(super) fn save_as(&mut self, memory: Memory) -> ActionId {
         self.saved = memory;
+        if let Some(unsaved) = &mut self.unsaved {
+            unsaved.again = self.now + self.policy.interval;
+        }
         self.run(Effect::Save(Box::new(self.saved.clone())))
     }
 
     pub(super) fn save_done(&mut self, outcome: &Outcome) {
         self.saving = None;
-        if let Outcome::Effect(Err(why)) = outcome {
+        let why = match outcome {
+            Outcome::Effect(Ok(())) => {
+                self.unsaved = None;
+                return;
+            }
+            Outcome::Effect(Err(why)) => why.as_str(),
+            _ => "it was lost on its way",
+        };
+        if self.unsaved.as_ref().is_none_or(|before| before.why != why) {
             self.say_not_kept(why);
         }
+        self.unsaved = Some(Unsaved {
+            why: why.to_owned(),
+            again: self.now + self.policy.interval,
+        });
     }
 }

@@ -419,9 +419,7 @@ impl Machine {
     }
 
     fn remove_rollbacks(&mut self, jails: BTreeSet<String>, saved: &Outcome) {
-        if let Outcome::Effect(Err(why)) = saved {
-            self.say_not_kept(why);
-        }
+        self.save_done(saved);
         let id = self.run(Effect::TakeBack {
             jails: jails.iter().cloned().collect(),
             replaced: Vec::new(),

@@ -64,6 +64,7 @@ use command::Commands;
 use incident::Incident;
 use keep::Keeping;
 use known::Known;
+use memory::Unsaved;
 use mend::Wait;
 use pause::Pause;
 use protection::Protection;
@@ -130,6 +131,7 @@ pub struct Machine {
     state_since: (&'static str, MonoTime),
     saved: Memory,
     saving: Option<ActionId>,
+    unsaved: Option<Unsaved>,
 }
 
 impl Machine {
@@ -178,6 +180,7 @@ impl Machine {
             state_since: ("starting", MonoTime::START),
             saved: memory,
             saving: None,
+            unsaved: None,
         };
         let find = machine.saved.intent.as_ref().and_then(Intent::search);
         let find = find.map(|effect| machine.run(effect));

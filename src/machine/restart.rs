@@ -102,6 +102,19 @@ pub(super) enum Step {
 }
 
 impl Restart {
+    fn begin(cause: Cause, old: Option<u32>, step: Step) -> Self {
+        Self {
+            cause,
+            step,
+            old,
+            rungs: None,
+            tried: BTreeSet::new(),
+            failure: String::new(),
+            verdict: Verdict::default(),
+            burning: None,
+        }
+    }
+
     pub(super) fn awaits(&self, id: ActionId) -> bool {
         match &self.step {
             Step::Resuming { signal: i, .. }
@@ -185,16 +198,8 @@ impl Machine {
         self.look = None;
         self.awaited = false;
         let begun = cause.clone();
-        self.state = State::Restarting(Restart {
-            cause,
-            step: Step::Reading(ActionId(0)),
-            old,
-            rungs: None,
-            tried: BTreeSet::new(),
-            failure: String::new(),
-            verdict: Verdict::default(),
-            burning: None,
-        });
+        let step = Step::Reading(ActionId(0));
+        self.state = State::Restarting(Restart::begin(cause, old, step));
         self.say_trouble(&begun);
         let is_bound = !matches!(begun, Cause::Retry | Cause::Asked);
         if is_bound && self.budget_is_spent() {
@@ -211,6 +216,21 @@ impl Machine {
             (_, Some(_)) => self.prepare(),
             (_, None) => self.before_start(),
         }
+    }
+
+    /// It was being started when jailwarden was killed, and runs no jail yet: it has the time to come
+    /// back that any start has.
+    pub(super) fn await_start(&mut self, sight: Sight) {
+        self.open_incident();
+        if let Some(incident) = &mut self.incident {
+            incident.restarted = true;
+        }
+        let until = self.now + self.policy.comeback;
+        let step = Step::ComingBack { until };
+        self.state = State::Restarting(Restart::begin(Cause::Interrupted, None, step));
+        // What was read now may be another config than it was started with.
+        self.disk.distrust(self.now);
+        self.restart_seen(sight);
     }
 
     pub(super) fn step(&mut self, step: Step) {

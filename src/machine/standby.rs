@@ -4,7 +4,7 @@ use super::absence::Absence;
 use super::event::{ConfigRead, Daemon, Outcome, Sight, Unit};
 use super::plan::Plan;
 use super::restart::Cause;
-use super::{InVain, Machine, Policy, State};
+use super::{InVain, Machine, Policy, Start, State};
 
 impl Machine {
     /// Once both the first reading and the first look are in: what is true, and what follows.
@@ -51,6 +51,14 @@ impl Machine {
                 self.note_reading(reading);
             }
             return self.found_absent(sight, traces);
+        }
+        let answers = matches!(sight.daemon, Daemon::Answers { .. });
+        let none_runs = answers && self.not_alive().len() == self.expected().len();
+        if none_runs && self.saved.start == Some(Start::Given) {
+            if let ConfigRead::Read(reading) = config {
+                self.note_reading(reading);
+            }
+            return self.await_start(sight);
         }
         if let ConfigRead::Read(reading) = config {
             self.apply_reading(reading);

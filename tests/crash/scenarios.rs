@@ -19,7 +19,7 @@ const SOUND: &str = "fail from";
 /// Where the daemon comes back: far above what it takes on a loaded machine.
 const LONG: &str = "12s";
 /// Where that limit has to pass.
-const SHORT: &str = "3s";
+const SHORT: &str = "6s";
 
 /// A recovery.
 pub(crate) struct Scenario {
@@ -209,7 +209,7 @@ fn one_rolled_back(f2b: &Fail2ban) {
 fn with_a_fatal_action(f2b: &Fail2ban, once: bool) {
     let fatal = f2b.path("fatal");
     let unlink = if once {
-        "           os.unlink(self.fatal)\n"
+        "            os.unlink(self.fatal)\n"
     } else {
         ""
     };
@@ -300,7 +300,7 @@ fn give_up_and_retry(stage: &Stage) {
     let gate = stage.f2b.path("gate");
     // The first start has failed once its time is up; the retry comes ten seconds after that.
     thread::spawn(move || {
-        thread::sleep(Duration::from_secs(4));
+        thread::sleep(Duration::from_secs(7));
         let _ = fs::remove_file(gate);
     });
 }

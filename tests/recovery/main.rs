@@ -18,6 +18,8 @@ mod faults;
 mod pairs;
 #[cfg(test)]
 mod rollback;
+#[cfg(test)]
+mod room;
 
 /// Makes one test of each scenario and release.
 #[cfg(test)]

@@ -297,6 +297,57 @@ fn a_rollback_that_was_about_to_be_removed_is_removed() {
     rig.ok().does("undo(m)");
 }
 
+/// A disk without room keeps nothing from being done, and is told of once.
+#[test]
+fn what_could_not_be_saved_is_saved_as_soon_as_it_can_be() {
+    let mut rig = Rig::healthy(&["a", "m"]);
+    rig.no_room = Some("no room");
+    rig.edits(changed().fault("m", true));
+    rig.exits(7).sees(absent(unit_failed(255)));
+    rig.does("read ChangeRefused StateNotKept DaemonDown rollback(m)");
+    rig.ok().reads(changed().rolled_back(&["m"])).ok();
+    rig.sees(answers_as(8, &["a"]));
+    rig.does("RolledBack read-afresh start AllClear try(m)");
+    rig.gets(Outcome::Tried(Err("no Python".into())));
+    rig.sees_for(20, &answers_as(8, &["a"])).does("");
+    assert!(rig.kept.mends.is_empty());
+    rig.no_room = None;
+    rig.sees_for(2, &answers_as(8, &["a"])).does("");
+    assert!(rig.kept.mends.contains_key("m"));
+    rig.no_room = Some("no room");
+    rig.edits(changed());
+    rig.does("read RollbackUndone apply(+m) StateNotKept");
+}
+
+/// It answers, lists its jails, and runs none of them: a start that failed, whoever looks at it.
+#[test]
+fn a_start_that_failed_while_jailwarden_was_away_is_rolled_back() {
+    let mut rig = Rig::healthy(&["a", "m"]);
+    rig.exits(7).sees(absent(unit_failed(255)));
+    rig.does("DaemonDown start");
+    let faulty = changed().fault("m", true);
+    let phantom = with_dead(8, &["a", "m"], &["a", "m"]);
+    let mut rig = Rig::stock(rig.killed(), faulty.clone(), phantom.clone());
+    rig.does("read-afresh ready Supervising ChangeRefused")
+        .is("restarting");
+    rig.keeps_seeing(&phantom).does("read-afresh");
+    rig.reads(faulty.clone()).does("rollback(m)");
+    rig.ok().does("RolledBack read-afresh");
+    rig.reads(changed().rolled_back(&["m"])).does("save");
+    rig.ok().does("ask-stop");
+
+    // One that comes up is left alone, and told what changed meanwhile.
+    let given = Memory {
+        start: Some(Start::Given),
+        accepted: config(&["a", "m"]).plan,
+        ..Memory::default()
+    };
+    let mut rig = Rig::stock(given, changed(), phantom);
+    rig.sees(answers_as(8, &["a", "m"]));
+    rig.does("read-afresh ready Supervising AllClear read-afresh");
+    rig.reads(changed()).does("apply(+m)");
+}
+
 /// What mended it is not forgotten: the config is another one than at the last trial.
 #[test]
 fn a_mend_that_was_about_to_be_tried_is_tried() {

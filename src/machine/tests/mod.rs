@@ -45,6 +45,8 @@ pub(super) struct Rig {
     words: Vec<String>,
     /// What is found out about a start that failed; not shown.
     pub(super) verdict: Verdict,
+    /// A save in the background fails with this.
+    pub(super) no_room: Option<&'static str>,
     /// Keeping a good config is answered by itself, and not shown.
     pub(super) keeps: bool,
 }
@@ -62,6 +64,7 @@ impl Rig {
             kept: memory,
             words: Vec::new(),
             verdict: Verdict::default(),
+            no_room: None,
             keeps: true,
         };
         rig.absorb(actions);
@@ -92,8 +95,11 @@ impl Rig {
         for action in actions {
             match action {
                 Action::Run(id, Effect::Save(memory)) if self.machine.saving == Some(id) => {
-                    self.kept = *memory;
-                    self.event(done(id, Outcome::Effect(Ok(()))));
+                    let why = self.no_room.map(str::to_owned);
+                    if why.is_none() {
+                        self.kept = *memory;
+                    }
+                    self.event(done(id, Outcome::Effect(why.map_or(Ok(()), Err))));
                 }
                 Action::Run(id, Effect::FindCulprit) => {
                     let verdict = self.verdict.clone();
@@ -132,6 +138,9 @@ impl Rig {
             Effect::PutBack { files, .. } => What::PutBack(files.clone()),
             _ => return,
         };
+        if self.no_room.is_some() {
+            return;
+        }
         let intended = self.kept.intent.as_ref().map(|intent| &intent.what);
         assert_eq!(intended, Some(&what));
     }
