@@ -28,7 +28,7 @@ mod tests {
         let mut schemas = settings.into_generator();
         // An event's data is of this type.
         schemas.subschema_for::<Happening>();
-        let problem = content(MEDIA_TYPE, schemas.subschema_for::<Problem>().into());
+        let problem = content(MEDIA_TYPE, schemas.subschema_for::<Problem>());
         let mut paths = Map::new();
         for row in &TABLE {
             let operations = paths.entry(row.path).or_insert_with(|| json!({}));
@@ -73,8 +73,7 @@ mod tests {
             _ => None,
         };
         if let Some(schema) = request {
-            operation["requestBody"] =
-                json!({ "content": content("application/json", schema.into()) });
+            operation["requestBody"] = json!({ "content": content("application/json", schema) });
         }
         operation
     }
@@ -113,10 +112,11 @@ mod tests {
             }
             Route::Restart | Route::Reload => return None,
         };
-        Some(content("application/json", schema.into()))
+        Some(content("application/json", schema))
     }
 
-    fn content(media_type: &str, schema: Value) -> Value {
+    fn content(media_type: &str, schema: impl Into<Value>) -> Value {
+        let schema = schema.into();
         json!({ media_type: { "schema": schema } })
     }
 
