@@ -133,20 +133,6 @@ const FAULTS: &[Fault] = &[
         needs_good: true,
     },
     Fault {
-        name: "a bad time in `[DEFAULT]`, and a crash at once",
-        before: |f2b, _| {
-            f2b.write("jail.local", "[DEFAULT]\nfindtime = 10 parsecs\n");
-            thread::sleep(NOTICED);
-        },
-        strike: Fail2ban::kill,
-        waits: |_| vec![],
-        proof: Proof::Another,
-        bare: Bare::Kill,
-        readings: 2,
-        jails: &JAILS,
-        needs_good: true,
-    },
-    Fault {
         name: "an action that only a start shows to be broken, and a crash",
         before: |f2b, _| {
             f2b.write("action.d/own.py", "import nowhere\nclass Action:\n  pass\n");
@@ -229,6 +215,20 @@ const FAULTS: &[Fault] = &[
         readings: 0,
         jails: &JAILS,
         needs_good: false,
+    },
+    Fault {
+        name: "a bad time in `[DEFAULT]`, and a crash at once",
+        before: |f2b, _| {
+            f2b.write("jail.local", "[DEFAULT]\nfindtime = 10 parsecs\n");
+            thread::sleep(NOTICED);
+        },
+        strike: Fail2ban::kill,
+        waits: |_| vec![],
+        proof: Proof::Another,
+        bare: Bare::Kill,
+        readings: 2,
+        jails: &JAILS,
+        needs_good: true,
     },
 ];
 
