@@ -70,7 +70,8 @@ impl Machine {
         }
     }
 
-    /// The rung without what was done already, in this incident or before it.
+    /// The rung without what was done already, in this incident or before it. A mere guess is not worth
+    /// the last jail: fail2ban would run, and protect nothing.
     fn worth_taking(&self, mut rung: Rung) -> Option<Rung> {
         let incident = self.incident.as_ref();
         match &mut rung.what {
@@ -81,7 +82,15 @@ impl Machine {
             What::PutBack(_) if self.in_vain.files => return None,
             What::PutBack(_) => {}
         }
-        let empty = matches!(&rung.what, What::Disable(jails) if jails.is_empty());
+        let empty = match &rung.what {
+            What::Disable(jails) if rung.guess => {
+                let plan = self.disk.reading.as_ref().and_then(|r| r.plan.as_ref());
+                let stays = |name: &String| !jails.contains(name);
+                jails.is_empty() || plan.is_some_and(|plan| !plan.jails.keys().any(stays))
+            }
+            What::Disable(jails) => jails.is_empty(),
+            What::PutBack(_) => false,
+        };
         let tried = matches!(&self.state, State::Restarting(r) if r.tried.contains(&rung.what));
         (!empty && !tried).then_some(rung)
     }

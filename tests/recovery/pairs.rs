@@ -16,7 +16,7 @@ mod scenario {
 
     use crate::support::daemon::{Fail2ban, JailSpec, Version, Warden};
     use crate::support::{GUARD, admins_files, wait_until};
-    use crate::{LONG, SHORT, settings};
+    use crate::{LONG, settings};
 
     const BAD: &str = "fail [from";
     const SOUND: &str = "fail from";
@@ -65,7 +65,8 @@ mod scenario {
         slow_to_stop(&f2b);
         f2b.start();
         let files = admins_files(&f2b.config());
-        let warden = Warden::start(&f2b, &settings(SHORT));
+        // It is restarted after as long, and must be back in that time.
+        let warden = Warden::start(&f2b, &settings("15s"));
         warden.wait_for("supervision begins");
         let starts = f2b.logged("Starting Fail2ban");
         fs::remove_file(f2b.socket()).unwrap();
