@@ -4,7 +4,7 @@ use super::absence::Absence;
 use super::event::{ConfigRead, Daemon, Outcome, Sight, Unit};
 use super::plan::Plan;
 use super::restart::Cause;
-use super::{InVain, Machine, Policy, Start, State};
+use super::{InVain, Machine, Policy, State};
 
 impl Machine {
     /// Once both the first reading and the first look are in: what is true, and what follows.
@@ -54,7 +54,7 @@ impl Machine {
         }
         let answers = matches!(sight.daemon, Daemon::Answers { .. });
         let none_runs = answers && self.not_alive().len() == self.expected().len();
-        if none_runs && self.saved.start == Some(Start::Given) {
+        if none_runs && self.saved.start.is_some() {
             if let ConfigRead::Read(reading) = config {
                 self.note_reading(reading);
             }

@@ -82,21 +82,26 @@ impl Stage {
         );
         fs::write(f2b.path("start"), gated).unwrap();
         let start = vec!["sh".to_owned(), f2b.path("start").display().to_string()];
-        let settings = format!(
-            "settle: 100ms\nprobe:\n  interval: 1s\n  timeout: 1s\n  busy_limit: 5s\n\
-             restart:\n  comeback: {}\n  stop_timeout: 20s\n",
-            scenario.comeback
-        );
+        let settings = |comeback: &str| {
+            format!(
+                "settle: 100ms\nprobe:\n  interval: 1s\n  timeout: 1s\n  busy_limit: 5s\n\
+                 restart:\n  comeback: {comeback}\n  stop_timeout: 20s\n"
+            )
+        };
         let mut stage = Self {
             f2b,
             warden: None,
             before: Vec::new(),
-            settings,
+            settings: settings("60s"),
             start,
             truth: BTreeMap::new(),
             told: 0,
         };
         // It starts the daemon, so that the config is proven to start.
+        stage.start_again();
+        stage.warden().wait_told(scenario.begins);
+        stage.warden().end();
+        stage.settings = settings(scenario.comeback);
         stage.start_again();
         stage.warden().wait_told(scenario.begins);
         stage.warden().wait_calm();

@@ -338,7 +338,7 @@ fn a_start_that_failed_while_jailwarden_was_away_is_rolled_back() {
 
     // One that comes up is left alone, and told what changed meanwhile.
     let given = Memory {
-        start: Some(Start::Given),
+        start: Some(Start::Seen),
         accepted: config(&["a", "m"]).plan,
         ..Memory::default()
     };
