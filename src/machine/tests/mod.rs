@@ -3,6 +3,7 @@
 mod absence;
 mod ailing;
 mod change;
+mod explore;
 mod keep;
 mod mend;
 mod pause;
