@@ -336,6 +336,12 @@ impl Machine {
             return;
         };
         let Some(target) = reload.target.clone() else {
+            if applied.unreachable.is_some()
+                && let Some(incident) = &mut self.incident
+            {
+                // The dead jails were not loaded again.
+                incident.revived = false;
+            }
             return self.prove();
         };
         if matches!(reload.step, Step::Restoring(_)) {

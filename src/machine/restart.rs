@@ -132,8 +132,9 @@ impl Machine {
             Cause::Unaskable(_) => self.open_incident_since(self.now),
             _ => self.open_incident(),
         }
-        if let Some(incident) = &mut self.incident {
-            incident.restarted = true;
+        // One that goes on when told to was not restarted.
+        if cause != (Cause::Hung { stopped: true }) {
+            self.note_restarted();
         }
         self.look = None;
         let begun = cause.clone();
@@ -161,6 +162,12 @@ impl Machine {
             (Cause::Hung { .. }, Some(pid)) => self.diagnose(pid),
             (_, Some(_)) => self.prepare(),
             (_, None) => self.before_start(),
+        }
+    }
+
+    fn note_restarted(&mut self) {
+        if let Some(incident) = &mut self.incident {
+            incident.restarted = true;
         }
     }
 
@@ -239,6 +246,7 @@ impl Machine {
 
     /// What must be known, and rolled back, before a socket or a process is touched.
     fn prepare(&mut self) {
+        self.note_restarted();
         if self.disk.is_read() {
             return self.roll_back_known_faults();
         }

@@ -2,6 +2,7 @@
 //! step. What breaks is shown as a test that can be pasted into `found.rs`.
 
 mod befall;
+mod found;
 
 mod goal;
 mod key;

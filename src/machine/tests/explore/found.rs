@@ -1,0 +1,21 @@
+//! Ways to break something that the walk has found.
+
+use super::*;
+
+fn begin() -> World {
+    Root {
+        has_unit: true,
+        blames: false,
+    }
+    .begin()
+}
+
+#[test]
+fn a_change_in_the_moment_of_a_start_is_not_proven_by_it() {
+    let mut world = begin();
+    Befall::Burn.happens(&mut world);
+    steps(&mut world, 24);
+    Befall::Edit("m", Fault::ColdOnly).happens(&mut world);
+    world.pass(secs(700));
+    comes_to_good(&mut world);
+}
