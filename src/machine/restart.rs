@@ -227,6 +227,7 @@ impl Machine {
             // The command itself cannot be given: no config is to blame for that.
             Outcome::Effect(Err(why)) => return self.give_up(&why),
             Outcome::Forestalled(why) => return self.stand_by(why),
+            Outcome::Lost => return self.give_up("the start was lost on its way"),
             _ => {}
         }
         // From here on a stop is somebody else's.

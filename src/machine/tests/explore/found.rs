@@ -19,3 +19,5 @@ fn a_change_in_the_moment_of_a_start_is_not_proven_by_it() {
     world.pass(secs(700));
     comes_to_good(&mut world);
 }
+
+/// The jail that is held against is the one that ran, not the one that was just written.
