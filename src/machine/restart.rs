@@ -61,6 +61,8 @@ pub(super) enum Step {
     Stopping(Stop),
     /// The config is read before the start, since it may have changed.
     Reading(ActionId),
+    /// What the started process does instead of answering is written down.
+    Examining(ActionId),
     /// Why the start came to nothing is asked.
     FindingCulprit(ActionId),
     /// The config is read to find what is to blame.
@@ -87,6 +89,7 @@ impl Restart {
             | Step::Diagnosing(i)
             | Step::Saving(i)
             | Step::Reading(i)
+            | Step::Examining(i)
             | Step::FindingCulprit(i)
             | Step::Judging(i)
             | Step::RollingBack { write: i, .. }
@@ -114,7 +117,8 @@ impl Restart {
     pub(super) fn is_rolling_back(&self) -> bool {
         matches!(
             self.step,
-            Step::FindingCulprit(_)
+            Step::Examining(_)
+                | Step::FindingCulprit(_)
                 | Step::Judging(_)
                 | Step::RollingBack { .. }
                 | Step::Verifying { .. }
@@ -188,6 +192,22 @@ impl Machine {
         self.step(Step::Saving(id));
     }
 
+    /// It was started and hangs again: what is in a log may make each process do so.
+    fn examined(&mut self, outcome: Outcome) {
+        let State::Restarting(restart) = &mut self.state else {
+            return;
+        };
+        let Outcome::Diagnosis(diagnosis) = outcome else {
+            return self.next_rung();
+        };
+        restart.burning = diagnosis.burning;
+        if restart.burning.is_none() {
+            return self.next_rung();
+        }
+        self.say_hung(&diagnosis.words);
+        self.prepare();
+    }
+
     /// An action of the restart has ended.
     pub(super) fn restart_done(&mut self, outcome: Outcome) {
         let State::Restarting(restart) = &self.state else {
@@ -212,6 +232,7 @@ impl Machine {
             }
             Step::Stopping(stop) => self.stop_done(stop, outcome),
             Step::Reading(_) => self.read_before_start(config_of(outcome)),
+            Step::Examining(_) => self.examined(outcome),
             Step::FindingCulprit(_) => self.culprit_found(outcome),
             Step::Judging(_) => self.judge(config_of(outcome)),
             Step::RollingBack { rung, .. } => self.rolled_back(rung, outcome),
@@ -401,6 +422,24 @@ impl Machine {
         if let State::Restarting(restart) = &mut self.state {
             why.clone_into(&mut restart.failure);
         }
-        self.next_rung();
+        match self.silent_since_start() {
+            Some(pid) => {
+                let id = self.run(Effect::Diagnose { pid });
+                self.step(Step::Examining(id));
+            }
+            None => self.next_rung(),
+        }
+    }
+
+    /// The process that was started and does not answer, if it was not yet found out why.
+    fn silent_since_start(&self) -> Option<u32> {
+        match &self.state {
+            State::Restarting(restart)
+                if restart.burning.is_none() && self.daemon.ping.is_none() =>
+            {
+                restart.old
+            }
+            _ => None,
+        }
     }
 }

@@ -10,6 +10,17 @@ fn begin() -> World {
     .begin()
 }
 
+/// Only the second process hangs while it is looked at.
+
+#[test]
+fn a_started_daemon_that_hangs_at_once_is_diagnosed() {
+    let mut world = begin();
+    Befall::RemoveSocket.happens(&mut world);
+    Befall::Burn.happens(&mut world);
+    comes_to_good(&mut world);
+    assert_eq!(world.rollbacks, set(&["a"]));
+}
+
 #[test]
 fn a_change_in_the_moment_of_a_start_is_not_proven_by_it() {
     let mut world = begin();
