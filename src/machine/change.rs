@@ -202,6 +202,9 @@ impl Machine {
         let plan = reading.plan.clone().filter(|_| !whole);
         let files = reading.changed_files.clone();
         self.note_reading(reading);
+        if self.daemon.cold && self.daemon.started_with.is_none() {
+            self.daemon.started_with.clone_from(&plan);
+        }
         let Some(plan) = plan.filter(|_| self.daemon.ping.is_some()) else {
             return;
         };

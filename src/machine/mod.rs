@@ -130,6 +130,8 @@ struct Known {
     /// It was started while jailwarden looked on, and has not yet been seen fine with a config
     /// that is known: once it is, that config is proven to start.
     cold: bool,
+    /// The config that it was started with, as far as is known: what was loaded since is not proven.
+    started_with: Option<Plan>,
     first_seen: MonoTime,
 }
 
@@ -412,6 +414,7 @@ impl Machine {
                 pid: Some(*pid),
                 stranger: others_doing,
                 cold: !first,
+                started_with: self.started_with(),
                 first_seen: self.now,
                 ..Known::default()
             };
@@ -432,6 +435,12 @@ impl Machine {
             self.daemon.dead.clone_from(dead);
         }
         new
+    }
+
+    /// The config that jailwarden has just started the daemon with, if it was read.
+    fn started_with(&self) -> Option<Plan> {
+        let ours = matches!(self.state, State::Restarting(_)) && self.disk.reading.is_some();
+        ours.then(|| self.accepted.clone())
     }
 
     /// Does whatever has become due.

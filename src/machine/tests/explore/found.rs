@@ -22,6 +22,15 @@ fn a_started_daemon_that_hangs_at_once_is_diagnosed() {
 }
 
 #[test]
+fn a_daemon_that_dies_while_it_is_diagnosed_and_hangs_again_is_diagnosed_again() {
+    let mut world = begin();
+    Befall::Burn.happens(&mut world);
+    steps(&mut world, 12);
+    Befall::Crash.happens(&mut world);
+    comes_to_good(&mut world);
+}
+
+#[test]
 fn a_change_in_the_moment_of_a_start_is_not_proven_by_it() {
     let mut world = begin();
     Befall::Burn.happens(&mut world);
