@@ -136,7 +136,13 @@ impl Machine {
             incident.rolled_back.extend(jails.iter().cloned());
         }
         for jail in jails {
-            let failed = self.digest_on_disk(jail);
+            let failed = match &self.state {
+                // The process hung with what it ran; what is on disk may be newer.
+                State::Restarting(restart) if restart.burning.as_ref() == Some(jail) => {
+                    self.accepted.jails.get(jail).map(|plan| plan.digest)
+                }
+                _ => self.digest_on_disk(jail),
+            };
             self.note_disabled(jail, failed);
         }
         self.say_rolled_back(jails);
