@@ -57,8 +57,9 @@ fn is_honest(world: &World) -> bool {
 /// Whether anything that jailwarden may do would let the daemon run.
 fn can_run(world: &World) -> bool {
     let breaks = |(jail, digest): (&String, &u128)| {
-        let harmless = matches!(world.faults[digest], Fault::None | Fault::Skipped);
-        !world.rollbacks.contains(jail) && !(harmless && world.burning != Some(*digest))
+        let starts = matches!(world.faults[digest], Fault::None | Fault::Skipped);
+        let harms = !starts || world.burning == Some(*digest);
+        harms && !world.rollbacks.contains(jail)
     };
     let broken = world.unreadable || world.files.iter().any(breaks);
     let stuck = world.unreadable && world.good.is_none();

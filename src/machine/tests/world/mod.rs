@@ -110,6 +110,7 @@ pub(super) struct World {
     /// Jails that an admin stopped in the process that runs.
     pub(super) stopped_jails: BTreeSet<String>,
     /// The file that asks for a pause stands, with the time at which it ends.
+    #[expect(clippy::option_option, reason = "a pause may have no end")]
     pub(super) paused: Option<Option<MonoTime>>,
     pub(super) changed_ever: BTreeSet<String>,
     /// When this jailwarden started.
