@@ -17,7 +17,7 @@ fn protects(world: &World) -> bool {
     let up = process.hang.is_none() && !process.stopping && process.up_at <= world.now;
     let runs = |(jail, digest): (&String, &u128)| {
         let excused = world.stopped_jails.contains(jail)
-            || waits_for_a_person(world, jail, *digest)
+            || is_left_to_the_clock(world, jail, *digest)
             || !is_sound(world, *digest)
             || (world.check_fails && world.rollbacks.contains(jail));
         let current = |runs: u128| runs == *digest || world.check_fails || world.unreadable;
@@ -30,10 +30,11 @@ fn protects(world: &World) -> bool {
     up && process.socket && world.files.iter().all(runs)
 }
 
-/// It failed in life too often, and its config is still the one that did.
-fn waits_for_a_person(world: &World, jail: &str, digest: u128) -> bool {
-    let failed = world.machine.mends.get(jail).and_then(|mend| mend.failed);
-    world.machine.hopeless().contains(jail) && failed == Some(digest)
+/// It failed in life though it had passed its trial, and its config is still the one that did: it
+/// is tried by the clock, ever more rarely, and in the end waits for a person.
+fn is_left_to_the_clock(world: &World, jail: &str, digest: u128) -> bool {
+    let mend = world.machine.mends.get(jail);
+    mend.is_some_and(|mend| mend.flaps > 0 && mend.failed == Some(digest))
 }
 
 fn is_sound(world: &World, digest: u128) -> bool {
