@@ -37,7 +37,6 @@ fn is_common(befall: Befall) -> bool {
         Befall::Crash
             | Befall::Hang(Hang::Frozen)
             | Befall::Edit("a", Fault::Hidden | Fault::ColdOnly)
-            | Befall::RemoveSocket
             | Befall::Mend
             | Befall::AdminStops(true)
             | Befall::Killed(_)
