@@ -103,11 +103,7 @@ impl Machine {
         if missing.is_empty() {
             self.daemon.was_fine = true;
             self.last_fine = Some(self.now);
-            if self.daemon.cold && self.disk.is_read() {
-                self.daemon.cold = false;
-                self.proven = Some(self.accepted.clone());
-                self.recent.clear();
-            }
+            self.prove_start();
             self.state = State::Watching;
             self.next_look = self.now + self.policy.interval;
             self.guesses = Guesses::default();
@@ -146,6 +142,21 @@ impl Machine {
                 Policy::SUSPECT_PACE,
             );
         }
+    }
+
+    /// A daemon that came up cold is fine: what it was started with is proven, and no other change.
+    fn prove_start(&mut self) {
+        if !self.daemon.cold {
+            return;
+        }
+        let Some(plan) = self.daemon.started_with.take() else {
+            return;
+        };
+        self.daemon.cold = false;
+        let accepted = &self.accepted.jails;
+        self.recent
+            .retain(|jail| plan.jails.get(jail) != accepted.get(jail));
+        self.proven = Some(plan);
     }
 
     fn assess_silence(&mut self, pid: Option<u32>, motion: Motion, leaving: bool) {

@@ -198,6 +198,9 @@ impl Machine {
         let plan = reading.plan.clone().filter(|_| !whole);
         let files = reading.changed_files.clone();
         self.note_reading(reading);
+        if self.daemon.cold && self.daemon.started_with.is_none() {
+            self.daemon.started_with.clone_from(&plan);
+        }
         let Some(plan) = plan.filter(|_| self.daemon.ping.is_some()) else {
             return;
         };
@@ -339,6 +342,12 @@ impl Machine {
             return;
         };
         let Some(target) = reload.target.clone() else {
+            if applied.unreachable.is_some()
+                && let Some(incident) = &mut self.incident
+            {
+                // The dead jails were not loaded again.
+                incident.revived = false;
+            }
             return self.prove();
         };
         if matches!(reload.step, Step::Restoring(_)) {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::event::{ActionId, ConfigRead, PutBack, Reading};
 use super::ladder::{Rung, What};
-use super::{Effect, Machine};
+use super::{Effect, Machine, State};
 
 /// Something that is about to be done to the config, or was begun and has not ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,7 +40,7 @@ impl Machine {
         let failed = match &rung.what {
             What::Disable(jails) => jails
                 .iter()
-                .filter_map(|jail| Some((jail.clone(), self.digest_on_disk(jail)?)))
+                .filter_map(|jail| Some((jail.clone(), self.digest_at_fault(jail)?)))
                 .collect(),
             What::PutBack(_) => BTreeMap::new(),
         };
@@ -57,6 +57,17 @@ impl Machine {
             reason,
             before: self.disk.reading.as_ref().map(|r| r.fingerprint),
             failed,
+        }
+    }
+
+    /// Digest of the commands that are held against a jail.
+    fn digest_at_fault(&self, jail: &str) -> Option<u128> {
+        match &self.state {
+            // The process hung with what it ran; what is on disk may be newer.
+            State::Restarting(restart) if restart.burning.as_deref() == Some(jail) => {
+                self.accepted.jails.get(jail).map(|plan| plan.digest)
+            }
+            _ => self.digest_on_disk(jail),
         }
     }
 

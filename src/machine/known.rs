@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::event::{Daemon, Motion, Sight};
+use super::plan::Plan;
 use super::time::MonoTime;
 use super::{Machine, State};
 
@@ -25,6 +26,8 @@ pub(super) struct Known {
     /// It was started while jailwarden looked on, and has not yet been seen fine with a config
     /// that is known: once it is, that config is proven to start.
     pub(super) cold: bool,
+    /// The config that it was started with, as far as is known: what was loaded since is not proven.
+    pub(super) started_with: Option<Plan>,
     pub(super) first_seen: MonoTime,
 }
 
@@ -57,6 +60,7 @@ impl Machine {
                 stranger: others_doing && !ours,
                 revived: others_doing && !ours && sight.revived,
                 cold: !first || self.saved.start.is_some(),
+                started_with: self.started_with(),
                 first_seen: self.now,
                 ..Known::default()
             };
@@ -85,6 +89,15 @@ impl Machine {
             self.daemon.dead.clone_from(dead);
         }
         new
+    }
+
+    /// The config that jailwarden has started the daemon with, if it was read.
+    fn started_with(&self) -> Option<Plan> {
+        match self.state {
+            State::Starting { .. } => self.saved.start.and(self.saved.accepted.clone()),
+            State::Restarting(_) if self.disk.reading.is_some() => Some(self.accepted.clone()),
+            _ => None,
+        }
     }
 
     /// The jails that should be alive in the daemon now.

@@ -80,6 +80,8 @@ pub(super) enum Step {
     Stopping(Stop),
     /// The config is read before the start, since it may have changed.
     Reading(ActionId),
+    /// What the started process does instead of answering is written down.
+    Examining(ActionId),
     /// Why the start came to nothing is asked.
     FindingCulprit(ActionId),
     /// The config is read to find what is to blame.
@@ -121,6 +123,7 @@ impl Restart {
             | Step::Diagnosing(i)
             | Step::Saving(i)
             | Step::Reading(i)
+            | Step::Examining(i)
             | Step::FindingCulprit(i)
             | Step::Judging(i)
             | Step::Intending { save: i, .. }
@@ -173,7 +176,8 @@ impl Restart {
     pub(super) fn is_rolling_back(&self) -> bool {
         matches!(
             self.step,
-            Step::FindingCulprit(_)
+            Step::Examining(_)
+                | Step::FindingCulprit(_)
                 | Step::Judging(_)
                 | Step::Intending { .. }
                 | Step::RollingBack { .. }
@@ -192,8 +196,9 @@ impl Machine {
             Cause::Unaskable(_) => self.open_incident_since(self.now),
             _ => self.open_incident(),
         }
-        if let Some(incident) = &mut self.incident {
-            incident.restarted = true;
+        // One that goes on when told to was not restarted.
+        if cause != (Cause::Hung { stopped: true }) {
+            self.note_restarted();
         }
         self.look = None;
         self.awaited = false;
@@ -233,6 +238,12 @@ impl Machine {
         self.restart_seen(sight);
     }
 
+    fn note_restarted(&mut self) {
+        if let Some(incident) = &mut self.incident {
+            incident.restarted = true;
+        }
+    }
+
     pub(super) fn step(&mut self, step: Step) {
         if let State::Restarting(restart) = &mut self.state {
             restart.step = step;
@@ -248,6 +259,22 @@ impl Machine {
         self.stopping = true;
         let id = self.save();
         self.step(Step::Saving(id));
+    }
+
+    /// It was started and hangs again: what is in a log may make each process do so.
+    fn examined(&mut self, outcome: Outcome) {
+        let State::Restarting(restart) = &mut self.state else {
+            return;
+        };
+        let Outcome::Diagnosis(diagnosis) = outcome else {
+            return self.next_rung();
+        };
+        restart.burning = diagnosis.burning;
+        if restart.burning.is_none() {
+            return self.next_rung();
+        }
+        self.say_hung(&diagnosis.words);
+        self.prepare();
     }
 
     /// An action of the restart has ended.
@@ -274,6 +301,7 @@ impl Machine {
             }
             Step::Stopping(stop) => self.stop_done(stop, outcome),
             Step::Reading(_) => self.read_before_start(config_of(outcome)),
+            Step::Examining(_) => self.examined(outcome),
             Step::FindingCulprit(_) => self.culprit_found(outcome),
             Step::Judging(_) => self.judge(config_of(outcome)),
             Step::Intending { intent, .. } => {
@@ -294,6 +322,7 @@ impl Machine {
             // The command itself cannot be given: no config is to blame for that.
             Outcome::Effect(Err(why)) => return self.give_up(&why),
             Outcome::Forestalled(why) => return self.stand_by(why),
+            Outcome::Lost => return self.give_up("the start was lost on its way"),
             _ => {}
         }
         // From here on a stop is somebody else's.
@@ -313,6 +342,7 @@ impl Machine {
 
     /// What must be known, and rolled back, before a socket or a process is touched.
     fn prepare(&mut self) {
+        self.note_restarted();
         if self.disk.is_read() {
             return self.roll_back_known_faults();
         }
@@ -470,6 +500,24 @@ impl Machine {
         if let State::Restarting(restart) = &mut self.state {
             why.clone_into(&mut restart.failure);
         }
-        self.next_rung();
+        match self.silent_since_start() {
+            Some(pid) => {
+                let id = self.run(Effect::Diagnose { pid });
+                self.step(Step::Examining(id));
+            }
+            None => self.next_rung(),
+        }
+    }
+
+    /// The process that was started and does not answer, if it was not yet found out why.
+    fn silent_since_start(&self) -> Option<u32> {
+        match &self.state {
+            State::Restarting(restart)
+                if restart.burning.is_none() && self.daemon.ping.is_none() =>
+            {
+                restart.old
+            }
+            _ => None,
+        }
     }
 }

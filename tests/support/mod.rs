@@ -44,6 +44,11 @@ pub(crate) fn admins_files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     files
 }
 
+/// Whether all is to be tested, though it takes minutes more: `JAILWARDEN_ALL=1`.
+pub(crate) fn is_everything_tested() -> bool {
+    std::env::var_os("JAILWARDEN_ALL").is_some_and(|set| set == "1")
+}
+
 /// Says that a part of the machine is missing, so that its test is skipped; where CI demands all
 /// parts, it fails instead.
 pub(crate) fn skip(why: &str) {

@@ -5,6 +5,7 @@ mod ailing;
 mod change;
 mod command;
 mod crash;
+mod explore;
 mod keep;
 mod mend;
 mod pause;

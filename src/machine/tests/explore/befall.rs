@@ -1,0 +1,246 @@
+//! What may befall a host in a walk: a small closed set, each a line of a test.
+
+use std::fmt;
+
+use super::super::world::{Fault, Hang, Then, World};
+use super::super::*;
+
+/// One fault, or one doing of an admin's.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(in super::super) enum Befall {
+    Crash,
+    Hang(Hang),
+    /// The filter of `a` runs for ever on a line of its log.
+    Burn,
+    KillJail,
+    /// `fail2ban-client stop a`
+    StopJail,
+    RemoveSocket,
+    Edit(&'static str, Fault),
+    /// Another sound version of `a`.
+    Renew,
+    BreakFiles,
+    DiskFull,
+    CheckFails,
+    Surroundings,
+    /// All is as it was before, but for what jailwarden did.
+    Mend,
+    AdminStops(bool),
+    AdminStarts,
+    Pause(Option<u64>),
+    Resume,
+    PackagesChange,
+    /// jailwarden is killed and started again; of what was under way, this was done.
+    Killed(u8),
+    /// The action at this place of what is under way is lost; whether it was done all the same.
+    Lost(usize, bool),
+    /// It takes long.
+    Slow(usize),
+}
+
+/// As it is written in a test.
+impl fmt::Debug for Befall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Befall::")?;
+        match self {
+            Self::Crash => f.write_str("Crash"),
+            Self::Hang(hang) => write!(f, "Hang(Hang::{hang:?})"),
+            Self::Burn => f.write_str("Burn"),
+            Self::KillJail => f.write_str("KillJail"),
+            Self::StopJail => f.write_str("StopJail"),
+            Self::RemoveSocket => f.write_str("RemoveSocket"),
+            Self::Edit(jail, fault) => write!(f, "Edit({jail:?}, Fault::{fault:?})"),
+            Self::Renew => f.write_str("Renew"),
+            Self::BreakFiles => f.write_str("BreakFiles"),
+            Self::DiskFull => f.write_str("DiskFull"),
+            Self::CheckFails => f.write_str("CheckFails"),
+            Self::Surroundings => f.write_str("Surroundings"),
+            Self::Mend => f.write_str("Mend"),
+            Self::AdminStops(systemctl) => write!(f, "AdminStops({systemctl})"),
+            Self::AdminStarts => f.write_str("AdminStarts"),
+            Self::Pause(left) => write!(f, "Pause({left:?})"),
+            Self::Resume => f.write_str("Resume"),
+            Self::PackagesChange => f.write_str("PackagesChange"),
+            Self::Killed(done) => write!(f, "Killed({done:#b})"),
+            Self::Lost(at, done) => write!(f, "Lost({at}, {done})"),
+            Self::Slow(at) => write!(f, "Slow({at})"),
+        }
+    }
+}
+
+const EDITS: [(&str, Fault); 7] = [
+    ("a", Fault::Fatal),
+    ("a", Fault::Skipped),
+    ("a", Fault::Hidden),
+    ("a", Fault::Phantom),
+    ("a", Fault::ColdOnly),
+    ("m", Fault::Fatal),
+    ("m", Fault::ColdOnly),
+];
+
+/// Each jail has one version of each kind, so that equal situations look equal.
+fn version(jail: &str, kind: u128) -> u128 {
+    100 * (1 + u128::from(jail != "a")) + kind
+}
+
+fn sound(jail: &str) -> u128 {
+    1 + u128::from(jail != "a")
+}
+
+/// jailwarden may be killed with this done and nobody told. What others close at this time is left
+/// out here, and only here.
+fn may_be_killed(world: &World, done: &[usize]) -> bool {
+    let writes = |at: &usize| match &world.later[*at].1 {
+        Then::Answer(_, effect, _) => matches!(
+            **effect,
+            Effect::PutBack { .. } | Effect::WriteRollback { .. }
+        ),
+        _ => false,
+    };
+    !done.iter().any(writes)
+}
+
+impl Befall {
+    /// All that can befall this host now and changes something.
+    pub(super) fn all(world: &World) -> Vec<Self> {
+        let mut all = Vec::new();
+        daemon(world, &mut all);
+        disk(world, &mut all);
+        people(world, &mut all);
+        shell(world, &mut all);
+        all
+    }
+
+    pub(in super::super) fn happens(self, world: &mut World) {
+        match self {
+            Self::Crash => world.crash(),
+            Self::Hang(hang) => world.hang(hang),
+            Self::Burn => world.burn("a"),
+            Self::KillJail => world.kill_jail("a"),
+            Self::StopJail => world.stop_jail("a"),
+            Self::RemoveSocket => world.remove_socket(),
+            Self::Edit(jail, fault) => world.write(jail, version(jail, fault as u128), fault),
+            Self::Renew => world.write("a", version("a", 99), Fault::None),
+            Self::BreakFiles => {
+                world.unreadable = true;
+                world.touch();
+            }
+            Self::DiskFull => world.disk_full = true,
+            Self::CheckFails => world.check_fails = true,
+            Self::Surroundings => world.surroundings = true,
+            Self::Mend => {
+                world.unreadable = false;
+                world.disk_full = false;
+                world.check_fails = false;
+                world.surroundings = false;
+                world.burning = None;
+                world.write("a", sound("a"), Fault::None);
+                world.write("m", sound("m"), Fault::None);
+            }
+            Self::AdminStops(systemctl) => world.admin_stops(systemctl),
+            Self::AdminStarts => world.admin_starts(),
+            Self::Pause(left) => world.pauses(left.map(secs)),
+            Self::Resume => world.resumes(),
+            Self::PackagesChange => world.tell(Event::Observed(Observed::PackagesChanged)),
+            Self::Killed(done) => {
+                let done: Vec<_> = (0..8).filter(|at| done >> at & 1 == 1).collect();
+                world.jailwarden_is_killed(&done);
+            }
+            Self::Lost(at, done) => world.lose(at, done),
+            Self::Slow(at) => world.later[at].0 = world.now + secs(5),
+        }
+    }
+}
+
+fn daemon(world: &World, all: &mut Vec<Befall>) {
+    let Some(process) = &world.process else {
+        return;
+    };
+    all.push(Befall::Crash);
+    if process.hang.is_some() {
+        return;
+    }
+    all.push(Befall::Hang(Hang::Frozen));
+    all.push(Befall::Hang(Hang::Stopped));
+    if process.jails.get("a").is_some_and(|jail| jail.alive) {
+        all.extend([Befall::Burn, Befall::KillJail]);
+        if process.up_at <= world.now && process.socket && !process.stopping {
+            all.push(Befall::StopJail);
+        }
+    }
+    if process.socket && process.up_at <= world.now {
+        all.push(Befall::RemoveSocket);
+    }
+    if world.can_be_stopped() {
+        all.extend([Befall::AdminStops(false), Befall::AdminStops(true)]);
+    }
+}
+
+fn disk(world: &World, all: &mut Vec<Befall>) {
+    for (jail, fault) in EDITS {
+        if world.files.get(jail) != Some(&version(jail, fault as u128)) {
+            all.push(Befall::Edit(jail, fault));
+        }
+    }
+    if world.files.get("a") != Some(&version("a", 99)) {
+        all.push(Befall::Renew);
+    }
+    let flags = [
+        (world.unreadable, Befall::BreakFiles),
+        (world.disk_full, Befall::DiskFull),
+        (world.check_fails, Befall::CheckFails),
+        (world.surroundings, Befall::Surroundings),
+    ];
+    let edited = ["a", "m"]
+        .iter()
+        .any(|jail| world.files.get(*jail) != Some(&sound(jail)));
+    if edited || world.burning.is_some() || flags.iter().any(|(is, _)| *is) {
+        all.push(Befall::Mend);
+    }
+    all.extend(flags.into_iter().filter(|(is, _)| !is).map(|(_, it)| it));
+}
+
+fn people(world: &World, all: &mut Vec<Befall>) {
+    let busy = matches!(world.machine.state, State::Restarting(_));
+    if world.process.is_none() && !busy {
+        all.push(Befall::AdminStarts);
+    }
+    if world.paused.is_some() {
+        all.push(Befall::Resume);
+    } else {
+        all.extend([Befall::Pause(None), Befall::Pause(Some(60))]);
+    }
+    if !world.rollbacks.is_empty() {
+        all.push(Befall::PackagesChange);
+    }
+}
+
+fn shell(world: &World, all: &mut Vec<Befall>) {
+    let mut writes = Vec::new();
+    for (at, (_, then)) in world.later.iter().enumerate() {
+        let Then::Answer(_, effect, _) = then else {
+            continue;
+        };
+        all.extend([Befall::Slow(at), Befall::Lost(at, false)]);
+        let reads = matches!(
+            **effect,
+            Effect::Look { .. }
+                | Effect::ReadConfig { .. }
+                | Effect::TryMend { .. }
+                | Effect::Sample { .. }
+                | Effect::Diagnose { .. }
+                | Effect::FindCulprit
+        );
+        if !reads {
+            all.push(Befall::Lost(at, true));
+            writes.push(at);
+        }
+    }
+    for subset in 0..1_u8 << writes.len().min(3) {
+        let done = |n: &usize| subset >> n & 1 == 1;
+        let done: Vec<_> = (0..writes.len()).filter(done).map(|n| writes[n]).collect();
+        if may_be_killed(world, &done) {
+            all.push(Befall::Killed(done.iter().map(|at| 1 << at).sum()));
+        }
+    }
+}

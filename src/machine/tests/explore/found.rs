@@ -1,0 +1,71 @@
+//! Ways to break something that the walk has found.
+
+use super::*;
+
+fn begin() -> World {
+    Root {
+        has_unit: true,
+        blames: false,
+    }
+    .begin()
+}
+
+/// Only the second process hangs while it is looked at.
+#[test]
+fn a_started_daemon_that_hangs_at_once_is_diagnosed() {
+    let mut world = begin();
+    Befall::RemoveSocket.happens(&mut world);
+    Befall::Burn.happens(&mut world);
+    comes_to_good(&mut world);
+    assert_eq!(world.rollbacks, set(&["a"]));
+}
+
+#[test]
+fn a_daemon_that_dies_while_it_is_diagnosed_and_hangs_again_is_diagnosed_again() {
+    let mut world = begin();
+    Befall::Burn.happens(&mut world);
+    steps(&mut world, 12);
+    Befall::Crash.happens(&mut world);
+    comes_to_good(&mut world);
+}
+
+/// The start is seen to be fine only after a change was loaded: that change is not proven by it.
+#[test]
+fn a_change_in_the_moment_of_a_start_is_not_proven_by_it() {
+    let mut world = begin();
+    Befall::Burn.happens(&mut world);
+    steps(&mut world, 24);
+    Befall::Edit("m", Fault::ColdOnly).happens(&mut world);
+    world.pass(secs(700));
+    comes_to_good(&mut world);
+}
+
+/// The jail that is held against is the one that ran, not the one that was just written.
+#[test]
+fn a_new_version_of_a_jail_that_hangs_the_daemon_is_tried() {
+    let mut world = begin();
+    Befall::Burn.happens(&mut world);
+    world.pass(secs(40));
+    Befall::Renew.happens(&mut world);
+    comes_to_good(&mut world);
+    assert!(world.rollbacks.is_empty());
+    assert_eq!(world.machine.starts.len(), 1);
+}
+
+#[test]
+fn a_jail_is_loaded_again_when_the_first_try_did_not_reach_the_daemon() {
+    let mut world = begin();
+    Befall::KillJail.happens(&mut world);
+    steps(&mut world, 6);
+    Befall::Hang(Hang::Stopped).happens(&mut world);
+    comes_to_good(&mut world);
+}
+
+#[test]
+fn a_start_that_is_lost_is_given_again() {
+    let mut world = begin();
+    Befall::RemoveSocket.happens(&mut world);
+    steps(&mut world, 72);
+    Befall::Lost(0, false).happens(&mut world);
+    comes_to_good(&mut world);
+}

@@ -1,0 +1,73 @@
+//! What a host must come to by itself, once nothing more befalls it.
+
+use super::super::super::assess::{Sign, Suspect};
+use super::super::world::{Fault, World};
+use super::super::*;
+
+/// It is protected as far as it can be, or what keeps it from that is an admin's will, or beyond
+/// jailwarden and told.
+pub(in super::super) fn is_reached(world: &World) -> bool {
+    protects(world) || is_honest(world)
+}
+
+fn protects(world: &World) -> bool {
+    let Some(process) = &world.process else {
+        return false;
+    };
+    let up = process.hang.is_none() && !process.stopping && process.up_at <= world.now;
+    let runs = |(jail, digest): (&String, &u128)| {
+        let excused = world.stopped_jails.contains(jail)
+            || is_left_to_the_clock(world, jail, *digest)
+            || !is_sound(world, *digest)
+            || (world.check_fails && world.rollbacks.contains(jail));
+        let current = |runs: u128| runs == *digest || world.check_fails || world.unreadable;
+        excused
+            || process
+                .jails
+                .get(jail)
+                .is_some_and(|j| j.alive && current(j.digest))
+    };
+    up && process.socket && world.files.iter().all(runs)
+}
+
+/// It failed in life though it had passed its trial, and its config is still the one that did: it
+/// is tried by the clock, ever more rarely, and in the end waits for a person.
+fn is_left_to_the_clock(world: &World, jail: &str, digest: u128) -> bool {
+    let mend = world.machine.mends.get(jail);
+    mend.is_some_and(|mend| mend.flaps > 0 && mend.failed == Some(digest))
+}
+
+fn is_sound(world: &World, digest: u128) -> bool {
+    world.faults[&digest] == Fault::None && world.burning != Some(digest)
+}
+
+fn is_honest(world: &World) -> bool {
+    match &world.machine.state {
+        State::Standby { .. } => world.stopped_by_admin,
+        State::Paused { .. } => world.paused.is_some(),
+        State::GaveUp { .. } => !can_run(world),
+        // It protects, and a start would not be safe.
+        State::Suspect(Suspect {
+            sign: Sign::Unaskable { told: true },
+            ..
+        }) => world.process.as_ref().is_some_and(|p| p.hang.is_none()),
+        _ => false,
+    }
+}
+
+/// Whether anything that jailwarden may do would let the daemon run.
+fn can_run(world: &World) -> bool {
+    let breaks = |(jail, digest): (&String, &u128)| {
+        let starts = matches!(world.faults[digest], Fault::None | Fault::Skipped);
+        let harms = !starts || world.burning == Some(*digest);
+        harms && !world.rollbacks.contains(jail)
+    };
+    // With no jail that can protect, a daemon that runs protects nobody.
+    let is_of_use = world.files.values().any(|digest| is_sound(world, *digest));
+    let broken = world.unreadable || world.files.iter().any(breaks);
+    let stuck = world.unreadable && world.good.is_none();
+    is_of_use
+        && !world.surroundings
+        && !(broken && (world.disk_full || world.check_fails))
+        && !stuck
+}

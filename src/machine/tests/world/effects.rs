@@ -1,0 +1,255 @@
+//! The machine's effects on the host.
+
+use super::super::*;
+use super::*;
+
+impl World {
+    pub(super) fn takes(&self, effect: &Effect) -> Duration {
+        let hung = self.process.as_ref().is_some_and(|p| p.hang.is_some());
+        match effect {
+            Effect::Look { .. } | Effect::Apply { .. } | Effect::AskStop if hung => secs(5),
+            Effect::Look { .. } | Effect::Save(_) | Effect::EndPause | Effect::Signal { .. } => {
+                ms(1)
+            }
+            Effect::ReadConfig { .. } | Effect::TryMend { .. } => ms(80),
+            Effect::Apply { .. } => ms(50),
+            Effect::AskStop => ms(5),
+            Effect::Sample { .. } | Effect::Diagnose { .. } => secs(1),
+            Effect::FindCulprit => ms(20),
+            Effect::Start => self.start_takes,
+            Effect::WriteRollback { .. }
+            | Effect::PutBack { .. }
+            | Effect::FindPutBack { .. }
+            | Effect::TakeBack { .. }
+            | Effect::Keep { .. } => ms(10),
+        }
+    }
+
+    pub(super) fn execute(&mut self, id: ActionId, effect: &Effect, peer: Option<u32>) -> Outcome {
+        match effect {
+            Effect::Look { .. } => self.look(id),
+            Effect::ReadConfig { known } => self.read_config(*known),
+            Effect::Apply { jails, .. } => self.apply(jails, peer),
+            Effect::AskStop => match self.usable(peer) {
+                Some(process) => {
+                    process.stopping = true;
+                    let pid = process.pid;
+                    self.after(self.stop_takes, Then::Die(pid, "asked"));
+                    Outcome::StopAsked(StopAnswer::Agreed)
+                }
+                None => Outcome::StopAsked(StopAnswer::Unreachable("no answer".into())),
+            },
+            Effect::Signal { pid, signal } => self.signal(*pid, *signal),
+            Effect::Sample { .. } => match &self.process {
+                Some(p) if p.stopping => Outcome::Motion(Motion::Progressing),
+                _ => Outcome::Motion(Motion::Frozen),
+            },
+            Effect::Diagnose { .. } => Outcome::Diagnosis(Diagnosis {
+                words: String::new(),
+                burning: self.burning_jail(),
+            }),
+            Effect::FindCulprit => Outcome::Verdict(self.verdict()),
+            Effect::Start => {
+                let fine = self.process.is_some() || self.spawn();
+                if let (true, Some(process)) = (fine, &mut self.process) {
+                    process.up_at = process.up_at.min(self.now);
+                }
+                Outcome::Effect(Ok(()))
+            }
+            Effect::WriteRollback { jails, .. } => {
+                self.stir();
+                if self.disk_full {
+                    return Outcome::Effect(Err("no space left on device".into()));
+                }
+                self.rollbacks.extend(jails.iter().cloned());
+                Outcome::Effect(Ok(()))
+            }
+            Effect::Keep { fingerprint, .. } => {
+                if self.read().fingerprint != *fingerprint {
+                    return Outcome::Effect(Err("it changed meanwhile".into()));
+                }
+                assert!(!self.unreadable && self.rollbacks.is_empty(), "not good");
+                self.good = Some(self.files.clone());
+                Outcome::Effect(Ok(()))
+            }
+            Effect::PutBack { reason, .. } => Outcome::PutBack(self.put_back(reason)),
+            Effect::FindPutBack { reason } => Outcome::PutBack(Ok(self.find_put_back(reason))),
+            Effect::TakeBack { jails, replaced } => {
+                self.stir();
+                self.rollbacks.retain(|jail| !jails.contains(jail));
+                for name in replaced.iter().rev() {
+                    self.take_back(name);
+                }
+                Outcome::Effect(Ok(()))
+            }
+            Effect::TryMend { jails } => Outcome::Tried(self.try_mend(jails)),
+            Effect::EndPause => {
+                self.paused = None;
+                Outcome::Effect(Ok(()))
+            }
+            Effect::Save(memory) => {
+                self.memory = (**memory).clone();
+                Outcome::Effect(Ok(()))
+            }
+        }
+    }
+
+    /// What fail2ban's own log says of a start that came to nothing.
+    fn verdict(&self) -> Verdict {
+        let breaks = |(_, digest): &(String, u128)| self.faults[digest] != Fault::None;
+        let culprit = if self.surroundings {
+            Culprit::Surroundings
+        } else if self.blames {
+            let jail = self.enabled().into_iter().find(breaks).map(|(n, _)| n);
+            Culprit::Config { jail }
+        } else {
+            Culprit::Unknown
+        };
+        Verdict {
+            culprit,
+            evidence: String::new(),
+        }
+    }
+
+    /// The process, if it can be talked to.
+    pub(super) fn usable(&mut self, peer: Option<u32>) -> Option<&mut Process> {
+        let now = self.now;
+        self.process.as_mut().filter(|p| {
+            Some(p.pid) == peer && p.hang.is_none() && p.socket && !p.stopping && p.up_at <= now
+        })
+    }
+
+    pub(super) fn look(&mut self, id: ActionId) -> Outcome {
+        if self.machine.look != Some(id) {
+            return Outcome::Lost;
+        }
+        let unit = self.has_unit.then(|| self.unit.clone());
+        let Some(process) = &self.process else {
+            return Outcome::Seen(gone(unit, self.unit != unit_stopped()));
+        };
+        let pid = process.pid;
+        let daemon = if !process.socket || process.up_at > self.now {
+            Daemon::Absent {
+                process: Some(pid),
+                traces: true,
+                why: "no such file".into(),
+            }
+        } else if process.stopping {
+            Daemon::Silent {
+                pid: Some(pid),
+                motion: Motion::Progressing,
+            }
+        } else {
+            match process.hang {
+                Some(Hang::Stopped) => Daemon::Silent {
+                    pid: Some(pid),
+                    motion: Motion::Stopped,
+                },
+                Some(Hang::Frozen) => Daemon::Silent {
+                    pid: Some(pid),
+                    motion: Motion::Frozen,
+                },
+                Some(Hang::Busy) => Daemon::Silent {
+                    pid: Some(pid),
+                    motion: Motion::Busy,
+                },
+                None => {
+                    let dead = process.jails.iter().filter(|(_, j)| !j.alive);
+                    Daemon::Answers {
+                        pid,
+                        ping: ms(1),
+                        listed: process.jails.keys().cloned().collect(),
+                        dead: dead.map(|(n, _)| n.clone()).collect(),
+                    }
+                }
+            }
+        };
+        self.shown.insert(pid);
+        Outcome::Seen(Sight {
+            daemon,
+            unit,
+            revived: false,
+            packages: false,
+            health: Health::default(),
+        })
+    }
+
+    pub(super) fn apply(&mut self, changes: &Changes, peer: Option<u32>) -> Outcome {
+        let faults = self.faults.clone();
+        let burning = self.burning;
+        let Some(process) = self.usable(peer) else {
+            let unreachable = Some("no answer".into());
+            return Outcome::Applied(Applied {
+                unreachable,
+                ..Applied::default()
+            });
+        };
+        let mut applied = Applied::default();
+        for (name, change) in changes {
+            let (Change::Load(digest) | Change::Restart(digest)) = change else {
+                process.jails.remove(name);
+                continue;
+            };
+            match faults.get(digest).copied().unwrap_or(Fault::None) {
+                Fault::None | Fault::ColdOnly => {
+                    let jail = Jail {
+                        digest: *digest,
+                        alive: true,
+                    };
+                    process.jails.insert(name.clone(), jail);
+                    if burning == Some(*digest) {
+                        process.hang = Some(Hang::Busy);
+                    }
+                }
+                _ => {
+                    process.jails.remove(name);
+                    applied.refused.push((name.clone(), "bad".into()));
+                }
+            }
+        }
+        Outcome::Applied(applied)
+    }
+
+    pub(super) fn signal(&mut self, pid: u32, signal: Signal) -> Outcome {
+        let Some(process) = self.process.as_mut().filter(|p| p.pid == pid) else {
+            return Outcome::Effect(Err("no such process".into()));
+        };
+        match (signal, process.hang) {
+            (Signal::Continue, Some(Hang::Stopped)) => process.hang = None,
+            (Signal::Terminate, None) => {
+                process.stopping = true;
+                self.after(self.stop_takes, Then::Die(pid, "asked"));
+            }
+            (Signal::Kill, _) => self.after(ms(1), Then::Die(pid, "killed")),
+            (Signal::Terminate | Signal::Continue, _) => {}
+        }
+        Outcome::Effect(Ok(()))
+    }
+
+    pub(in super::super) fn digest_of(&self, jail: &str) -> Option<u128> {
+        Some(self.process.as_ref()?.jails.get(jail)?.digest)
+    }
+}
+
+/// An outcome in a few words.
+pub(super) fn brief(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Seen(sight) => match &sight.daemon {
+            Daemon::Answers {
+                pid, listed, dead, ..
+            } => {
+                format!("{pid} answers, lists {listed:?}, dead {dead:?}")
+            }
+            Daemon::Silent { pid, motion } => format!("{pid:?} is silent, {motion:?}"),
+            Daemon::Absent { process, .. } => {
+                let unit = sight.unit.as_ref().map(|u| (u.active, u.result.as_str()));
+                format!("absent, process {process:?}, unit {unit:?}")
+            }
+        },
+        Outcome::Config(ConfigRead::Read(reading)) => {
+            let jails = reading.plan.as_ref().map(Plan::names);
+            format!("jails {jails:?}, findings {}", reading.findings.len())
+        }
+        other => format!("{other:?}"),
+    }
+}

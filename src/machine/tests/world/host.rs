@@ -1,0 +1,207 @@
+//! The daemon's process, systemd, and what befalls them.
+
+use super::super::*;
+use super::*;
+
+impl World {
+    /// A process starts from what is on disk now.
+    pub(super) fn spawn(&mut self) -> bool {
+        let enabled = self.enabled();
+        let any = |fault: Fault| enabled.values().any(|d| self.faults[d] == fault);
+        let broken = self.unreadable || self.surroundings;
+        if broken || any(Fault::Fatal) || any(Fault::Hidden) || any(Fault::ColdOnly) {
+            self.unit = unit_failed(255);
+            self.note(|| "# the start fails".into());
+            return false;
+        }
+        let alive = !any(Fault::Phantom);
+        let burns = enabled.values().any(|digest| self.burning == Some(*digest));
+        self.next_pid += 1;
+        self.stopped_jails.clear();
+        self.process = Some(Process {
+            pid: self.next_pid,
+            up_at: self.now + self.start_takes,
+            jails: enabled
+                .iter()
+                .filter(|(_, d)| self.faults[*d] != Fault::Skipped)
+                .map(|(n, d)| (n.clone(), Jail { digest: *d, alive }))
+                .collect(),
+            hang: burns.then_some(Hang::Busy),
+            socket: true,
+            stopping: false,
+        });
+        self.unit = unit(ActiveState::Active, "success", ExitKind::None, 0);
+        let pid = self.next_pid;
+        self.note(|| format!("# process {pid} starts"));
+        true
+    }
+
+    pub(super) fn die(&mut self, how: &str) {
+        let Some(process) = self.process.take() else {
+            return;
+        };
+        self.unit = match how {
+            "asked" => unit_failed(0),
+            "systemctl" => unit_stopped(),
+            _ => {
+                self.after(ms(200), Then::Spawn);
+                unit_restarting()
+            }
+        };
+        if !self.has_unit {
+            self.later.retain(|(_, t)| !matches!(t, Then::Spawn));
+        }
+        self.note(|| format!("# process {} ends ({how})", process.pid));
+        self.traces(how);
+        self.tell(Event::Observed(Observed::DaemonExited { pid: process.pid }));
+    }
+
+    /// Without a unit, the unit's result stands for the socket file that was left behind.
+    pub(super) fn traces(&mut self, how: &str) {
+        if !self.has_unit {
+            self.unit = if how == "killed" {
+                unit_killed()
+            } else {
+                unit_stopped()
+            };
+        }
+    }
+
+    pub(in super::super) fn crash(&mut self) {
+        self.die("killed");
+    }
+
+    pub(in super::super) fn hang(&mut self, hang: Hang) {
+        if let Some(process) = &mut self.process {
+            process.hang = Some(hang);
+        }
+    }
+
+    pub(in super::super) fn unhang(&mut self) {
+        if let Some(process) = &mut self.process {
+            process.hang = None;
+        }
+    }
+
+    pub(in super::super) fn kill_jail(&mut self, jail: &str) {
+        if let Some(jail) = self.process.as_mut().and_then(|p| p.jails.get_mut(jail)) {
+            jail.alive = false;
+        }
+    }
+
+    pub(in super::super) fn stop_jail(&mut self, jail: &str) {
+        if let Some(process) = &mut self.process {
+            process.jails.remove(jail);
+            self.stopped_jails.insert(jail.to_owned());
+        }
+    }
+
+    pub(in super::super) fn remove_socket(&mut self) {
+        if let Some(process) = &mut self.process {
+            process.socket = false;
+        }
+        self.tell(Event::Observed(Observed::SocketMoved));
+    }
+
+    /// A pause, with or without an end.
+    pub(in super::super) fn pauses(&mut self, left: Option<Duration>) {
+        self.paused = Some(left.map(|left| self.now + left));
+        let why = "root: a test".to_owned();
+        self.tell(Event::Operator(Operator::Pause { left, why }));
+    }
+
+    pub(in super::super) fn resumes(&mut self) {
+        self.paused = None;
+        self.tell(Event::Operator(Operator::Resume));
+    }
+
+    /// Only while jailwarden is not itself restarting it: whose stop it was is then past telling.
+    pub(in super::super) fn admin_stops(&mut self, systemctl: bool) {
+        if self.can_be_stopped() {
+            self.stopped_by_admin = true;
+            self.die(if systemctl { "systemctl" } else { "asked" });
+        }
+    }
+
+    pub(in super::super) fn can_be_stopped(&self) -> bool {
+        let ours = self.machine.stopping
+            || matches!(
+                self.machine.state,
+                State::Starting { .. } | State::Restarting(_) | State::GaveUp { .. }
+            );
+        !ours && self.process.as_ref().is_some_and(|p| p.hang.is_none())
+    }
+
+    /// Not between jailwarden's last look and its own start: which of the two starts counted, and
+    /// so which config was read, is then past telling.
+    pub(in super::super) fn admin_starts(&mut self) {
+        self.stopped_by_admin = false;
+        let ours = matches!(self.machine.state, State::Restarting(_));
+        if self.process.is_none() && !ours {
+            self.spawn();
+            self.tell(Event::Observed(Observed::SocketMoved));
+        }
+    }
+
+    /// A line in the jail's log makes its filter run for ever.
+    pub(in super::super) fn burn(&mut self, jail: &str) {
+        if let Some(process) = &mut self.process
+            && let Some(Jail { digest, .. }) = process.jails.get(jail)
+        {
+            self.burning = Some(*digest);
+            process.hang = Some(Hang::Busy);
+            self.changed_ever.insert(jail.to_owned());
+        }
+    }
+
+    pub(super) fn burning_jail(&self) -> Option<String> {
+        let mut jails = self.process.as_ref()?.jails.iter();
+        let (name, _) = jails.find(|(_, jail)| self.burning == Some(jail.digest))?;
+        Some(name.clone())
+    }
+
+    /// The action at this place of what is under way is lost, and was done all the same or not.
+    pub(in super::super) fn lose(&mut self, at: usize, done: bool) {
+        if let (_, Then::Answer(id, effect, peer)) = self.later.remove(at) {
+            if done {
+                self.execute(id, &effect, peer);
+            }
+            self.tell(super::super::done(id, Outcome::Lost));
+        }
+    }
+
+    /// jailwarden dies, and comes back with what it had kept.
+    pub(in super::super) fn jailwarden_restarts(&mut self) {
+        self.jailwarden_is_killed(&[]);
+    }
+
+    /// jailwarden is killed: of what was under way (by its place in that list), this was done,
+    /// though nobody was told.
+    pub(in super::super) fn jailwarden_is_killed(&mut self, done: &[usize]) {
+        self.deaf = true;
+        for (at, (_, then)) in self.later.clone().into_iter().enumerate() {
+            if let (true, Then::Answer(id, effect, peer)) = (done.contains(&at), then) {
+                self.execute(id, &effect, peer);
+            }
+        }
+        self.deaf = false;
+        self.doings += 1;
+        // Without a unit nothing tells a stop that nobody saw from a host that has just booted.
+        self.stopped_by_admin &= self.has_unit || self.memory.standby;
+        self.later.retain(|(_, t)| !matches!(t, Then::Answer(..)));
+        (self.life_began, self.gave_up_at) = (self.now, None);
+        let (machine, actions) = Machine::new(Policy::default(), names(), self.memory.clone(), 1);
+        // One clock for the world, a new one for each machine, would only obscure the tests.
+        self.machine = machine;
+        self.take(actions);
+        if let Some(until) = self.paused {
+            self.pauses(until.map(|until| until.since(self.now)));
+        }
+        self.tell(Event::Timeout);
+    }
+
+    /// A daemon that was found hung may come round in the very next moment.
+    pub(super) fn was_hung(&self) -> bool {
+        matches!(&self.machine.state, State::Restarting(r) if matches!(r.cause, Cause::Hung { .. }))
+    }
+}
