@@ -143,7 +143,8 @@ mod kill {
         if let Some((_, wanted)) = kill {
             // The last save may be on its way, and so may the second jailwarden's first reading.
             wait_until(GUARD / 4, || {
-                end = End::of(&stage, scenario);
+                // What bans is looked at last.
+                end = End::of(&stage, scenario).with(wanted.truth.clone());
                 (end == *wanted).then_some(())
             });
         }

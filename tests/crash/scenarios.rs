@@ -387,7 +387,7 @@ fn everything_in_vain() {
     at_each_step_of(&Scenario {
         lay_out: two_good_jails,
         comeback: SHORT,
-        passing: &["accepted"],
+        passing: &["accepted", "start"],
         calm: Duration::from_secs(2),
         ..Scenario::new(
             "everything in vain",
