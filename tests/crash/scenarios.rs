@@ -100,6 +100,13 @@ impl Stage {
         // It starts the daemon, so that the config is proven to start.
         stage.start_again();
         stage.warden().wait_told(scenario.begins);
+        let kept = stage.f2b.path("state/state.json");
+        let is_proven = || {
+            let text = fs::read_to_string(&kept).unwrap_or_default();
+            let proven = text.contains("\"proven\":{") && text.contains("\"start\":null");
+            proven.then_some(())
+        };
+        assert!(wait_until(GUARD, is_proven).is_some());
         stage.warden().end();
         stage.settings = settings(scenario.comeback);
         stage.start_again();
@@ -387,7 +394,7 @@ fn everything_in_vain() {
     at_each_step_of(&Scenario {
         lay_out: two_good_jails,
         comeback: SHORT,
-        passing: &["accepted"],
+        passing: &["accepted", "start"],
         calm: Duration::from_secs(2),
         ..Scenario::new(
             "everything in vain",
