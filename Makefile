@@ -10,7 +10,10 @@ built := target/release/jailwarden
 bindir := $(DESTDIR)$(PREFIX)/bin
 unitdir := $(DESTDIR)$(PREFIX)/lib/systemd/system
 catalogdir := $(DESTDIR)$(PREFIX)/lib/systemd/catalog
-docdir := $(DESTDIR)$(PREFIX)/share/doc/jailwarden
+sharedir := $(DESTDIR)$(PREFIX)/share
+docdir := $(sharedir)/doc/jailwarden
+# Debian's zsh looks elsewhere than all others.
+zshdir := $(sharedir)/zsh/$(if $(wildcard /etc/debian_version),vendor-completions,site-functions)
 settings := $(DESTDIR)/etc/jailwarden/jailwarden.yaml
 
 .PHONY: run test bench build lint install uninstall
@@ -53,6 +56,12 @@ install: $(BINARY)
 	    systemd/jailwarden.service > $(unitdir)/jailwarden.service
 	chmod 644 $(unitdir)/jailwarden.service
 	install -D -m 644 systemd/jailwarden.catalog $(catalogdir)/jailwarden.catalog
+	umask 022 && $(BINARY) assets $(sharedir)
+ifneq ($(zshdir),$(sharedir)/zsh/site-functions)
+	install -d $(zshdir)
+	mv $(sharedir)/zsh/site-functions/_jailwarden $(zshdir)/
+	rmdir --ignore-fail-on-non-empty $(sharedir)/zsh/site-functions
+endif
 	install -D -m 644 -t $(docdir) README.md CHANGELOG.md LICENSE-MIT LICENSE-APACHE
 	install -D -m 644 -t $(docdir)/docs docs/*.md docs/openapi.json
 	install -D -m 755 -t $(docdir)/alerts config/alerts/*
@@ -72,6 +81,9 @@ ifeq ($(DESTDIR),)
 	if [ -d /run/systemd/system ]; then systemctl disable --now jailwarden || true; fi
 endif
 	rm -f $(bindir)/jailwarden $(unitdir)/jailwarden.service $(catalogdir)/jailwarden.catalog
+	rm -f $(sharedir)/man/man1/jailwarden.1 $(sharedir)/man/man1/jailwarden-*.1
+	rm -f $(sharedir)/bash-completion/completions/jailwarden $(zshdir)/_jailwarden
+	rm -f $(sharedir)/fish/vendor_completions.d/jailwarden.fish
 	rm -rf $(docdir)
 ifeq ($(DESTDIR),)
 	if command -v journalctl >/dev/null; then journalctl --update-catalog; fi

@@ -10,11 +10,8 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-use super::{NOT_PERMITTED, output, settings_or_code};
+use super::{exit, output, settings_or_code};
 use crate::check::{self, CheckError, Report, Request, StandIn, human};
-
-pub(super) const NOT_ASKED: u8 = 6;
-const NOT_IN_TIME: u8 = 7;
 
 /// The width of the text where there is no terminal that has one.
 const WIDTH: usize = 140;
@@ -173,17 +170,17 @@ pub(super) fn style() -> human::Style {
 
 fn verdict(report: &Report) -> u8 {
     match &report.unproven {
-        _ if !report.is_sound() => 1,
+        _ if !report.is_sound() => exit::WANTING,
         None => 0,
-        Some(unproven) if unproven.timed_out => NOT_IN_TIME,
-        Some(_) => NOT_ASKED,
+        Some(unproven) if unproven.timed_out => exit::NOT_IN_TIME,
+        Some(_) => exit::UNREACHABLE,
     }
 }
 
 pub(super) fn code_of(error: &CheckError) -> u8 {
     match error {
-        CheckError::Denied { .. } => NOT_PERMITTED,
-        error if error.is_timeout() => NOT_IN_TIME,
-        _ => NOT_ASKED,
+        CheckError::Denied { .. } => exit::NOT_PERMITTED,
+        error if error.is_timeout() => exit::NOT_IN_TIME,
+        _ => exit::UNREACHABLE,
     }
 }

@@ -5,9 +5,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::check::{self, NOT_ASKED};
-use super::history::{self, NOTHING_KEPT};
-use super::{output, settings_or_code};
+use super::{check, exit, history, output, settings_or_code};
 use crate::check::diff::{self, Comparison, DiffError};
 use crate::check::since::{self, Question, SinceError};
 use crate::settings::Settings;
@@ -77,8 +75,8 @@ fn against_the_daemon(settings: Settings, config_dir: PathBuf, json: bool) -> Ex
         Err(error) => {
             output::complain(format_args!("could not compare: {error}"));
             ExitCode::from(match &error {
-                DiffError::NothingKept { .. } => NOTHING_KEPT,
-                DiffError::State { .. } => NOT_ASKED,
+                DiffError::NothingKept { .. } => exit::NO_SUPERVISOR,
+                DiffError::State { .. } => exit::UNREACHABLE,
                 DiffError::Config(error) => check::code_of(error),
             })
         }

@@ -6,12 +6,8 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::check::NOT_ASKED;
-use super::{NOT_PERMITTED, output, settings_or_code};
+use super::{exit, output, settings_or_code};
 use crate::history::{HistoryError, Store, human, json};
-
-pub(super) const NOTHING_KEPT: u8 = 3;
-const WRONG_USAGE: u8 = 2;
 
 const AFTER_HELP: &str = "\
 jailwarden keeps the config folder, and what fail2ban makes of it, once fail2ban was healthy with it \
@@ -61,16 +57,16 @@ pub(super) fn history(words: &Words) -> ExitCode {
         }
     }
     let is_empty = kept.entries.is_empty() && rejected.entries.is_empty();
-    ExitCode::from(if is_empty { NOTHING_KEPT } else { 0 })
+    ExitCode::from(if is_empty { exit::NO_SUPERVISOR } else { 0 })
 }
 
 pub(super) fn code_of(error: &HistoryError) -> u8 {
     match error {
-        HistoryError::NothingKept { .. } => NOTHING_KEPT,
+        HistoryError::NothingKept { .. } => exit::NO_SUPERVISOR,
         HistoryError::NoSuch { .. }
         | HistoryError::Ambiguous { .. }
-        | HistoryError::NotInside { .. } => WRONG_USAGE,
-        error if error.io_kind() == Some(io::ErrorKind::PermissionDenied) => NOT_PERMITTED,
-        _ => NOT_ASKED,
+        | HistoryError::NotInside { .. } => exit::USAGE,
+        error if error.io_kind() == Some(io::ErrorKind::PermissionDenied) => exit::NOT_PERMITTED,
+        _ => exit::UNREACHABLE,
     }
 }

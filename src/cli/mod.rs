@@ -1,26 +1,38 @@
 //! The command line: words in, exit codes out.
 
+mod assets;
 mod check;
-mod config_check;
+mod config;
 mod diff;
+mod exit;
 mod history;
+mod incidents;
 mod output;
+mod paint;
 mod pause;
 mod restore;
 mod rollback;
 pub mod run;
+mod status;
+mod supervisor;
+mod tell;
+mod watch;
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
-use self::run::FAULTY_SETTINGS;
+use crate::control::client::Client;
 use crate::settings::{Settings, SettingsError};
 
-/// The exit code for what the system does not let this user do.
-const NOT_PERMITTED: u8 = 4;
+const AFTER_HELP: &str = "\
+Exit codes, of all commands: 0 as wanted, 1 found wanting, 2 wrong usage, 3 jailwarden does not run or has \
+kept nothing yet, 4 not permitted, 5 refused, 6 fail2ban or a file cannot be reached, 7 not back or not done \
+in time, 78 faulty settings.
+
+Example: jailwarden status";
 
 /// Keep fail2ban protecting this host: reload it on change, restart it when it fails, and take back
 /// the jail that broke it.
@@ -29,10 +41,7 @@ const NOT_PERMITTED: u8 = 4;
     version,
     arg_required_else_help = true,
     disable_help_subcommand = true,
-    after_help = "Exit codes: 0 done, 1 failed, or something was found or differs, 2 wrong usage, 3 nothing kept (diff, history, restore), \
-                  4 not permitted, 6 fail2ban cannot be asked or a file cannot be written, 7 not done in time, \
-                  78 faulty settings.\n\n\
-                  Example: jailwarden config check && systemctl reload jailwarden"
+    after_help = AFTER_HELP
 )]
 struct Cli {
     #[command(subcommand)]
@@ -51,6 +60,14 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         config: Option<PathBuf>,
     },
+    /// Say whether the host is protected, jail by jail, and what happened last
+    Status(status::Words),
+    /// Have the config checked, and what changed applied
+    Reload(tell::ReloadWords),
+    /// Have fail2ban stopped and started, and wait until it protects again
+    Restart(tell::RestartWords),
+    /// List the times when protection was lost
+    Incidents(incidents::Words),
     /// Say what fail2ban would refuse of its config, with file and line; nothing is touched
     Check(check::Words),
     /// Say what a reload would change, or what differs from a snapshot
@@ -59,7 +76,7 @@ enum Command {
     History(history::Words),
     /// Put the config back as it was in a snapshot, or bring back what that replaced
     Restore(restore::Words),
-    /// Show or undo what jailwarden has disabled so that the other jails can run
+    /// Disable a jail so that the others can run, or show and undo what is disabled
     #[command(
         arg_required_else_help = true,
         disable_help_subcommand = true,
@@ -81,21 +98,13 @@ enum Command {
     )]
     Config {
         #[command(subcommand)]
-        command: ConfigCommand,
+        command: config::Command,
     },
-}
-
-#[derive(Debug, Subcommand)]
-enum ConfigCommand {
-    /// Say whether a settings file is sound, or every mistake in it with line and column
-    #[command(
-        after_help = "Exit codes: 0 sound, 1 mistakes found or it cannot be read, 2 wrong usage, 4 not permitted \
-                            to read it.\n\nExample: jailwarden config check ./jailwarden.yaml"
-    )]
-    Check {
-        /// The settings file [default: /etc/jailwarden/jailwarden.yaml if it exists]
-        file: Option<PathBuf>,
-    },
+    /// Print the completions for a shell
+    Completions(assets::CompletionWords),
+    /// Write the man pages and completions into a folder, for packages
+    #[command(hide = true)]
+    Assets(assets::AssetWords),
 }
 
 /// The whole command: reads the process's arguments, does what they say, gives its exit code.
@@ -104,6 +113,10 @@ enum ConfigCommand {
 pub fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Run { config } => run::run(config.as_deref()),
+        Command::Status(words) => status::run(&words),
+        Command::Reload(words) => tell::reload(&words),
+        Command::Restart(words) => tell::restart(&words),
+        Command::Incidents(words) => incidents::incidents(&words),
         Command::Check(words) => check::check(words),
         Command::Diff(words) => diff::diff(words),
         Command::History(words) => history::history(&words),
@@ -111,10 +124,41 @@ pub fn main() -> ExitCode {
         Command::Rollback { command } => rollback::run(command),
         Command::Pause(words) => pause::pause(words),
         Command::Resume(words) => pause::resume(&words),
-        Command::Config { command } => match command {
-            ConfigCommand::Check { file } => config_check::check(file.as_deref()),
-        },
+        Command::Config { command } => config::run(&command),
+        Command::Completions(words) => assets::completions(&words, Cli::command()),
+        Command::Assets(words) => assets::assets(&words, Cli::command()),
     }
+}
+
+/// Where the settings are.
+#[derive(Debug, Args)]
+struct Place {
+    /// The settings file [default: /etc/jailwarden/jailwarden.yaml if it can be read]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+impl Place {
+    fn settings(&self) -> Result<Settings, ExitCode> {
+        settings_or_code(self.config.as_deref())
+    }
+
+    /// For the supervisor that runs with these settings.
+    fn client(&self) -> Result<Client, ExitCode> {
+        client(&self.settings()?)
+    }
+}
+
+/// For the supervisor that runs with these settings, if they let it be asked.
+fn client(settings: &Settings) -> Result<Client, ExitCode> {
+    let Some(socket) = &settings.control.socket else {
+        output::complain(
+            "control.socket is none in the settings, so jailwarden cannot be asked; it says how it is in: \
+             systemctl status jailwarden",
+        );
+        return Err(ExitCode::from(exit::NO_SUPERVISOR));
+    };
+    Ok(Client::new(socket))
 }
 
 /// The settings for all but `run`, or the exit code where there are none: why is printed. A default
@@ -122,7 +166,7 @@ pub fn main() -> ExitCode {
 fn settings_or_code(config: Option<&Path>) -> Result<Settings, ExitCode> {
     Settings::load(config).or_else(|error| match config {
         None if is_denied(&error) => Ok(Settings::default()),
-        _ => Err(refuse(&error, FAULTY_SETTINGS)),
+        _ => Err(refuse(&error, exit::FAULTY_SETTINGS)),
     })
 }
 
@@ -130,7 +174,7 @@ fn settings_or_code(config: Option<&Path>) -> Result<Settings, ExitCode> {
 fn refuse(error: &SettingsError, faulty: u8) -> ExitCode {
     output::complain(error);
     ExitCode::from(if is_denied(error) {
-        NOT_PERMITTED
+        exit::NOT_PERMITTED
     } else {
         faulty
     })

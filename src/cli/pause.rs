@@ -1,26 +1,34 @@
 //! `jailwarden pause` and `jailwarden resume`.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
 use clap::Args;
+use serde_json::json;
 
-use super::{NOT_PERMITTED, output, settings_or_code};
+use super::{Place, exit, output, supervisor};
+use crate::control::client::Client;
+use crate::control::wire::PauseRequest;
 use crate::pause::{self, Pause};
+use crate::status::Timestamp;
+use crate::text::safe_json;
+
+/// The version of the JSON documents.
+const VERSION: u32 = 1;
 
 const AFTER_PAUSE: &str = "\
 While it is paused, jailwarden watches and does nothing: no config change is applied, and a fail2ban \
 that fails stays down. The pause survives a restart of jailwarden and of the host. A restart of \
 fail2ban that is under way is finished first.
 
-Exit codes: 0 asked for, 1 it could not be written, 2 wrong usage, 4 not permitted, 78 faulty settings.
+Exit codes: 0 asked for, 2 wrong usage, 4 not permitted, 6 it could not be written, 78 faulty settings.
 
 Example: jailwarden pause --for 30m --reason \"moving the logs\"";
 
 const AFTER_RESUME: &str = "\
-Exit codes: 0 no pause stands any more, 1 it could not be removed, 2 wrong usage, 4 not permitted, \
+Exit codes: 0 no pause stands any more, 2 wrong usage, 4 not permitted, 6 it could not be removed, \
 78 faulty settings.
 
 Example: jailwarden resume";
@@ -35,18 +43,22 @@ pub(super) struct PauseWords {
     /// Why, for the journal and for whoever finds jailwarden paused
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
-    /// The settings file [default: /etc/jailwarden/jailwarden.yaml if it can be read]
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    place: Place,
 }
 
 /// The words of `jailwarden resume`.
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_RESUME)]
 pub(super) struct ResumeWords {
-    /// The settings file [default: /etc/jailwarden/jailwarden.yaml if it can be read]
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    place: Place,
 }
 
 fn span(word: &str) -> Result<Duration, String> {
@@ -59,14 +71,14 @@ fn span(word: &str) -> Result<Duration, String> {
 
 /// Asks for a pause.
 pub(super) fn pause(words: PauseWords) -> ExitCode {
-    let state_dir = match settings_or_code(words.config.as_deref()) {
-        Ok(settings) => settings.state_dir,
+    let settings = match words.place.settings() {
+        Ok(settings) => settings,
         Err(code) => return code,
     };
     let until = match words.span.map(|span| SystemTime::now().checked_add(span)) {
         Some(None) => {
             output::complain("--for: that is further away than time goes; leave it out");
-            return ExitCode::from(2);
+            return ExitCode::from(exit::USAGE);
         }
         until => until.flatten(),
     };
@@ -75,8 +87,28 @@ pub(super) fn pause(words: PauseWords) -> ExitCode {
         reason: words.reason,
         by: who(),
     };
-    if let Err(error) = pause::ask(&state_dir, &pause) {
-        return refused("the pause cannot be asked for", &state_dir, &error);
+    if let Err(error) = pause::ask(&settings.state_dir, &pause) {
+        let request = PauseRequest {
+            span: words
+                .span
+                .map(|span| humantime::format_duration(span).to_string()),
+            reason: pause.reason.clone(),
+        };
+        let asked = supervisor::instead(&settings, is_denied(&error), |client| {
+            client.pause(&request)
+        });
+        if asked.is_none() {
+            return refused("the pause cannot be asked for", &settings.state_dir, &error);
+        }
+    }
+    if words.json {
+        output::print(&safe_json(&json!({
+            "version": VERSION,
+            "until": until.map(Timestamp::from),
+            "by": pause.by,
+            "reason": pause.reason,
+        })));
+        return ExitCode::SUCCESS;
     }
     let end = match until {
         Some(until) => format!("until {}", humantime::format_rfc3339_seconds(until)),
@@ -90,31 +122,44 @@ pub(super) fn pause(words: PauseWords) -> ExitCode {
 
 /// Ends the pause.
 pub(super) fn resume(words: &ResumeWords) -> ExitCode {
-    let state_dir = match settings_or_code(words.config.as_deref()) {
-        Ok(settings) => settings.state_dir,
+    let settings = match words.place.settings() {
+        Ok(settings) => settings,
         Err(code) => return code,
     };
-    match pause::end(&state_dir) {
+    let ended = pause::end(&settings.state_dir).or_else(|error| {
+        let asked = supervisor::instead(&settings, is_denied(&error), Client::resume);
+        asked.map(|answer| answer.was_paused).ok_or(error)
+    });
+    match ended {
+        Ok(was_paused) if words.json => {
+            output::print(&safe_json(
+                &json!({ "version": VERSION, "was_paused": was_paused }),
+            ));
+        }
         Ok(true) => {
             output::say("the pause is over; jailwarden, where it runs, supervises fail2ban again");
         }
         Ok(false) => output::say("jailwarden was not paused"),
-        Err(error) => return refused("the pause cannot be ended", &state_dir, &error),
+        Err(error) => return refused("the pause cannot be ended", &settings.state_dir, &error),
     }
     ExitCode::SUCCESS
 }
 
+fn is_denied(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::PermissionDenied
+}
+
 fn refused(what: &str, state_dir: &Path, error: &io::Error) -> ExitCode {
     let path = pause::path(state_dir);
-    if error.kind() == io::ErrorKind::PermissionDenied {
+    if is_denied(error) {
         output::complain(format_args!(
             "{what}: {}: permission denied; run it as root",
             path.display()
         ));
-        return ExitCode::from(NOT_PERMITTED);
+        return ExitCode::from(exit::NOT_PERMITTED);
     }
     output::complain(format_args!("{what}: {}: {error}", path.display()));
-    ExitCode::FAILURE
+    ExitCode::from(exit::UNREACHABLE)
 }
 
 /// Who asks, behind `sudo` too.

@@ -10,7 +10,7 @@ use serde_json::json as object;
 
 use super::check::{self, Format};
 use super::history;
-use super::{output, settings_or_code};
+use super::{exit, output, settings_or_code};
 use crate::check::{self as dry_run, CheckError, Report, Request, StandIn};
 use crate::history::{
     Done, HistoryError, Id, Left, Preview, Replaced, Store, What, Which, human, json,
@@ -89,7 +89,7 @@ pub(super) fn restore(words: Words) -> ExitCode {
         }
         Err(Failed::Usage(words)) => {
             output::complain(words);
-            ExitCode::from(2)
+            ExitCode::from(exit::USAGE)
         }
     }
 }

@@ -1,17 +1,27 @@
-//! `jailwarden rollback list` and `jailwarden rollback undo`.
+//! `jailwarden rollback`: what disables single jails.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Subcommand};
-use serde_json::json;
+use clap::Subcommand;
+use serde_json::{Value, json};
 
-use super::{NOT_PERMITTED, output, settings_or_code};
-use crate::rollback::{self, RollbackError, Standing};
+use super::{Place, exit, output, supervisor, tell};
+use crate::rollback::{self, JailName, RollbackError, Standing};
+use crate::settings::Settings;
 use crate::text::{safe, safe_json};
 
 /// The version of the JSON document.
 const VERSION: u32 = 1;
+
+const AFTER_ADD: &str = "\
+jailwarden writes jail.d/zzz-jailwarden-<JAIL>.local first, and starts fail2ban where it is down. It takes \
+the file away again once the jail's config is mended.
+
+Exit codes: 0 disabled, and fail2ban runs, 1 no such jail, 2 wrong usage or an illegal name, 3 jailwarden \
+does not run, 4 not permitted, 5 refused, 6 fail2ban cannot be asked or the file not written, 7 fail2ban is \
+not back in time, 78 faulty settings.
+
+Example: jailwarden rollback add web";
 
 const AFTER_LIST: &str = "\
 Exit codes: 0 none stands, 1 some stand, 2 wrong usage, 4 not permitted, 78 faulty settings.
@@ -22,8 +32,8 @@ const AFTER_UNDO: &str = "\
 The jail's config counts again at once: jailwarden checks it, and applies it if fail2ban would run it. \
 A jail whose config is mended comes back by itself, without this.
 
-Exit codes: 0 undone, 1 there is no such rollback or it could not be removed, 2 wrong usage, 4 not \
-permitted, 78 faulty settings.
+Exit codes: 0 undone, 1 there is no such rollback, 2 wrong usage, 4 not permitted, 6 it could not be \
+removed, 78 faulty settings.
 
 Examples:
   jailwarden rollback undo sshd
@@ -31,6 +41,18 @@ Examples:
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
+    /// Disable a jail, so that the others can run
+    #[command(after_help = AFTER_ADD)]
+    Add {
+        /// The jail
+        #[arg(value_name = "JAIL")]
+        jail: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        place: Place,
+    },
     /// Show the jails that jailwarden has disabled, since when, and why
     #[command(after_help = AFTER_LIST)]
     List {
@@ -49,35 +71,49 @@ pub(super) enum Command {
         /// Every jail that jailwarden has disabled
         #[arg(long, conflicts_with = "jails")]
         all: bool,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
         #[command(flatten)]
         place: Place,
     },
 }
 
-#[derive(Debug, Args)]
-pub(super) struct Place {
-    /// The settings file [default: /etc/jailwarden/jailwarden.yaml if it can be read]
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-}
-
-impl Place {
-    fn config_dir(&self) -> Result<PathBuf, ExitCode> {
-        settings_or_code(self.config.as_deref()).map(|settings| settings.config_dir)
-    }
-}
-
 /// Does what the words say.
 pub(super) fn run(command: Command) -> ExitCode {
     let done = match command {
+        Command::Add { jail, json, place } => add(&place, jail, json),
         Command::List { json, place } => list(&place, json),
-        Command::Undo { jails, all, place } => undo(&place, &jails, all),
+        Command::Undo {
+            jails,
+            all,
+            json,
+            place,
+        } => undo(&place, &jails, all, json),
     };
     done.unwrap_or_else(|code| code)
 }
 
+/// Has the supervisor do it: two that decide would be in each other's way.
+fn add(place: &Place, jail: String, json: bool) -> Result<ExitCode, ExitCode> {
+    let client = place.client()?;
+    let answer = supervisor::with_progress(&client, move |client| client.roll_back(&jail))
+        .map_err(|error| tell::failed("could not disable it", &error, json))?;
+    if json {
+        output::print(&tell::done(json!({ "answer": answer })));
+    } else {
+        output::say(safe(&answer.message));
+    }
+    Ok(if answer.fail2ban_running {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(exit::NOT_IN_TIME)
+    })
+}
+
 fn list(place: &Place, json: bool) -> Result<ExitCode, ExitCode> {
-    let standing = rollback::standing(&place.config_dir()?).map_err(|error| refuse(&error))?;
+    let standing =
+        rollback::standing(&place.settings()?.config_dir).map_err(|error| refuse(&error))?;
     if json {
         output::print(&as_json(&standing));
     } else if standing.is_empty() {
@@ -102,6 +138,11 @@ fn list(place: &Place, json: bool) -> Result<ExitCode, ExitCode> {
 }
 
 fn as_json(standing: &[Standing]) -> String {
+    safe_json(&json!({ "version": VERSION, "rollbacks": entries(standing) }))
+}
+
+/// The rollbacks that stand, as JSON.
+pub(super) fn entries(standing: &[Standing]) -> Vec<Value> {
     let each = standing.iter().map(|it| {
         json!({
             "jail": it.jail.as_str(),
@@ -111,13 +152,12 @@ fn as_json(standing: &[Standing]) -> String {
             "incident": it.note.incident,
         })
     });
-    let document = json!({ "version": VERSION, "rollbacks": each.collect::<Vec<_>>() });
-    safe_json(&document)
+    each.collect()
 }
 
-fn undo(place: &Place, jails: &[String], all: bool) -> Result<ExitCode, ExitCode> {
-    let config_dir = place.config_dir()?;
-    let standing = rollback::standing(&config_dir).map_err(|error| refuse(&error))?;
+fn undo(place: &Place, jails: &[String], all: bool, json: bool) -> Result<ExitCode, ExitCode> {
+    let settings = place.settings()?;
+    let standing = rollback::standing(&settings.config_dir).map_err(|error| refuse(&error))?;
     if let Some(unknown) = jails
         .iter()
         .find(|jail| standing.iter().all(|it| it.jail.as_str() != *jail))
@@ -126,23 +166,43 @@ fn undo(place: &Place, jails: &[String], all: bool) -> Result<ExitCode, ExitCode
             "{}: jailwarden has not disabled this jail; see: jailwarden rollback list",
             safe(unknown)
         ));
-        return Err(ExitCode::FAILURE);
+        return Err(ExitCode::from(exit::WANTING));
     }
     let wanted = |it: &&Standing| all || jails.iter().any(|jail| jail == it.jail.as_str());
+    let mut removed = Vec::new();
     for Standing { jail, path, .. } in standing.iter().filter(wanted) {
-        rollback::remove(&config_dir, jail).map_err(|error| refuse(&error))?;
-        output::say(format_args!("{jail}: removed {}", path.display()));
+        remove(&settings, jail).map_err(|error| refuse(&error))?;
+        removed.push(json!({ "jail": jail.as_str(), "file": path.display().to_string() }));
+        if !json {
+            output::say(format_args!(
+                "{jail}: removed {}",
+                safe(&path.display().to_string())
+            ));
+        }
     }
-    if all && standing.is_empty() {
+    if json {
+        output::print(&safe_json(
+            &json!({ "version": VERSION, "removed": removed }),
+        ));
+    } else if all && standing.is_empty() {
         output::say("jailwarden has disabled no jail");
     }
     Ok(ExitCode::SUCCESS)
 }
 
+fn remove(settings: &Settings, jail: &JailName) -> Result<(), RollbackError> {
+    let Err(error) = rollback::remove(&settings.config_dir, jail) else {
+        return Ok(());
+    };
+    let is_denied = matches!(error, RollbackError::Permission { .. });
+    let asked = supervisor::instead(settings, is_denied, |client| client.undo(jail.as_str()));
+    asked.map(drop).ok_or(error)
+}
+
 fn refuse(error: &RollbackError) -> ExitCode {
     output::complain(error);
     match error {
-        RollbackError::Permission { .. } => ExitCode::from(NOT_PERMITTED),
-        _ => ExitCode::FAILURE,
+        RollbackError::Permission { .. } => ExitCode::from(exit::NOT_PERMITTED),
+        _ => ExitCode::from(exit::UNREACHABLE),
     }
 }

@@ -38,11 +38,14 @@ const NO_VALUE: &str = "has no value: give one, or comment the line out for the 
 /// How alike two names are, from 0 to 1, for one to be offered in place of the other.
 const NEAR: f64 = 0.6;
 
+/// The line of each section and key that a file has.
+pub(super) type Lines = BTreeMap<&'static str, u32>;
+
 /// The values of a settings file by their keys, and the mistakes found so far.
 pub(super) struct Fields<'a> {
     file: &'a Path,
     values: BTreeMap<&'static str, Node>,
-    lines: BTreeMap<&'static str, u32>,
+    lines: Lines,
     mistakes: Vec<Mistake>,
 }
 
@@ -52,7 +55,7 @@ impl<'a> Fields<'a> {
         Self {
             file,
             values: BTreeMap::new(),
-            lines: BTreeMap::new(),
+            lines: Lines::new(),
             mistakes: Vec::new(),
         }
     }
@@ -98,11 +101,11 @@ impl<'a> Fields<'a> {
         self.blame(key, Fault { at, what });
     }
 
-    /// Every mistake, in the file's order.
-    pub(super) fn into_mistakes(mut self) -> Vec<Mistake> {
+    /// Every mistake, in the file's order, and where each key stands.
+    pub(super) fn finish(mut self) -> (Vec<Mistake>, Lines) {
         self.mistakes
             .sort_by_key(|mistake| (mistake.line, mistake.column));
-        self.mistakes
+        (self.mistakes, self.lines)
     }
 
     /// Takes in a section; the name of the whole file is empty.

@@ -4,6 +4,7 @@
 
 mod error;
 mod fields;
+mod show;
 #[cfg(test)]
 mod tests;
 mod values;
@@ -18,7 +19,8 @@ use std::str;
 use std::time::Duration;
 
 pub use error::{Mistake, SettingsError};
-use fields::Fields;
+use fields::{Fields, Lines};
+pub use show::Shown;
 use yaml::{Fault, Position};
 
 /// The settings file that is read where none is named; it need not exist.
@@ -74,6 +76,31 @@ pub enum Severity {
     Notice,
     /// Normal.
     Info,
+}
+
+impl Severity {
+    /// Every one, the loudest first.
+    pub(crate) const ALL: [Self; 6] = [
+        Self::Alert,
+        Self::Critical,
+        Self::Error,
+        Self::Warning,
+        Self::Notice,
+        Self::Info,
+    ];
+
+    /// As a settings file has it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Alert => "alert",
+            Self::Critical => "critical",
+            Self::Error => "error",
+            Self::Warning => "warning",
+            Self::Notice => "notice",
+            Self::Info => "info",
+        }
+    }
 }
 
 /// How the supervised fail2ban is found, asked and started.
@@ -137,6 +164,11 @@ impl Settings {
     /// # Errors
     /// The file cannot be read, a named one does not exist, or it holds mistakes.
     pub fn load(file: Option<&Path>) -> Result<Self, SettingsError> {
+        Self::traced(file).map(|(settings, _)| settings)
+    }
+
+    /// The same, with the line of each key that the file sets.
+    fn traced(file: Option<&Path>) -> Result<(Self, Lines), SettingsError> {
         match file {
             Some(file) => Self::of_file(file),
             None => Self::of_file_if_any(Path::new(DEFAULT_FILE)),
@@ -148,29 +180,33 @@ impl Settings {
     /// # Errors
     /// [`SettingsError::Faulty`] with every mistake; broken YAML hides the others.
     pub fn parse(text: &str, origin: &Path) -> Result<Self, SettingsError> {
+        Self::parse_traced(text, origin).map(|(settings, _)| settings)
+    }
+
+    fn parse_traced(text: &str, origin: &Path) -> Result<(Self, Lines), SettingsError> {
         let root = yaml::parse(text).map_err(|fault| faulty(origin, fault))?;
         let mut fields = Fields::of(root, origin);
         let settings = Self::read(&mut fields);
-        let mistakes = fields.into_mistakes();
+        let (mistakes, lines) = fields.finish();
         if mistakes.is_empty() {
-            Ok(settings)
+            Ok((settings, lines))
         } else {
             Err(SettingsError::Faulty { mistakes })
         }
     }
 
-    fn of_file_if_any(file: &Path) -> Result<Self, SettingsError> {
+    fn of_file_if_any(file: &Path) -> Result<(Self, Lines), SettingsError> {
         match Self::of_file(file) {
             Err(SettingsError::Unreadable { cause, .. })
                 if cause.kind() == io::ErrorKind::NotFound =>
             {
-                Ok(Self::default())
+                Ok((Self::default(), Lines::new()))
             }
             outcome => outcome,
         }
     }
 
-    fn of_file(file: &Path) -> Result<Self, SettingsError> {
+    fn of_file(file: &Path) -> Result<(Self, Lines), SettingsError> {
         let bytes = read_bounded(file)?;
         let text = str::from_utf8(&bytes).map_err(|error| {
             let (sound, _) = bytes.split_at(error.valid_up_to());
@@ -183,7 +219,7 @@ impl Settings {
                 },
             )
         })?;
-        Self::parse(text, file)
+        Self::parse_traced(text, file)
     }
 
     /// Every key with its default and its bounds.

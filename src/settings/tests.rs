@@ -285,7 +285,7 @@ fn files_are_read_within_bounds() {
     assert_eq!(said(), format!("{name}: {missing}"));
     assert_eq!(
         Settings::of_file_if_any(&file).unwrap(),
-        Settings::default()
+        (Settings::default(), Lines::new())
     );
 
     fs::write(&file, b"# \xc3\xa9\n# \xc3\xa9\xff").unwrap();
@@ -377,4 +377,19 @@ proptest! {
     fn any_duration_is_parsed_or_refused(text in duration_like()) {
         holds(&format!("probe:\n  interval: {text}\n"))?;
     }
+}
+
+#[test]
+fn every_key_is_shown_with_its_value_and_its_line() {
+    let shown = Settings::default().values();
+    assert_eq!(shown.iter().map(|it| it.0).collect::<Vec<_>>(), KEYS);
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("settings.yaml");
+    fs::write(&file, "settle: 1s\n\nprobe:\n  interval: 90s\n").unwrap();
+    let shown = Settings::show(Some(&file)).unwrap();
+    let set: Vec<_> = shown
+        .iter()
+        .filter_map(|it| Some((it.key, it.line?)))
+        .collect();
+    assert_eq!(set, [("settle", 1), ("probe.interval", 4)]);
 }

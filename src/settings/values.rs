@@ -229,15 +229,8 @@ pub(super) fn severity(node: &Node) -> Result<Severity, Fault> {
     let Value::Text(text) = &node.value else {
         return Err(wanted(expected, node));
     };
-    match text.as_str() {
-        "alert" => Ok(Severity::Alert),
-        "critical" => Ok(Severity::Critical),
-        "error" => Ok(Severity::Error),
-        "warning" => Ok(Severity::Warning),
-        "notice" => Ok(Severity::Notice),
-        "info" => Ok(Severity::Info),
-        _ => Err(wanted(expected, node)),
-    }
+    let named = Severity::ALL.into_iter().find(|it| it.name() == text);
+    named.ok_or_else(|| wanted(expected, node))
 }
 
 fn word(node: &Node) -> Result<OsString, Fault> {

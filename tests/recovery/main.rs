@@ -11,6 +11,8 @@ mod support;
 #[cfg(test)]
 mod admin;
 #[cfg(test)]
+mod asked;
+#[cfg(test)]
 mod changes;
 #[cfg(test)]
 mod faults;

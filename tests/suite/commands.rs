@@ -1,4 +1,4 @@
-//! What people type at a host in trouble: `rollback`, `pause`, `resume`, without a fail2ban.
+//! What people type at a host in trouble, without a fail2ban and without a supervisor.
 
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
@@ -23,9 +23,10 @@ impl Scene {
         fs::create_dir_all(scene.path("config/jail.d")).unwrap();
         fs::create_dir(scene.path("state")).unwrap();
         let text = format!(
-            "config_dir: {}\nstate_dir: {}\n",
+            "config_dir: {}\nstate_dir: {}\ncontrol:\n  socket: {}\n",
             scene.path("config").display(),
-            scene.path("state").display()
+            scene.path("state").display(),
+            scene.path("control.sock").display()
         );
         fs::write(scene.path("settings.yaml"), text).unwrap();
         scene
@@ -127,7 +128,7 @@ fn a_pause_is_asked_for_and_ended() {
     }
     fs::remove_dir(scene.path("state")).unwrap();
     fs::write(scene.path("state"), "").unwrap();
-    scene.says(&["pause"], 1, &["pause.json"]);
+    scene.says(&["pause"], 6, &["pause.json"]);
 }
 
 #[test]
@@ -166,4 +167,103 @@ fn an_answer_that_is_lost_is_said() {
     let mut command = scene.command(&["rollback", "list"]);
     command.stdout(File::create("/dev/full").unwrap());
     says(command, 0, &["the answer could not be written whole"]);
+}
+
+#[test]
+fn without_a_supervisor_status_says_what_it_can_tell_by_itself() {
+    let scene = Scene::new();
+    let said = scene.says(
+        &["status"],
+        3,
+        &["NOT SUPERVISED", "systemctl enable --now jailwarden"],
+    );
+    assert!(
+        !said.contains("paused") && !said.contains('\u{1b}'),
+        "{said}"
+    );
+    scene.disable("web", "bad \u{1b}[31mred");
+    scene.says(&["pause", "--reason", "moving the logs"], 0, &[]);
+    let parts = [
+        "paused",
+        "until jailwarden resume",
+        "moving the logs",
+        "rolled back",
+        "web since 2026",
+    ];
+    let said = scene.says(&["status"], 3, &parts);
+    assert!(
+        !said.contains('\u{1b}') && said.lines().all(|line| line.chars().count() <= 80),
+        "{said}"
+    );
+    let said = scene.says(&["status", "--json"], 3, &[]);
+    let status: serde_json::Value = serde_json::from_str(&said).unwrap();
+    assert_eq!(status["state"], "not-running");
+    assert_eq!(status["protection"], "unknown");
+    assert_eq!(status["pause"]["why"], "moving the logs");
+    assert_eq!(status["rollbacks"][0]["jail"], "web");
+    scene.says(&["status", "--watch"], 3, &["NOT SUPERVISED"]);
+}
+
+#[test]
+fn without_a_supervisor_nothing_is_done_and_what_to_do_is_said() {
+    let scene = Scene::new();
+    for words in [
+        &["reload"][..],
+        &["restart"],
+        &["incidents"],
+        &["rollback", "add", "web"],
+    ] {
+        scene.says(
+            words,
+            3,
+            &["jailwarden does not run", "systemctl start jailwarden"],
+        );
+        let said = scene.says(&[words, &["--json"]].concat(), 3, &[]);
+        let said: serde_json::Value = serde_json::from_str(&said).unwrap();
+        assert_eq!(said["done"], false, "{words:?}");
+    }
+    scene.says(&["rollback", "add", "a/b"], 2, &["could not disable it"]);
+    let settings = scene.path("settings.yaml");
+    fs::write(&settings, "control:\n  socket: none\n").unwrap();
+    scene.says(&["status"], 3, &["control.socket is none"]);
+}
+
+#[test]
+fn the_settings_in_force_are_shown_with_their_origin() {
+    let scene = Scene::new();
+    let file = scene.path("settings.yaml");
+    let config = |words: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_jailwarden"));
+        command.arg("config").args(words).arg(&file);
+        command
+    };
+    let said = says(
+        config(&["show"]),
+        0,
+        &["# line 1", "  interval: 10s", "# default"],
+    );
+    assert!(said.starts_with("# "), "{said}");
+    let said = says(config(&["show", "--json"]), 0, &[]);
+    let shown: serde_json::Value = serde_json::from_str(&said).unwrap();
+    assert_eq!(shown["settings"][0]["key"], "config_dir");
+    assert_eq!(shown["settings"][0]["line"], 1);
+    assert_eq!(shown["settings"][0]["from"], "file");
+    fs::write(&file, "settle: 5 parsecs\n").unwrap();
+    says(config(&["show"]), 78, &["settings.yaml:1:9: settle"]);
+    let said = says(config(&["check", "--json"]), 1, &[]);
+    let found: serde_json::Value = serde_json::from_str(&said).unwrap();
+    assert_eq!(found["mistakes"][0]["key"], "settle");
+}
+
+#[test]
+fn completions_are_printed() {
+    for (shell, part) in [
+        ("bash", "complete -F"),
+        ("zsh", "#compdef jailwarden"),
+        ("fish", "complete -c jailwarden"),
+    ] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_jailwarden"));
+        command.args(["completions", shell]);
+        says(command, 0, &[part, "rollback"]);
+    }
 }

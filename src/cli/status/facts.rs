@@ -1,0 +1,175 @@
+//! What else there is to know: the daemon, the supervisor, what waits, the pause, the incidents.
+
+use std::fmt::Write as _;
+use std::time::SystemTime;
+
+use super::headline::left;
+use crate::cli::paint::{self, Line, Tone, piece};
+use crate::status::{Daemon, End, Finding, Incident, Status, Timestamp};
+use crate::text::safe;
+
+/// The column of labels.
+const LABEL: usize = 12;
+/// How many findings are shown.
+const FINDINGS: usize = 10;
+/// How many past incidents are shown.
+const INCIDENTS: usize = 5;
+
+/// The daemon and the supervisor, what waits, the pause and the incident under way.
+pub(in crate::cli) fn facts(status: &Status, width: usize) -> Vec<Line> {
+    let mut facts = Facts {
+        lines: Vec::new(),
+        width,
+    };
+    facts.add("fail2ban", Tone::Plain, &daemon(status));
+    facts.add("jailwarden", Tone::Plain, &supervisor(status));
+    for finding in status.findings.iter().take(FINDINGS) {
+        facts.add("waits", Tone::Warn, &said(finding));
+    }
+    if let Some(more) = status
+        .findings
+        .len()
+        .checked_sub(FINDINGS)
+        .filter(|more| *more > 0)
+    {
+        facts.add(
+            "",
+            Tone::Warn,
+            &format!("and {more} more; see: jailwarden check"),
+        );
+    }
+    if let Some(pause) = &status.pause {
+        let until = match pause.until {
+            Some(until) => format!("until {} ({} left)", when(until), ahead(until, status.at)),
+            None => "until jailwarden resume".to_owned(),
+        };
+        facts.add("paused", Tone::Warn, &format!("{until}: {}", pause.why));
+    }
+    if let Some(incident) = &status.incident {
+        let age = paint::span(incident.began.age(status.at));
+        let mut said = format!("for {age}: {}", incident.what);
+        for (jail, seconds) in &incident.unprotected {
+            let span = paint::seconds(*seconds);
+            let _ = write!(said, "; {jail} unprotected for {span}");
+        }
+        facts.add("incident", Tone::Bad, &said);
+    }
+    facts.lines
+}
+
+struct Facts {
+    lines: Vec<Line>,
+    width: usize,
+}
+
+impl Facts {
+    fn add(&mut self, label: &str, tone: Tone, text: &str) {
+        let mut label = label;
+        for text in paint::wrap(&safe(text), self.width.saturating_sub(LABEL)) {
+            let label = std::mem::take(&mut label);
+            self.lines.push(vec![
+                piece(tone, paint::pad(label, LABEL)),
+                piece(Tone::Plain, text),
+            ]);
+        }
+    }
+}
+
+fn daemon(status: &Status) -> String {
+    let Daemon {
+        pid,
+        first_seen,
+        ping,
+        unit,
+        ..
+    } = &status.daemon;
+    let Some(pid) = pid else {
+        return "is not running".to_owned();
+    };
+    let mut said = format!("pid {pid}");
+    if let Some(seen) = first_seen {
+        let _ = write!(said, ", seen for {}", paint::span(seen.age(status.at)));
+    }
+    let _ = match ping {
+        Some(ping) => write!(said, ", answers in {:.1} ms", ping * 1000.0),
+        None => write!(said, ", does not answer"),
+    };
+    if let Some(unit) = unit {
+        let _ = write!(said, ", {unit}");
+    }
+    said
+}
+
+fn supervisor(status: &Status) -> String {
+    let in_state = paint::span(status.since.age(status.at));
+    let running = paint::span(status.started.age(status.at));
+    let left = left(status).unwrap_or_default();
+    format!(
+        "{} for {in_state}{left}; version {}, runs for {running}",
+        status.state, status.version
+    )
+}
+
+/// A finding in a line: jail, file, line and fail2ban's words.
+pub(in crate::cli) fn said(finding: &Finding) -> String {
+    let mut said = String::new();
+    if let Some(jail) = &finding.jail {
+        let _ = write!(said, "{jail}: ");
+    }
+    if let Some(file) = &finding.file {
+        said.push_str(&file.display().to_string());
+        if let Some(line) = finding.line {
+            let _ = write!(said, ":{line}");
+        }
+        said.push_str(": ");
+    }
+    said + &finding.words
+}
+
+/// The last incidents, a line each.
+pub(in crate::cli) fn last_incidents(status: &Status, width: usize) -> Vec<Line> {
+    let shown = status.incidents.iter().take(INCIDENTS);
+    let lines: Vec<Line> = shown.map(|incident| in_a_line(incident, width)).collect();
+    if lines.is_empty() {
+        return lines;
+    }
+    let title = vec![piece(
+        Tone::Dim,
+        "  LAST INCIDENTS          TOOK     WHAT (all: jailwarden incidents)",
+    )];
+    [title].into_iter().chain(lines).collect()
+}
+
+fn in_a_line(incident: &Incident, width: usize) -> Line {
+    let took = incident.ended.map_or("goes on".to_owned(), |ended| {
+        paint::span(incident.began.age(ended))
+    });
+    let head = format!("  {:<22}  {took:<8} ", when(incident.began));
+    let what = paint::cut(
+        &safe(&incident.what),
+        width.saturating_sub(paint::width(&head)),
+    );
+    vec![piece(Tone::Plain, head), piece(Tone::Plain, what)]
+}
+
+/// How an incident ended, in words.
+pub(in crate::cli) fn end(incident: &Incident) -> &'static str {
+    match incident.end {
+        Some(End::Protected) => "every jail that can protect does again",
+        Some(End::StoodBy) => "somebody stopped fail2ban on purpose meanwhile",
+        None => "goes on",
+    }
+}
+
+/// A time for people, such as `2026-11-25 18:15 UTC`.
+pub(in crate::cli) fn when(at: Timestamp) -> String {
+    let text = humantime::format_rfc3339_seconds(at.time().max(SystemTime::UNIX_EPOCH)).to_string();
+    let (day, clock) = text.split_once('T').unwrap_or((&text, ""));
+    let clock: String = clock.chars().take(5).collect();
+    format!("{day} {clock} UTC")
+}
+
+fn ahead(at: Timestamp, now: Timestamp) -> String {
+    let left = at.time().duration_since(now.time());
+    paint::span(left.unwrap_or_default())
+}
