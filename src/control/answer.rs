@@ -25,7 +25,7 @@ pub(super) fn json_text(text: impl Into<Bytes>) -> Answer {
     with(StatusCode::OK, JSON, text.into())
 }
 
-/// What OpenMetrics text is (its specification, 1.0.0).
+/// What `OpenMetrics` text is (its specification, 1.0.0).
 pub(super) const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// 200 with metrics.

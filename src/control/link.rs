@@ -25,7 +25,7 @@ pub enum Ask {
     Status(oneshot::Sender<Status>),
     /// The incidents that ended, the last one first.
     Incidents(oneshot::Sender<Vec<Incident>>),
-    /// Counters and gauges, in OpenMetrics text.
+    /// Counters and gauges, in `OpenMetrics` text.
     Metrics(oneshot::Sender<String>),
     /// Do something, and say how it went.
     Do(Command, oneshot::Sender<Reply>),
@@ -208,7 +208,7 @@ impl Link {
         self.ask(AT_ONCE, Ask::Incidents).await
     }
 
-    /// Counters and gauges, in OpenMetrics text.
+    /// Counters and gauges, in `OpenMetrics` text.
     ///
     /// # Errors
     /// [`NoAnswer`].

@@ -68,7 +68,10 @@ pub enum Effect {
         pid: u32,
     },
     /// Start the daemon: the unit, or the start command.
-    Start,
+    Start {
+        /// Not with another config than the one with this fingerprint, if one is given.
+        known: Option<u128>,
+    },
     /// Find out why the last start came to nothing.
     FindCulprit,
     /// Write the rollback files of these jails, whole and durable.

@@ -80,7 +80,7 @@ impl Machine {
     pub(super) fn heal_if_due(&mut self) {
         let ready = matches!(self.state, State::Watching)
             && self.daemon.ping.is_some()
-            && self.disk.is_read();
+            && self.disk.is_known();
         if !ready {
             return;
         }

@@ -6,6 +6,7 @@ use super::absence::{self, Absence};
 use super::ailing::Ailing;
 use super::change::Reload;
 use super::event::{Daemon, Motion, Sight};
+use super::known::Stranger;
 use super::plan::{Change, Changes};
 use super::restart::Cause;
 use super::time::MonoTime;
@@ -85,13 +86,13 @@ impl Machine {
 
     pub(super) fn assess_jails(&mut self) {
         self.stopping = false;
-        let revived = std::mem::take(&mut self.daemon.revived) && self.incident.is_none();
-        if std::mem::take(&mut self.daemon.stranger) && !revived {
-            self.say_back_by_hand();
-        }
-        if revived {
-            self.open_incident();
-            self.say_revived();
+        match self.daemon.stranger.take() {
+            Some(Stranger::Systemd) if self.incident.is_none() => {
+                self.open_incident();
+                self.say_revived();
+            }
+            Some(_) => self.say_back_by_hand(),
+            None => {}
         }
         let Known { listed, dead, .. } = &self.daemon;
         let idle = |n: &String| !listed.contains(n) || dead.contains(n);
@@ -131,7 +132,7 @@ impl Machine {
                 },
                 Policy::FAST_PACE,
             );
-        } else if looks >= Policy::DEAD_LOOKS && self.disk.is_read() {
+        } else if looks >= Policy::DEAD_LOOKS && self.disk.is_known() {
             self.judge_missing(missing);
         } else {
             self.suspect(
@@ -200,6 +201,9 @@ impl Machine {
     /// A look while something else is under way: only a hang is worth breaking that off.
     pub(super) fn glance(&mut self, sight: Sight) {
         self.next_look = self.now + self.policy.interval;
+        if matches!(&self.state, State::Mending(mending) if mending.writes()) {
+            return;
+        }
         if let Daemon::Silent { motion, .. } = sight.daemon {
             self.next_look = self.now + Policy::SUSPECT_PACE;
             if self.is_hung(motion) {
@@ -305,7 +309,7 @@ impl Machine {
         } else if !revived {
             self.say_jails_dead(&missing, "they are loaded again, alone");
             self.revive(&missing);
-        } else if !restarted && (none_left || self.refusal.is_none()) {
+        } else if !restarted && (none_left || self.is_safe_to_start()) {
             self.restart(Cause::DeadJails(missing), self.daemon.pid);
         } else if none_left {
             self.give_up("it answers, but not one of its jails runs");
@@ -318,6 +322,11 @@ impl Machine {
             self.watch();
             self.next_look = self.now;
         }
+    }
+
+    /// Nothing is known of the config on disk that would keep the daemon from coming back.
+    fn is_safe_to_start(&self) -> bool {
+        self.refusal.is_none() && self.disk.why_failing().is_none()
     }
 
     /// `fail2ban-client stop JAIL` leaves the other jails alone, and the config on disk is the

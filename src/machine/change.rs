@@ -16,7 +16,7 @@ pub(super) struct Disk {
     /// The last reading; `None` also after one that failed in the middle of a restart.
     pub(super) reading: Option<Reading>,
     /// Why the last check could not be made, once that was told.
-    failing: Option<String>,
+    pub(super) failing: Option<String>,
 }
 
 /// Signs of change that have not been read yet.
@@ -59,6 +59,11 @@ impl Disk {
     /// Whether the last reading is of what is there now, as far as anybody told us.
     pub(super) fn is_read(&self) -> bool {
         self.burst.is_none() && self.reading.is_some()
+    }
+
+    /// Whether all that can be known of the config now is: it was read, or cannot be.
+    pub(super) fn is_known(&self) -> bool {
+        self.is_read() || self.failing.is_some()
     }
 
     /// Why the last check could not be made.
@@ -181,6 +186,9 @@ impl Machine {
                 let before = self.disk.reading.as_ref().map(|r| r.fingerprint);
                 if !ours && before != Some(reading.fingerprint) {
                     self.hint_mends();
+                }
+                if ours {
+                    self.say_if_overruled(&reading);
                 }
                 self.note_rollbacks(&reading.rollbacks);
                 self.apply_reading(reading);
@@ -345,8 +353,8 @@ impl Machine {
             if applied.unreachable.is_some()
                 && let Some(incident) = &mut self.incident
             {
-                // The dead jails were not loaded again.
-                incident.revived = false;
+                // The dead jails were not loaded again: that is tried once more.
+                incident.revived = std::mem::replace(&mut incident.missed, true);
             }
             return self.prove();
         };

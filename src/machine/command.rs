@@ -103,8 +103,12 @@ impl Machine {
     /// Begins the first command, or answers it, as far as the state allows.
     pub(super) fn obey(&mut self) {
         while let Some(order) = self.commands.0.front().cloned() {
+            let is_overdue = self.now >= order.until;
             let answer = match (&order.command, order.begun) {
                 (_, _) if matches!(self.state, State::Ended) => return,
+                (_, false) if is_overdue => Some(refused(
+                    "it was not begun, as something else is under way; see: jailwarden status",
+                )),
                 (Command::Reload, false) => self.begin_reload(),
                 (Command::Restart, false) => self.begin_restart(),
                 (Command::RollBack { jail }, false) => self.begin_roll_back(jail),
@@ -112,7 +116,7 @@ impl Machine {
                 (Command::Restart, true) => self.how_restart_went(),
                 (Command::RollBack { jail }, true) => self.how_roll_back_went(jail),
             };
-            let overdue = (self.now >= order.until).then(|| Answer::NotBack {
+            let overdue = is_overdue.then(|| Answer::NotBack {
                 why: "it is still under way; see: jailwarden status".to_owned(),
                 suspect: None,
             });
@@ -158,13 +162,13 @@ impl Machine {
 
     /// Why nothing can be begun for as long as that lasts.
     fn why_not_now(&self) -> Option<Answer> {
+        if let Some(pause) = &self.pause {
+            return Some(refused(format!(
+                "jailwarden is paused ({}); to end the pause: jailwarden resume",
+                pause.why
+            )));
+        }
         match &self.state {
-            State::Paused { .. } => {
-                let why = self.pause.as_ref().map_or("", |pause| pause.why.as_str());
-                Some(refused(format!(
-                    "jailwarden is paused ({why}); to end the pause: jailwarden resume"
-                )))
-            }
             State::Suspect(Suspect {
                 sign: Sign::AtWork { packages },
                 ..
@@ -286,6 +290,13 @@ impl Machine {
         if !self.is_free() {
             return None;
         }
+        if let State::Standby { why } = &self.state
+            && why.contains("masked")
+        {
+            return Some(refused(format!(
+                "fail2ban may not be started ({why}); to allow it: systemctl unmask"
+            )));
+        }
         if self.daemon.ping.is_some() {
             if !self.disk.is_read() && self.disk.why_failing().is_none() {
                 self.check();
@@ -350,9 +361,15 @@ impl Machine {
 
     fn how_roll_back_went(&self, jail: &str) -> Option<Answer> {
         let answer = self.how_restart_went()?;
-        let stands = self.rollbacks.contains(jail);
         match answer {
-            Answer::Done { .. } if !stands => Some(refused("its rollback was removed meanwhile")),
+            Answer::Done { .. } if self.accepted.jails.contains_key(jail) => {
+                let why = if self.rollbacks.contains(jail) {
+                    "its rollback is written, but something else enables it; the journal says what"
+                } else {
+                    "its rollback does not stand; the journal says why"
+                };
+                Some(self.refusal_answer().unwrap_or_else(|| refused(why)))
+            }
             answer => Some(answer),
         }
     }

@@ -92,6 +92,8 @@ pub enum Outcome {
     Effect(Result<(), String>),
     /// Of `Start`: somebody else had systemd stop the daemon meanwhile; it was not started.
     Forestalled(String),
+    /// Of `Start`: the config is another than was known; it was not started.
+    ConfigMoved,
     /// Of `Sample`: whether the process moved.
     Motion(Motion),
     /// Of `Diagnose`: what the process was doing.

@@ -168,6 +168,9 @@ impl Machine {
         // Whoever, or whatever, changes it again and again waits as long as any other.
         self.forget_old_starts();
         let too_often = self.starts.len() >= 2 * Policy::RESTART_BUDGET;
+        if differs && !by_us {
+            self.hint_mends();
+        }
         if !differs || too_often {
             return;
         }

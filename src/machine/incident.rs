@@ -20,6 +20,8 @@ pub(super) struct Incident {
     pub(super) expected: BTreeSet<String>,
     /// Dead jails were loaded again.
     pub(super) revived: bool,
+    /// Loading them again did not reach the daemon.
+    pub(super) missed: bool,
     /// The daemon was restarted.
     pub(super) restarted: bool,
     /// Whether its unit was disabled when it was first seen.
@@ -82,6 +84,7 @@ impl Machine {
             before: self.dark_before(),
             expected: self.expected(),
             revived: false,
+            missed: false,
             restarted: false,
             was_disabled: None,
             rolled_back: BTreeSet::new(),

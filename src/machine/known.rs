@@ -17,10 +17,8 @@ pub(super) struct Known {
     pub(super) ping: Option<Duration>,
     /// Since when it answers nobody and uses the processor, with the same threads and children.
     pub(super) busy_since: Option<MonoTime>,
-    /// Somebody else started it, and that was not yet told.
-    pub(super) stranger: bool,
-    /// systemd started it by itself since the one before had died, and that was not yet told.
-    pub(super) revived: bool,
+    /// Who else started it, if that was not yet told.
+    pub(super) stranger: Option<Stranger>,
     /// All jails that should run were seen to, in this process.
     pub(super) was_fine: bool,
     /// It was started while jailwarden looked on, and has not yet been seen fine with a config
@@ -29,6 +27,15 @@ pub(super) struct Known {
     /// The config that it was started with, as far as is known: what was loaded since is not proven.
     pub(super) started_with: Option<Plan>,
     pub(super) first_seen: MonoTime,
+}
+
+/// Who started the daemon, where jailwarden did not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stranger {
+    /// Somebody, or systemd for whatever reason.
+    Anybody,
+    /// systemd by itself, since the one before had died.
+    Systemd,
 }
 
 impl Machine {
@@ -55,10 +62,14 @@ impl Machine {
         let others_doing = !first && !matches!(self.state, State::Restarting(_));
         if new {
             let ours = std::mem::take(&mut self.awaited);
+            let stranger = if sight.revived {
+                Stranger::Systemd
+            } else {
+                Stranger::Anybody
+            };
             self.daemon = Known {
                 pid: Some(*pid),
-                stranger: others_doing && !ours,
-                revived: others_doing && !ours && sight.revived,
+                stranger: (others_doing && !ours).then_some(stranger),
                 cold: !first || self.saved.start.is_some(),
                 started_with: self.started_with(),
                 first_seen: self.now,

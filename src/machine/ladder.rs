@@ -39,7 +39,8 @@ impl Rung {
 /// changed jail; then all that changed since the daemon last started; then all files as they last
 /// were good. Empty where the config did not change and nothing is found in it: then it is not to
 /// blame. Where fail2ban cannot read the config at all, no jail is guessed: no overlay mends a file
-/// that does not parse; and where fail2ban's surroundings are to blame, nothing either. `may_put_back`: a last known good config is at hand, and wanted.
+/// that does not parse; and where fail2ban's surroundings are to blame, nothing either.
+/// `may_put_back`: a last known good config is at hand, and wanted.
 #[must_use]
 pub(super) fn rungs(
     reading: &Reading,
@@ -48,7 +49,7 @@ pub(super) fn rungs(
     recent: &[String],
     may_put_back: bool,
 ) -> Vec<Rung> {
-    let mut rungs = known(&reading.findings, reading.plan.is_none(), may_put_back);
+    let mut rungs = known(&reading.findings, Some(reading), may_put_back);
     let Some(plan) = &reading.plan else {
         return rungs;
     };
@@ -74,25 +75,53 @@ pub(super) fn rungs(
     rungs
 }
 
-/// The rungs for what is known to keep the daemon from starting.
+/// The rungs for what is known to keep the daemon from starting; `reading` is the config that the
+/// findings are about, if it was read. Where every jail is to blame, as for a value in `[DEFAULT]`, a
+/// daemon without them would protect nobody: the files come first.
 #[must_use]
-pub(super) fn known(findings: &[Finding], unreadable: bool, may_put_back: bool) -> Vec<Rung> {
-    let mut rungs = Vec::new();
+pub(super) fn known(
+    findings: &[Finding],
+    reading: Option<&Reading>,
+    may_put_back: bool,
+) -> Vec<Rung> {
     let jails = blamed(findings);
-    if !jails.is_empty() {
-        rungs.push(Rung::blamed(What::Disable(jails.into_iter().collect())));
+    let unreadable = reading.is_some_and(|reading| reading.plan.is_none());
+    let general = findings.iter().any(|f| f.fatal && f.jail.is_none());
+    let plan = reading.and_then(|reading| reading.plan.as_ref());
+    let none_left = plan.is_some_and(|plan| is_none_left(plan, findings));
+    let mut rungs = Vec::new();
+    if may_put_back && (unreadable || general || none_left) {
+        let named = files(findings, none_left);
+        // What else differs has nothing to do with jails that are known to be at fault.
+        let all = unreadable || general || named.is_none();
+        rungs.extend(named.map(|files| Rung::blamed(What::PutBack(files))));
+        rungs.extend(all.then(|| Rung::blamed(What::PutBack(Vec::new()))));
     }
-    let mut general = findings.iter().filter(|f| f.fatal && f.jail.is_none());
-    if may_put_back && (unreadable || general.clone().next().is_some()) {
-        let named: Option<BTreeSet<_>> = general.try_fold(BTreeSet::new(), |mut files, finding| {
-            files.insert(finding.file.clone()?);
-            Some(files)
-        });
-        let named = named.filter(|files| !files.is_empty());
-        rungs.extend(named.map(|files| Rung::blamed(What::PutBack(files.into_iter().collect()))));
-        rungs.push(Rung::blamed(What::PutBack(Vec::new())));
+    if !jails.is_empty() {
+        let disable = Rung::blamed(What::Disable(jails.into_iter().collect()));
+        let at = if none_left { rungs.len() } else { 0 };
+        rungs.insert(at, disable);
     }
     rungs
+}
+
+/// Whether there are jails, and each of them would keep the daemon from starting.
+#[must_use]
+pub(super) fn is_none_left(plan: &Plan, findings: &[Finding]) -> bool {
+    let jails = blamed(findings);
+    !jails.is_empty() && plan.jails.keys().all(|jail| jails.contains(jail))
+}
+
+/// The files that are to blame, if all are known: of what is no jail's own, or of the jails too.
+fn files(findings: &[Finding], of_jails: bool) -> Option<Vec<PathBuf>> {
+    let mut fatal = findings
+        .iter()
+        .filter(|f| f.fatal && (of_jails || f.jail.is_none()));
+    let files: BTreeSet<_> = fatal.try_fold(BTreeSet::new(), |mut files, finding| {
+        files.insert(finding.file.clone()?);
+        Some(files)
+    })?;
+    (!files.is_empty()).then(|| files.into_iter().collect())
 }
 
 /// The jails that a finding says would keep the daemon from starting.

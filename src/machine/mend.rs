@@ -489,6 +489,9 @@ impl Machine {
             let names: Vec<_> = jails.iter().cloned().collect();
             let why = why_not(outcome);
             self.say_rollback_failed(&names, &why);
+            if !intent.asked {
+                return;
+            }
             return self.fail_command(Answer::Refused {
                 why: format!("the rollback could not be written: {why}"),
                 findings: Vec::new(),

@@ -213,10 +213,10 @@ impl Machine {
             Event::Shutdown => self.shut_down(),
         }
         self.end_pause_if_due();
+        self.obey();
         self.pause_if_asked();
         self.tick();
         self.keep_mends();
-        self.obey();
         self.account();
         self.keep_if_due();
         self.save_if_changed();
@@ -372,7 +372,10 @@ impl Machine {
             State::Restarting(_) => self.restart_seen(sight),
             State::Standby { .. } => self.standby_seen(sight),
             State::GaveUp { .. } => self.gave_up_seen(sight, new),
-            State::Paused { .. } => self.next_look = self.now + self.policy.interval,
+            State::Paused { stood_by } => {
+                *stood_by &= !matches!(sight.daemon, Daemon::Answers { .. });
+                self.next_look = self.now + self.policy.interval;
+            }
             State::Checking { .. } | State::Mending(_) | State::Reloading(_) => self.glance(sight),
             State::Ended => {}
         }

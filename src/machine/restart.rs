@@ -48,6 +48,9 @@ impl Cause {
     }
 }
 
+/// A config that changes all the time is no reason never to start.
+const MOST_MOVES: u32 = 3;
+
 /// A restart under way.
 #[derive(Debug, Clone)]
 pub(super) struct Restart {
@@ -63,6 +66,8 @@ pub(super) struct Restart {
     pub(super) failure: String,
     /// What was found out about that.
     pub(super) verdict: Verdict,
+    /// How often the config was another one when the start was given.
+    moves: u32,
     /// The jail whose filter made the daemon hang.
     pub(super) burning: Option<String>,
 }
@@ -114,6 +119,7 @@ impl Restart {
             failure: String::new(),
             verdict: Verdict::default(),
             burning: None,
+            moves: 0,
         }
     }
 
@@ -322,6 +328,7 @@ impl Machine {
             // The command itself cannot be given: no config is to blame for that.
             Outcome::Effect(Err(why)) => return self.give_up(&why),
             Outcome::Forestalled(why) => return self.stand_by(why),
+            Outcome::ConfigMoved => return self.read_what_moved(),
             Outcome::Lost => return self.give_up("the start was lost on its way"),
             _ => {}
         }
@@ -330,6 +337,32 @@ impl Machine {
         let until = self.now + self.policy.comeback;
         self.step(Step::ComingBack { until });
         self.next_look = self.now;
+    }
+
+    /// A change in the moment of the start is checked before it is started with.
+    fn read_what_moved(&mut self) {
+        if let State::Restarting(restart) = &mut self.state {
+            restart.moves += 1;
+        }
+        if !self.is_first_asked() {
+            self.starts.pop_back();
+        }
+        self.disk.begin();
+        let id = self.run(Effect::ReadConfig { known: None });
+        self.step(Step::Reading(id));
+    }
+
+    /// Whether it is the start that a person wants, which no budget counts.
+    fn is_first_asked(&self) -> bool {
+        matches!(&self.state, State::Restarting(r) if r.cause == Cause::Asked && r.rungs.is_none())
+    }
+
+    /// How often the config was another one when the start was given.
+    fn moves(&self) -> u32 {
+        match &self.state {
+            State::Restarting(restart) => restart.moves,
+            _ => 0,
+        }
     }
 
     /// The old process is gone, or there was none.
@@ -364,11 +397,25 @@ impl Machine {
     }
 
     fn read_before_start(&mut self, config: ConfigRead) {
-        self.take_reading(config);
+        self.take_others_reading(config);
         self.roll_back_known_faults();
     }
 
+    /// Somebody may have mended meanwhile what a rollback disables.
+    pub(super) fn take_others_reading(&mut self, config: ConfigRead) {
+        let before = self.disk.reading.as_ref().map(|r| r.fingerprint);
+        if let ConfigRead::Read(reading) = &config
+            && before.is_some_and(|before| before != reading.fingerprint)
+        {
+            self.hint_mends();
+        }
+        self.take_reading(config);
+    }
+
     pub(super) fn take_reading(&mut self, config: ConfigRead) {
+        if !matches!(config, ConfigRead::Failed(_)) {
+            self.disk.failing = None;
+        }
         match config {
             ConfigRead::Unchanged => {}
             ConfigRead::Failed(_) => self.disk.reading = None,
@@ -387,11 +434,12 @@ impl Machine {
         self.held.clear();
         self.lost.clear();
         self.forget_daemon();
-        let asked = matches!(&self.state, State::Restarting(r) if r.cause == Cause::Asked && r.rungs.is_none());
-        if !asked {
+        if !self.is_first_asked() {
             self.starts.push_back(self.now);
         }
-        let start = self.run(Effect::Start);
+        let reading = self.disk.reading.as_ref().map(|r| r.fingerprint);
+        let known = reading.filter(|_| self.moves() < MOST_MOVES);
+        let start = self.run(Effect::Start { known });
         self.step(Step::Starting(start));
     }
 

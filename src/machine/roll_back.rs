@@ -54,8 +54,7 @@ impl Machine {
         let findings = self.refusal.iter().flat_map(|r| r.findings.iter().cloned());
         let findings: Vec<_> = findings.collect();
         let reading = self.disk.reading.as_ref();
-        let unreadable = reading.is_some_and(|reading| reading.plan.is_none());
-        let mut known = ladder::known(&findings, unreadable, self.may_put_back());
+        let mut known = ladder::known(&findings, reading, self.may_put_back());
         if let State::Restarting(restart) = &self.state
             && let Some(jail) = &restart.burning
         {
@@ -74,10 +73,12 @@ impl Machine {
     /// the last jail: fail2ban would run, and protect nothing.
     fn worth_taking(&self, mut rung: Rung) -> Option<Rung> {
         let incident = self.incident.as_ref();
+        let asked = self.asked_to_roll_back();
         match &mut rung.what {
             What::Disable(jails) => jails.retain(|jail| {
                 let tried = incident.is_some_and(|i| i.rolled_back.contains(jail));
-                !tried && !self.in_vain.jails.contains(jail) && !self.rollbacks.contains(jail)
+                let in_vain = self.in_vain.jails.contains(jail) && asked != Some(jail.as_str());
+                !tried && !in_vain && !self.rollbacks.contains(jail)
             }),
             What::PutBack(_) if self.in_vain.files => return None,
             What::PutBack(_) => {}
@@ -259,7 +260,7 @@ impl Machine {
     }
 
     pub(super) fn judge(&mut self, config: ConfigRead) {
-        self.take_reading(config);
+        self.take_others_reading(config);
         let State::Restarting(restart) = &self.state else {
             return;
         };
@@ -277,6 +278,18 @@ impl Machine {
             restart.rungs = Some(rungs.into());
         }
         self.next_rung();
+    }
+
+    /// Rollbacks that do nothing, as something enables their jails all the same.
+    pub(super) fn say_if_overruled(&mut self, reading: &Reading) {
+        let Some(plan) = &reading.plan else { return };
+        for jail in reading
+            .rollbacks
+            .iter()
+            .filter(|jail| plan.jails.contains_key(*jail))
+        {
+            self.say_overruled(jail, reading.overruled.get(jail));
+        }
     }
 
     /// Of these jails, those that something enables all the same, such as a later `.local`.

@@ -285,7 +285,7 @@ mod tests {
         let (mut alerts, mut failed) = alerts(&script, Severity::Info);
         alerts.tell(&report(Kind::DaemonDown, None));
         let why = failed.recv().await.unwrap();
-        assert!(why.contains("3") && why.contains("no way"), "{why}");
+        assert!(why.contains('3') && why.contains("no way"), "{why}");
         alerts.tell(&report(Kind::GaveUp, None));
         fs::remove_file(&broken).unwrap();
         alerts.end().await;

@@ -20,6 +20,7 @@ use super::culprit::Begun;
 use super::health::Looked;
 use super::packages;
 use super::policy;
+use super::start::Given;
 use super::unit::{self, Shown};
 
 /// What the tasks tell the loop.
@@ -76,6 +77,8 @@ pub(super) struct Kept {
     pub(super) standing: Vec<Standing>,
     /// What was seen of its jails beyond who is alive.
     pub(super) looked: Looked,
+    /// The start command that was given last.
+    pub(super) start: Option<Given>,
     /// Where the traces of the last start begin.
     pub(super) begun: Option<Begun>,
 }

@@ -98,7 +98,12 @@ async fn perform(handle: &Handle, effect: Effect) -> Outcome {
         Effect::Signal { pid, signal } => Outcome::Effect(send(handle, pid, signal)),
         Effect::Sample { pid } => Outcome::Motion(sample(handle, pid).await),
         Effect::Diagnose { pid } => Outcome::Diagnosis(write_down(handle, pid).await),
-        Effect::Start => {
+        Effect::Start { known } => {
+            if let Some(known) = known
+                && reading::is_another(handle, known).await
+            {
+                return Outcome::ConfigMoved;
+            }
             culprit::begin(handle).await;
             start::start(handle).await
         }

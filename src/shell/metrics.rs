@@ -1,4 +1,4 @@
-//! Counters and gauges in OpenMetrics text, made when somebody asks for them.
+//! Counters and gauges in `OpenMetrics` text, made when somebody asks for them.
 
 use std::fmt;
 use std::fs::Permissions;
@@ -172,12 +172,12 @@ fn register_host(registry: &mut Registry, status: &Status, snapshot: &Snapshot) 
         .set(1);
     registry.register("build_info", "The version that runs", build);
 
-    let states = STATES.map(|state| (state.to_owned(), state == status.state));
+    let named = STATES.map(|state| (state.to_owned(), state == status.state));
     one_of(
         registry,
         ("state", "What jailwarden is doing"),
         "state",
-        states,
+        named,
     );
     let levels = [
         ("full", Protection::Full),

@@ -356,7 +356,7 @@ impl Supervisor {
         for action in actions {
             match action {
                 Action::Run(id, effect) => {
-                    if effect == Effect::Start
+                    if matches!(effect, Effect::Start { .. })
                         && let Some(cause) = self.machine.restart_cause()
                     {
                         self.metrics.start(cause);
@@ -415,7 +415,7 @@ impl Supervisor {
         }
     }
 
-    /// For node_exporter, where the settings want it.
+    /// For `node_exporter`, where the settings want it.
     fn write_metrics(&mut self) {
         let Some((path, written)) = &mut self.textfile else {
             return;

@@ -30,6 +30,12 @@ pub(super) const REHEARSAL_LIMIT: Duration = Duration::from_secs(15);
 /// How often a config that changes while it is read is read again.
 const TRIES: u32 = 5;
 
+/// Whether the config folder has other content than that of the fingerprint; not if that cannot be told.
+pub(super) async fn is_another(handle: &Handle, known: u128) -> bool {
+    let folder = snapshot(handle).await;
+    folder.is_ok_and(|folder| folder.fingerprint() != known)
+}
+
 /// Reads the config folder, unless its content is the `known` one.
 pub(super) async fn read(handle: &Handle, known: Option<u128>) -> ConfigRead {
     let mut folder = match snapshot(handle).await {

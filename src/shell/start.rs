@@ -3,8 +3,11 @@
 use std::io;
 use std::process::Stdio;
 
+use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::net::UnixStream;
-use tokio::process::Command;
+use tokio::process::{Child, Command};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 
 use crate::machine::Outcome;
 
@@ -37,6 +40,10 @@ async fn spawn(handle: &Handle) -> Result<(), String> {
     let Some((program, args)) = words.split_first() else {
         return Err("daemon.start_command is empty".to_owned());
     };
+    let before = handle.kept().start.take();
+    if let Some(before) = before {
+        before.end().await;
+    }
     remove_stale_socket(handle)
         .await
         .map_err(|error| format!("its stale socket cannot be removed: {error}"))?;
@@ -55,18 +62,46 @@ async fn spawn(handle: &Handle) -> Result<(), String> {
         .stderr(Stdio::null())
         .process_group(0);
     notify::scrub(&mut command);
-    let mut child = command.spawn().map_err(|error| {
+    let child = command.spawn().map_err(|error| {
         format!(
             "{}: {error}; see daemon.start_command in the settings",
             program.display()
         )
     })?;
-    tokio::spawn(async move {
-        if let Ok(status) = child.wait().await {
-            tracing::debug!("the start command ended: {status}");
-        }
-    });
+    handle.kept().start = Some(Given::watch(child));
     Ok(())
+}
+
+/// A start command that was given, and may still be under way.
+#[derive(Debug)]
+pub(super) struct Given {
+    end: oneshot::Sender<()>,
+    task: JoinHandle<()>,
+}
+
+impl Given {
+    fn watch(mut child: Child) -> Self {
+        let (end, told) = oneshot::channel();
+        let task = tokio::spawn(async move {
+            let group = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
+            tokio::select! {
+                ended = child.wait() => tracing::debug!("the start command ended: {ended:?}"),
+                Ok(()) = told => {
+                    if let Some(group) = group {
+                        let _ = kill_process_group(group, Signal::KILL);
+                    }
+                    let _ = child.wait().await;
+                }
+            }
+        });
+        Self { end, task }
+    }
+
+    /// Ends it: two at a time would start two daemons.
+    async fn end(self) {
+        let _ = self.end.send(());
+        let _ = self.task.await;
+    }
 }
 
 /// A child of a service dies with it and shares its hardening, so the daemon gets a service of its

@@ -162,7 +162,9 @@ fn canonical(mut memory: Value, passing: &[&str]) -> Value {
         }
     }
     if let Some(Value::Object(all)) = memory.get_mut("memory") {
-        all.remove("unprotected");
+        for key in ["unprotected", "dark"] {
+            all.remove(key);
+        }
         all.retain(|key, _| !passing.contains(&key.as_str()));
         is_there(all, "put_back");
         if let Some(Value::Object(guesses)) = all.get_mut("guesses")

@@ -333,7 +333,7 @@ pub(super) fn word(effect: &Effect) -> String {
         },
         Effect::Sample { pid } => format!("sample:{pid}"),
         Effect::Diagnose { pid } => format!("diagnose:{pid}"),
-        Effect::Start => "start".into(),
+        Effect::Start { .. } => "start".into(),
         Effect::FindCulprit => "find-culprit".into(),
         Effect::WriteRollback { jails, .. } => format!("rollback({})", jails.join(" ")),
         Effect::TakeBack { jails, replaced } => {

@@ -595,3 +595,50 @@ fn the_jail_that_made_the_daemon_hang_is_disabled_before_the_start() {
     rig.gets(Outcome::Tried(Ok([("m".to_owned(), sound)].into())));
     rig.does("").is("degraded");
 }
+
+#[test]
+fn where_every_jail_is_to_blame_the_files_come_before_a_daemon_without_jails() {
+    let memory = Memory {
+        good: Some(1),
+        ..Memory::default()
+    };
+    let faulty = config(&["a", "m"]).fault("a", true).fault("m", true);
+    let mut rig = Rig::stock(memory, faulty, absent(unit_failed(255)));
+    rig.does("read-afresh ready Supervising ChangeRefused DaemonDown put-back(x.conf)");
+}
+
+#[test]
+fn without_a_good_config_every_jail_to_blame_is_disabled() {
+    let faulty = config(&["a", "m"]).fault("a", true).fault("m", true);
+    let mut rig = Rig::stock(Memory::default(), faulty, absent(unit_failed(255)));
+    rig.does("read-afresh ready Supervising ChangeRefused DaemonDown rollback(a m)");
+}
+
+#[test]
+fn a_change_in_the_moment_of_the_start_is_read_before_it() {
+    let mut rig = Rig::healthy(&["a", "m"]);
+    rig.exits(7)
+        .sees(absent(unit_killed()))
+        .does("DaemonDown start");
+    rig.gets(Outcome::ConfigMoved).does("read-afresh");
+    rig.reads(config(&["a", "m"]).fault("m", true));
+    rig.does("ChangeRefused rollback(m)");
+    assert_eq!(rig.machine.starts.len(), 0);
+}
+
+#[test]
+fn a_config_that_never_rests_is_started_with_in_the_end() {
+    let mut rig = Rig::healthy(&["a"]);
+    rig.exits(7).sees(absent(unit_killed()));
+    for version in 2..5 {
+        let known = matches!(
+            rig.asked.last(),
+            Some((_, Effect::Start { known: Some(_) }))
+        );
+        assert!(known);
+        rig.gets(Outcome::ConfigMoved)
+            .reads(config_of_versions(&[("a", version)]));
+    }
+    let last = rig.asked.last().map(|(_, effect)| effect);
+    assert_eq!(last, Some(&Effect::Start { known: None }));
+}

@@ -238,8 +238,10 @@ impl Machine {
     }
 
     pub(in super::super) fn reason_to_put_back(&self) -> String {
-        let mut found = self.refusal.iter().flat_map(|r| &r.findings);
-        match found.find(|f| f.fatal && f.jail.is_none()) {
+        let found = self.refusal.iter().flat_map(|r| &r.findings);
+        let mut fatal = found.filter(|f| f.fatal);
+        let general = fatal.clone().find(|f| f.jail.is_none());
+        match general.or_else(|| fatal.next()) {
             Some(finding) => fault(finding),
             None => "fail2ban did not come back, and the config has changed since it last ran well"
                 .to_owned(),

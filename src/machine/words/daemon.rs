@@ -260,28 +260,31 @@ impl Machine {
         if !lost.is_empty() {
             let _ = write!(message, "; without protection meanwhile: {}", spans(lost));
         }
+        // What a jailwarden before this one has disabled is disabled for the same reason.
+        let before = incident.expected.intersection(&self.rollbacks);
+        let disabled: BTreeSet<_> = before.chain(&incident.rolled_back).cloned().collect();
         let mut gone = incident.expected.clone();
         gone.retain(|jail| {
-            ![&expected, &incident.rolled_back, &self.lost, &self.held]
+            ![&expected, &disabled, &self.lost, &self.held]
                 .iter()
                 .any(|set| set.contains(jail))
         });
         if !gone.is_empty() {
             let _ = write!(message, "; no longer in the config: {}", names(&gone));
         }
-        if !incident.rolled_back.is_empty() {
+        if !disabled.is_empty() {
             let _ = write!(
                 message,
                 "; disabled for it: {}. To undo: {}",
-                names(&incident.rolled_back),
-                Self::undo_rollbacks(&incident.rolled_back),
+                names(&disabled),
+                Self::undo_rollbacks(&disabled),
             );
         }
         if !self.lost.is_empty() {
             let _ = write!(message, "; still without protection: {}", names(&self.lost));
         }
         let mut report = self.report(kind, message);
-        report.jails = incident.rolled_back.iter().cloned().collect();
+        report.jails = disabled.into_iter().collect();
         self.say(report);
     }
 

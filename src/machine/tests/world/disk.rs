@@ -36,6 +36,7 @@ impl World {
 
     pub(in super::super) fn touch(&mut self) {
         self.gave_up_at = None;
+        self.untried = true;
         self.stir();
     }
 

@@ -16,7 +16,7 @@ impl World {
             Effect::AskStop => ms(5),
             Effect::Sample { .. } | Effect::Diagnose { .. } => secs(1),
             Effect::FindCulprit => ms(20),
-            Effect::Start => self.start_takes,
+            Effect::Start { .. } => self.start_takes,
             Effect::WriteRollback { .. }
             | Effect::PutBack { .. }
             | Effect::FindPutBack { .. }
@@ -49,7 +49,11 @@ impl World {
                 burning: self.burning_jail(),
             }),
             Effect::FindCulprit => Outcome::Verdict(self.verdict()),
-            Effect::Start => {
+            Effect::Start { known: Some(known) } if *known != self.read().fingerprint => {
+                Outcome::ConfigMoved
+            }
+            Effect::Start { .. } => {
+                self.untried = false;
                 let fine = self.process.is_some() || self.spawn();
                 if let (true, Some(process)) = (fine, &mut self.process) {
                     process.up_at = process.up_at.min(self.now);

@@ -118,6 +118,8 @@ pub(super) struct World {
     life_began: MonoTime,
     /// When it gave up, if nobody has touched the config since.
     gave_up_at: Option<MonoTime>,
+    /// Somebody touched the config since the last start.
+    untried: bool,
     /// How often something was asked for or told, looks aside.
     pub(super) doings: u64,
     /// Nobody listens just now.
@@ -170,6 +172,7 @@ impl World {
             changed_ever: BTreeSet::new(),
             life_began: MonoTime::START,
             gave_up_at: None,
+            untried: false,
             doings: 0,
             deaf: true,
             at_this_instant: (MonoTime::START, 0),
@@ -288,9 +291,8 @@ impl World {
                     self.note(|| format!("! {:?}: {}", report.kind, report.message));
                     self.doings += 1;
                     if report.kind == Kind::GaveUp {
-                        // A change that is not yet read is tried at once.
-                        let unread = self.machine.disk.is_settling();
-                        self.gave_up_at = Some(self.now).filter(|_| !unread);
+                        // What has not been started with yet is tried at once.
+                        self.gave_up_at = Some(self.now).filter(|_| !self.untried);
                     }
                     self.reports.push(report);
                 }

@@ -26,9 +26,9 @@ impl World {
             word(effect)
         );
         match effect {
-            Effect::Start => {
+            Effect::Start { .. } => {
                 assert_eq!(
-                    outstanding(|e| matches!(e, Effect::Start)),
+                    outstanding(|e| matches!(e, Effect::Start { .. })),
                     0,
                     "two starts at once"
                 );
