@@ -78,8 +78,10 @@ impl Alerts {
         {
             self.sent.pop_front();
         }
+        // The worst, and the end of what was told, are few by themselves.
+        let few = ends || report.kind.priority() == Priority::Alert;
         let alert = alert(report, self.left_out);
-        if self.sent.len() >= RATE || to_task.try_send(alert).is_err() {
+        if (self.sent.len() >= RATE && !few) || to_task.try_send(alert).is_err() {
             self.left_out += 1;
             return;
         }

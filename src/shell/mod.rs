@@ -453,12 +453,16 @@ impl Supervisor {
         let read = Settings::load(self.config.as_deref());
         let event = match read {
             Ok(new) => {
-                let moved = new.config_dir != self.handle.settings().config_dir
-                    || new.daemon != self.handle.settings().daemon
-                    || new.state_dir != self.handle.settings().state_dir
-                    || new.control != self.handle.settings().control;
-                let note = if moved {
-                    "; where fail2ban lives, and the API, change with: systemctl restart jailwarden"
+                // The timing alone takes effect at once.
+                let timing = |settings: &Settings| Settings {
+                    settle: new.settle,
+                    probe: new.probe,
+                    restart: new.restart,
+                    ..settings.clone()
+                };
+                let old = self.handle.settings();
+                let note = if timing(old) != new || old.probe.firewall != new.probe.firewall {
+                    "; what is not about timing changes with: systemctl restart jailwarden"
                 } else {
                     ""
                 };
