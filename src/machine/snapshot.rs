@@ -277,7 +277,11 @@ impl Machine {
                     "it is tried again by itself"
                 };
                 let times = attempt + 1;
-                format!("gave up: fail2ban is DOWN (tried {times} times); {when}")
+                let what = match self.daemon.pid {
+                    Some(_) => "fail2ban lives and protects nothing",
+                    None => "fail2ban is DOWN",
+                };
+                format!("gave up: {what} (tried {times} times); {when}")
             }
             State::Ended => return "ended".to_owned(),
             State::Paused { .. } => self.paused_text(alive, expected),

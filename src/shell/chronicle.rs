@@ -12,6 +12,8 @@ use super::memory_file;
 
 /// How many incidents are kept.
 const INCIDENTS: usize = 200;
+/// In how many jails' spans, over all of these: a few hundred KiB.
+const JAILS: usize = 10_000;
 const HOUR: u64 = 3600;
 const DAY: u64 = 24;
 const MONTH: u64 = 30 * DAY;
@@ -74,6 +76,11 @@ impl Chronicle {
     pub(super) fn add(&mut self, incident: Incident) {
         self.kept.incidents.push_front(incident);
         self.kept.incidents.truncate(INCIDENTS);
+        let mut jails = 0;
+        self.kept.incidents.retain(|incident| {
+            jails += incident.unprotected.len();
+            jails <= JAILS
+        });
         self.changed = true;
         self.saved = UNIX_EPOCH;
     }

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::fail2ban::burning;
@@ -44,14 +45,19 @@ impl Executor {
     }
 
     /// Begins an effect. A look ends the look before it: the daemon gets one connection at a time.
-    /// A save waits for the save before it: the last one is what has to stay on disk.
+    /// A save waits for the save before it: the last one is what has to stay on disk. A start waits for
+    /// it too: that it was given must be known to whoever comes after us.
     pub(super) fn run(&mut self, id: ActionId, effect: Effect) {
         let is_look = matches!(effect, Effect::Look { .. });
         let is_save = matches!(effect, Effect::Save(_));
         if is_look && let Some(before) = self.look.take() {
             before.abort();
         }
-        let earlier_save = self.save.take_if(|_| is_save);
+        let earlier_save = match effect {
+            Effect::Save(_) => self.save.take(),
+            Effect::Start { .. } => self.save.take().map(|save| self.wait_beside(save)),
+            _ => None,
+        };
         let handle = self.handle.clone();
         #[cfg(debug_assertions)]
         let point = self.failpoints.point(&effect);
@@ -72,6 +78,18 @@ impl Executor {
         } else if is_save {
             self.save = Some(task);
         }
+    }
+
+    /// A task that ends when the save does; the save is kept for those that wait for it later.
+    fn wait_beside(&mut self, save: JoinHandle<()>) -> JoinHandle<()> {
+        let (ended, end) = oneshot::channel();
+        self.save = Some(tokio::spawn(async move {
+            let _ = save.await;
+            let _ = ended.send(());
+        }));
+        tokio::spawn(async move {
+            let _ = end.await;
+        })
     }
 
     /// Waits until what is being saved is on disk, for as long as somebody who ends it may be kept

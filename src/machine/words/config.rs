@@ -106,7 +106,10 @@ impl Machine {
     pub(in super::super) fn say_check_failed(&mut self, why: &str) {
         let mut report = self.report(
             Kind::ChangeRefused,
-            format!("a change of the config could not be checked, so it is not applied: {why}"),
+            format!(
+                "a change of the config could not be checked, so it is not applied: {why}. It is \
+                 tried again by itself; to see more: fail2ban-client -d"
+            ),
         );
         report.reason = Some(why.to_owned());
         self.say(report);
@@ -314,7 +317,9 @@ impl Machine {
         let why = format!("{what} enables it all the same");
         let mut report = self.report(
             Kind::RollbackFailed,
-            format!("{jail} could not be disabled: {why}"),
+            format!(
+                "{jail} could not be disabled: {why}; to have it disabled, remove `enabled` there"
+            ),
         );
         report.jails = vec![jail.to_owned()];
         report.file = file;
