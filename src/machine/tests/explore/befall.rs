@@ -87,19 +87,6 @@ fn sound(jail: &str) -> u128 {
     1 + u128::from(jail != "a")
 }
 
-/// jailwarden may be killed with this done and nobody told. What others close at this time is left
-/// out here, and only here.
-fn may_be_killed(world: &World, done: &[usize]) -> bool {
-    let writes = |at: &usize| match &world.later[*at].1 {
-        Then::Answer(_, effect, _) => matches!(
-            **effect,
-            Effect::PutBack { .. } | Effect::WriteRollback { .. }
-        ),
-        _ => false,
-    };
-    !done.iter().any(writes)
-}
-
 impl Befall {
     /// All that can befall this host now and changes something.
     pub(super) fn all(world: &World) -> Vec<Self> {
@@ -238,9 +225,7 @@ fn shell(world: &World, all: &mut Vec<Befall>) {
     }
     for subset in 0..1_u8 << writes.len().min(3) {
         let done = |n: &usize| subset >> n & 1 == 1;
-        let done: Vec<_> = (0..writes.len()).filter(done).map(|n| writes[n]).collect();
-        if may_be_killed(world, &done) {
-            all.push(Befall::Killed(done.iter().map(|at| 1 << at).sum()));
-        }
+        let done = (0..writes.len()).filter(done).map(|n| 1 << writes[n]);
+        all.push(Befall::Killed(done.sum()));
     }
 }
