@@ -9,6 +9,7 @@ mod action;
 mod ailing;
 mod assess;
 mod change;
+mod comeback;
 mod command;
 mod event;
 mod give_up;

@@ -3,8 +3,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use super::absence::{self, Absence};
-use super::event::{ActionId, ConfigRead, Daemon, Diagnosis, Outcome, Sight, Verdict};
+use super::event::{ActionId, ConfigRead, Diagnosis, Outcome, Sight, Verdict};
 use super::intent::Intent;
 use super::ladder::{Rung, What};
 use super::stop::Stop;
@@ -256,7 +255,7 @@ impl Machine {
         }
     }
 
-    fn diagnose(&mut self, pid: u32) {
+    pub(super) fn diagnose(&mut self, pid: u32) {
         let id = self.run(Effect::Diagnose { pid });
         self.step(Step::Diagnosing(id));
     }
@@ -265,22 +264,6 @@ impl Machine {
         self.stopping = true;
         let id = self.save();
         self.step(Step::Saving(id));
-    }
-
-    /// It was started and hangs again: what is in a log may make each process do so.
-    fn examined(&mut self, outcome: Outcome) {
-        let State::Restarting(restart) = &mut self.state else {
-            return;
-        };
-        let Outcome::Diagnosis(diagnosis) = outcome else {
-            return self.next_rung();
-        };
-        restart.burning = diagnosis.burning;
-        if restart.burning.is_none() {
-            return self.next_rung();
-        }
-        self.say_hung(&diagnosis.words);
-        self.prepare();
     }
 
     /// An action of the restart has ended.
@@ -374,7 +357,7 @@ impl Machine {
     }
 
     /// What must be known, and rolled back, before a socket or a process is touched.
-    fn prepare(&mut self) {
+    pub(super) fn prepare(&mut self) {
         self.note_restarted();
         if self.disk.is_read() {
             return self.roll_back_known_faults();
@@ -446,131 +429,5 @@ impl Machine {
         }
         let start = self.run(Effect::Start { known });
         self.step(Step::Starting(start));
-    }
-
-    /// The process of the daemon has ended while a restart was under way.
-    pub(super) fn restart_exited(&mut self) {
-        let State::Restarting(restart) = &mut self.state else {
-            return;
-        };
-        restart.old = None;
-        match restart.step {
-            Step::Resuming { .. } | Step::Diagnosing(_) | Step::Stopping(_) => self.before_start(),
-            Step::ComingBack { .. } => self.next_look = self.now,
-            _ => {}
-        }
-    }
-
-    /// A look while the daemon is awaited.
-    pub(super) fn restart_seen(&mut self, sight: Sight) {
-        let State::Restarting(restart) = &mut self.state else {
-            return;
-        };
-        let (resuming, until) = match restart.step {
-            Step::Resuming { until, .. } => (true, until),
-            Step::ComingBack { until } => (false, until),
-            _ => return,
-        };
-        self.next_look = self.now + Policy::FAST_PACE;
-        match sight.daemon {
-            Daemon::Answers { pid, .. } => {
-                if resuming {
-                    self.disk.distrust(self.now);
-                }
-                if resuming || self.not_alive().is_empty() {
-                    return self.back();
-                }
-                if let State::Restarting(restart) = &mut self.state {
-                    restart.old = Some(pid);
-                    restart.failure = "it answers, but not one of its jails runs".into();
-                }
-            }
-            Daemon::Silent { pid, .. } => {
-                restart.old = pid.or(restart.old);
-                restart.failure = "it does not answer".into();
-            }
-            Daemon::Absent {
-                process: Some(pid),
-                why,
-                ..
-            } => {
-                restart.old = Some(pid);
-                restart.failure = why;
-            }
-            Daemon::Absent {
-                process: None, why, ..
-            } => {
-                restart.old = None;
-                restart.failure = why;
-                self.forget_daemon();
-                if let Some(unit) = sight.unit.filter(|_| !resuming) {
-                    match absence::read(Some(&unit), false) {
-                        Absence::Failed(why) => return self.not_back(&why),
-                        Absence::Broken(why) => return self.give_up(&why),
-                        Absence::Deliberate(why) => return self.stand_by(why),
-                        Absence::AtWork | Absence::Unpacked(_) => {}
-                    }
-                }
-            }
-        }
-        if self.now >= until {
-            self.restart_overdue();
-        }
-    }
-
-    /// The step's time is up.
-    pub(super) fn restart_overdue(&mut self) {
-        let State::Restarting(restart) = &self.state else {
-            return;
-        };
-        let failure = restart.failure.clone();
-        match restart.step.clone() {
-            Step::Resuming { .. } => match restart.old {
-                Some(pid) => self.diagnose(pid),
-                None => self.before_start(),
-            },
-            Step::Stopping(stop) => self.stop_overdue(&stop),
-            Step::ComingBack { .. } if self.not_alive().len() < self.expected().len() => {
-                self.back();
-            }
-            Step::ComingBack { .. } => self.not_back(&failure),
-            _ => {}
-        }
-    }
-
-    /// Every jail that should run does, or at the deadline some do: the rest is for `assess`.
-    fn back(&mut self) {
-        self.look = None;
-        self.watch();
-        if self.disk.reading.is_none() {
-            self.disk.touch(self.now);
-        }
-        self.assess_jails();
-    }
-
-    fn not_back(&mut self, why: &str) {
-        self.look = None;
-        if let State::Restarting(restart) = &mut self.state {
-            why.clone_into(&mut restart.failure);
-        }
-        match self.silent_since_start() {
-            Some(pid) => {
-                let id = self.run(Effect::Diagnose { pid });
-                self.step(Step::Examining(id));
-            }
-            None => self.next_rung(),
-        }
-    }
-
-    /// The process that was started and does not answer, if it was not yet found out why.
-    fn silent_since_start(&self) -> Option<u32> {
-        match &self.state {
-            State::Restarting(restart)
-                if restart.burning.is_none() && self.daemon.ping.is_none() =>
-            {
-                restart.old
-            }
-            _ => None,
-        }
     }
 }

@@ -7,6 +7,7 @@ mod apply;
 mod chronicle;
 mod culprit;
 mod daemon;
+mod desk;
 mod executor;
 #[cfg(debug_assertions)]
 mod failpoint;
@@ -40,12 +41,11 @@ use crate::control::link::{self, Ask, Loop, Reply};
 use crate::control::server;
 use crate::machine::report::{Kind, Report};
 use crate::machine::{
-    Action, Command, CommandId, Daemon, Effect, Event, Machine, Memory, MonoTime, Names, Observed,
-    Operator, Outcome, Policy, Snapshot,
+    Action, CommandId, Daemon, Effect, Event, Machine, Memory, MonoTime, Names, Observed, Operator,
+    Outcome, Policy,
 };
 use crate::pause;
 use crate::settings::Settings;
-use crate::status::Status;
 
 use alarm::Alarm;
 use alerts::Alerts;
@@ -380,70 +380,6 @@ impl Supervisor {
                 }
                 Action::Exit => self.ended = true,
             }
-        }
-    }
-
-    /// A question is answered at once, and a command is one for the machine.
-    fn hear(&mut self, ask: Ask) -> Option<Event> {
-        match ask {
-            Ask::Status(asker) => {
-                let _ = asker.send(self.status().0);
-                None
-            }
-            Ask::Metrics(asker) => {
-                let (status, snapshot) = self.status();
-                if let Ok(text) = self.metrics.text(&status, &snapshot) {
-                    let _ = asker.send(text);
-                }
-                None
-            }
-            Ask::Incidents(asker) => {
-                let _ = asker.send(self.chronicle.incidents().cloned().collect());
-                None
-            }
-            Ask::Do(command, asker) => {
-                self.last_command += 1;
-                let id = CommandId(self.last_command);
-                self.askers.insert(id, asker);
-                let command = match command {
-                    link::Command::Reload => Command::Reload,
-                    link::Command::Restart => Command::Restart,
-                    link::Command::RollBack { jail } => Command::RollBack { jail },
-                };
-                Some(Event::Operator(Operator::Do(id, command)))
-            }
-        }
-    }
-
-    /// For `node_exporter`, where the settings want it.
-    fn write_metrics(&mut self) {
-        let Some((path, written)) = &mut self.textfile else {
-            return;
-        };
-        if written.elapsed() < TEXTFILE_PACE {
-            return;
-        }
-        *written = Instant::now();
-        let path = path.clone();
-        let (status, snapshot) = self.status();
-        if let Ok(text) = self.metrics.text(&status, &snapshot) {
-            self.scribe.write(move || metrics::write(&path, &text));
-        }
-    }
-
-    fn status(&mut self) -> (Status, Snapshot) {
-        self.account();
-        let snapshot = self.machine.snapshot();
-        let status = publish::status(&snapshot, &self.handle, &self.chronicle, self.clocks);
-        (status, snapshot)
-    }
-
-    /// Takes over what went unprotected, and has it written now and then.
-    fn account(&mut self) {
-        let now = SystemTime::now();
-        self.chronicle.account(now, &self.machine.unprotected());
-        if let Some(unsaved) = self.chronicle.unsaved(now) {
-            self.scribe.write(|| unsaved.write());
         }
     }
 
