@@ -23,13 +23,14 @@ run:
 	$(CARGO) build --locked
 	scripts/demo
 
-# JAILWARDEN_ALL=1: also those that are ignored since they take minutes more.
+# JAILWARDEN_ALL=1: also those that are ignored since they take minutes more, and other random cases.
 test: every := $(filter 1,$(JAILWARDEN_ALL))
+test: seed = $(if $(every),PROPTEST_RNG_SEED=$$(date +%s))
 test:
 	scripts/setup test
 	if command -v cargo-nextest >/dev/null; \
-	then $(CARGO) nextest run --locked $(if $(every),--run-ignored all); \
-	else $(CARGO) test --locked $(if $(every),-- --include-ignored --skip in_a_process_of_its_own); fi
+	then $(seed) $(CARGO) nextest run --locked $(if $(every),--run-ignored all); \
+	else $(seed) $(CARGO) test --locked $(if $(every),-- --include-ignored --skip in_a_process_of_its_own); fi
 
 # All of docs/performance.md, in about 20 minutes. Some of it: make bench BENCH='check stream'; another
 # fail2ban: JAILWARDEN_BENCH_FAIL2BAN=1.1.1; whether they still run: JAILWARDEN_BENCH=smoke.

@@ -212,13 +212,18 @@ impl Machine {
         let Some(plan) = plan.filter(|_| self.daemon.ping.is_some()) else {
             return;
         };
-        let changes = self.accepted.changes_to(&plan, &self.refused_jails());
+        let refused = self.refused_jails();
+        let mut changes = self.accepted.changes_to(&plan, &refused);
+        let listed = &self.daemon.listed;
+        self.doubt.settle(&plan, listed, &mut changes);
+        changes.retain(|name, _| !refused.contains(name));
         let spurned = self
             .spurned
             .server
             .as_ref()
             .is_some_and(|(digest, _)| *digest == plan.server);
-        let server = plan.server != self.accepted.server && !spurned;
+        let differs = plan.server != self.accepted.server || self.doubt.server;
+        let server = differs && !spurned;
         if changes.is_empty() && !server {
             return;
         }
@@ -362,6 +367,7 @@ impl Machine {
             return self.prove();
         }
         if applied.unreachable.is_some() {
+            self.doubt_reload();
             // It may hang: nothing is sent again before a look has found it to answer.
             self.daemon.ping = None;
             self.disk.distrust(self.now);
@@ -372,11 +378,23 @@ impl Machine {
         self.adopt(target, &applied);
     }
 
+    /// Nobody knows how much of what is on its way to the daemon has arrived, or still will.
+    pub(super) fn doubt_reload(&mut self) {
+        let State::Reloading(reload) = &self.state else {
+            return;
+        };
+        if let Some(target) = reload.target.as_ref().filter(|_| !reload.is_proving()) {
+            self.doubt.server |= target.server;
+            self.doubt.add(target.changes.keys(), &target.plan);
+        }
+    }
+
     /// Takes over what the daemon took, and puts back what it refused.
     fn adopt(&mut self, mut target: Target, applied: &Applied) {
         target.server &= applied.server.is_none();
         if target.server {
             self.accepted.server = target.plan.server;
+            self.doubt.server = false;
         }
         self.spurn(&target.plan, applied);
         let refused: BTreeSet<_> = applied
@@ -386,6 +404,7 @@ impl Machine {
             .collect();
         let mut restore = Changes::new();
         for name in target.changes.keys() {
+            self.doubt.jails.remove(name);
             if !refused.contains(name) {
                 self.accepted.adopt(&target.plan, name);
                 continue;

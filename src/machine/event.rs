@@ -94,6 +94,8 @@ pub enum Outcome {
     Forestalled(String),
     /// Of `Start`: the config is another than was known; it was not started.
     ConfigMoved,
+    /// Of `Start`: somebody else had started it meanwhile, with what was on disk at that time.
+    Overtaken,
     /// Of `Sample`: whether the process moved.
     Motion(Motion),
     /// Of `Diagnose`: what the process was doing.
@@ -328,7 +330,10 @@ pub enum Culprit {
     },
     /// No room, a database that cannot be used, a Python that does not fit: whatever jail were
     /// disabled for it, fail2ban would not run.
-    Surroundings,
+    Surroundings {
+        /// The jail at which fail2ban noticed it, if it did so at one.
+        jail: Option<String>,
+    },
     /// Nothing was found that tells.
     #[default]
     Unknown,

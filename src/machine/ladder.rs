@@ -39,7 +39,8 @@ impl Rung {
 /// changed jail; then all that changed since the daemon last started; then all files as they last
 /// were good. Empty where the config did not change and nothing is found in it: then it is not to
 /// blame. Where fail2ban cannot read the config at all, no jail is guessed: no overlay mends a file
-/// that does not parse; and where fail2ban's surroundings are to blame, nothing either.
+/// that does not parse; and where fail2ban's surroundings are to blame, nothing either,
+/// unless they fail a jail that changed.
 /// `may_put_back`: a last known good config is at hand, and wanted.
 #[must_use]
 pub(super) fn rungs(
@@ -53,14 +54,19 @@ pub(super) fn rungs(
     let Some(plan) = &reading.plan else {
         return rungs;
     };
+    let changed = changed(reading, plan, proven, recent);
     match culprit {
-        Culprit::Surroundings => return rungs,
+        // A jail that was changed to need a module or a program that is not there is to blame itself.
+        Culprit::Surroundings { jail } => {
+            let new = jail.iter().filter(|jail| changed.contains(jail));
+            rungs.extend(new.map(|jail| Rung::blamed(What::Disable(vec![jail.clone()]))));
+            return rungs;
+        }
         Culprit::Config { jail: Some(jail) } if plan.jails.contains_key(jail) => {
             rungs.push(Rung::blamed(What::Disable(vec![jail.clone()])));
         }
         Culprit::Config { .. } | Culprit::Unknown => {}
     }
-    let changed = changed(reading, plan, proven, recent);
     let blamed = blamed(&reading.findings);
     if let Some(last) = changed.iter().find(|name| !blamed.contains(*name)) {
         rungs.push(Rung::guess(What::Disable(vec![last.clone()])));

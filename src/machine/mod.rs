@@ -52,6 +52,7 @@ pub use intent::Intent;
 pub use ladder::What;
 pub use memory::{Memory, Start};
 pub use mend::Mend;
+use plan::Doubt;
 pub use plan::{Change, Changes, JailPlan, Plan};
 pub use policy::Policy;
 pub use roll_back::{Guesses, InVain};
@@ -98,6 +99,8 @@ pub struct Machine {
     rollbacks: BTreeSet<String>,
     refusal: Option<Refusal>,
     spurned: Spurned,
+    /// What the daemon may run otherwise than `accepted` says.
+    doubt: Doubt,
     /// The jails that a rollback disables, or did until lately.
     mends: BTreeMap<String, Mend>,
     waits: BTreeMap<String, Wait>,
@@ -158,6 +161,7 @@ impl Machine {
             rollbacks: BTreeSet::new(),
             refusal: None,
             spurned: Spurned::default(),
+            doubt: Doubt::default(),
             mends: memory.mends.clone(),
             waits: BTreeMap::new(),
             pause: None,

@@ -38,6 +38,54 @@ pub enum Change {
 /// The jail changes that lead from one plan to another.
 pub type Changes = BTreeMap<String, Change>;
 
+/// What a daemon may run otherwise than a plan says, as it is not known whether it took a change.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Doubt {
+    pub(super) server: bool,
+    /// As they run, if not as the plan says.
+    pub(super) jails: BTreeMap<String, JailPlan>,
+}
+
+impl Doubt {
+    /// It runs one of two plans, or some of both.
+    pub(super) fn between(one: &Plan, other: &Plan) -> Self {
+        let changes = one.changes_to(other, &BTreeSet::new());
+        let mut doubt = Self {
+            server: one.server != other.server,
+            ..Self::default()
+        };
+        doubt.add(changes.keys(), one);
+        doubt
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        !self.server && self.jails.is_empty()
+    }
+
+    /// These jails may run as a plan says, or not at all if they are not in it.
+    pub(super) fn add<'a>(&mut self, jails: impl Iterator<Item = &'a String>, plan: &Plan) {
+        let as_planned = |name: &String| plan.jails.get(name).copied().unwrap_or_default();
+        self.jails
+            .extend(jails.map(|name| (name.clone(), as_planned(name))));
+    }
+
+    /// What makes sure that a daemon that lists these jails runs what `plan` says, beside the changes
+    /// that are known to be needed.
+    pub(super) fn settle(&self, plan: &Plan, listed: &BTreeSet<String>, changes: &mut Changes) {
+        for (name, maybe) in &self.jails {
+            let change = match plan.jails.get(name) {
+                Some(jail) if jail.actions == maybe.actions => Change::Load(jail.digest),
+                Some(jail) => Change::Restart(jail.digest),
+                None if listed.contains(name) => Change::Unload,
+                None => continue,
+            };
+            if !matches!(changes.get(name), Some(Change::Restart(_))) {
+                changes.insert(name.clone(), change);
+            }
+        }
+    }
+}
+
 impl Plan {
     /// A plan of which only the names are known: every reading of the config differs from it.
     pub fn of_names<'a>(names: impl IntoIterator<Item = &'a String>) -> Self {

@@ -6,6 +6,7 @@ use std::collections::{BTreeSet, VecDeque};
 use super::event::{ActionId, ConfigRead, Diagnosis, Outcome, Sight, Verdict};
 use super::intent::Intent;
 use super::ladder::{Rung, What};
+use super::plan::{Doubt, Plan};
 use super::stop::Stop;
 use super::time::MonoTime;
 use super::{Effect, Machine, Policy, Signal, State, config_of};
@@ -55,6 +56,8 @@ const MOST_MOVES: u32 = 3;
 pub(super) struct Restart {
     pub(super) cause: Cause,
     pub(super) step: Step,
+    /// What ran before, or runs still.
+    ran: Plan,
     /// The process that has to go before the new one starts.
     pub(super) old: Option<u32>,
     /// The rungs not yet taken; `None` until they were looked for.
@@ -108,10 +111,11 @@ pub(super) enum Step {
 }
 
 impl Restart {
-    fn begin(cause: Cause, old: Option<u32>, step: Step) -> Self {
+    fn begin(cause: Cause, old: Option<u32>, ran: Plan, step: Step) -> Self {
         Self {
             cause,
             step,
+            ran,
             old,
             rungs: None,
             tried: BTreeSet::new(),
@@ -205,11 +209,13 @@ impl Machine {
         if cause != (Cause::Hung { stopped: true }) {
             self.note_restarted();
         }
+        self.doubt_reload();
         self.look = None;
         self.awaited = false;
         let begun = cause.clone();
         let step = Step::Reading(ActionId(0));
-        self.state = State::Restarting(Restart::begin(cause, old, step));
+        let ran = self.accepted.clone();
+        self.state = State::Restarting(Restart::begin(cause, old, ran, step));
         self.say_trouble(&begun);
         let is_bound = !matches!(begun, Cause::Retry | Cause::Asked);
         if is_bound && self.budget_is_spent() {
@@ -237,7 +243,8 @@ impl Machine {
         }
         let until = self.now + self.policy.comeback;
         let step = Step::ComingBack { until };
-        self.state = State::Restarting(Restart::begin(Cause::Interrupted, None, step));
+        let ran = self.accepted.clone();
+        self.state = State::Restarting(Restart::begin(Cause::Interrupted, None, ran, step));
         // What was read now may be another config than it was started with.
         self.disk.distrust(self.now);
         self.restart_seen(sight);
@@ -312,6 +319,7 @@ impl Machine {
             Outcome::Effect(Err(why)) => return self.give_up(&why),
             Outcome::Forestalled(why) => return self.stand_by(why),
             Outcome::ConfigMoved => return self.read_what_moved(),
+            Outcome::Overtaken => self.doubt_start(),
             Outcome::Lost => return self.give_up("the start was lost on its way"),
             _ => {}
         }
@@ -320,6 +328,16 @@ impl Machine {
         let until = self.now + self.policy.comeback;
         self.step(Step::ComingBack { until });
         self.next_look = self.now;
+    }
+
+    /// Whoever started it may have done so before the config was as it was last read.
+    fn doubt_start(&mut self) {
+        if let State::Restarting(restart) = &self.state {
+            self.doubt = Doubt::between(&restart.ran, &self.accepted);
+        }
+        if !self.doubt.is_empty() {
+            self.disk.distrust(self.now);
+        }
     }
 
     /// A change in the moment of the start is checked before it is started with.
@@ -416,6 +434,7 @@ impl Machine {
         }
         self.held.clear();
         self.lost.clear();
+        self.doubt = Doubt::default();
         self.forget_daemon();
         if !self.is_first_asked() {
             self.starts.push_back(self.now);

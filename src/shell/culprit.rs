@@ -87,7 +87,8 @@ fn verdict(cause: Cause) -> Verdict {
         Kind::Environment(trouble) => {
             words.insert(0, trouble.to_string());
             words.push(trouble.help().to_owned());
-            Culprit::Surroundings
+            let jail = cause.evidence.iter().find_map(|it| it.jail.clone());
+            Culprit::Surroundings { jail }
         }
         Kind::Unknown => Culprit::Unknown,
     };

@@ -28,6 +28,7 @@ const LAST_SAVE: Duration = Duration::from_millis(500);
 pub(super) struct Executor {
     handle: Handle,
     look: Option<JoinHandle<()>>,
+    apply: Option<JoinHandle<()>>,
     save: Option<JoinHandle<()>>,
     #[cfg(debug_assertions)]
     failpoints: super::failpoint::Failpoints,
@@ -38,6 +39,7 @@ impl Executor {
         Self {
             handle,
             look: None,
+            apply: None,
             save: None,
             #[cfg(debug_assertions)]
             failpoints: super::failpoint::Failpoints::default(),
@@ -45,12 +47,17 @@ impl Executor {
     }
 
     /// Begins an effect. A look ends the look before it: the daemon gets one connection at a time.
+    /// So does a change that is applied: the one before it, if it was given up, must not come after it.
     /// A save waits for the save before it: the last one is what has to stay on disk. A start waits for
     /// it too: that it was given must be known to whoever comes after us.
     pub(super) fn run(&mut self, id: ActionId, effect: Effect) {
         let is_look = matches!(effect, Effect::Look { .. });
+        let is_apply = matches!(effect, Effect::Apply { .. });
         let is_save = matches!(effect, Effect::Save(_));
         if is_look && let Some(before) = self.look.take() {
+            before.abort();
+        }
+        if is_apply && let Some(before) = self.apply.take() {
             before.abort();
         }
         let earlier_save = match effect {
@@ -75,6 +82,8 @@ impl Executor {
         });
         if is_look {
             self.look = Some(task);
+        } else if is_apply {
+            self.apply = Some(task);
         } else if is_save {
             self.save = Some(task);
         }

@@ -18,20 +18,28 @@ use super::{notify, unit};
 /// Gives the start command. Whether the daemon comes up is for the probe to say.
 pub(super) async fn start(handle: &Handle) -> Outcome {
     let Some(name) = &handle.settings().daemon.unit else {
-        return Outcome::Effect(spawn(handle).await);
+        return spawn_if_gone(handle).await;
     };
     match unit::show(name).await {
         Ok(Some(_)) => {}
-        Ok(None) => return Outcome::Effect(spawn(handle).await),
+        Ok(None) => return spawn_if_gone(handle).await,
         Err(error) => return Outcome::Effect(Err(error.to_string())),
     }
     match unit::start(name).await {
         Ok(Started::Given) => Outcome::Effect(Ok(())),
+        Ok(Started::Overtaken) => Outcome::Overtaken,
         Ok(Started::Forestalled) => {
             Outcome::Forestalled("its unit was stopped by somebody else".to_owned())
         }
         Err(error) => Outcome::Effect(Err(error.to_string())),
     }
+}
+
+async fn spawn_if_gone(handle: &Handle) -> Outcome {
+    if UnixStream::connect(&handle.instance().socket).await.is_ok() {
+        return Outcome::Overtaken;
+    }
+    Outcome::Effect(spawn(handle).await)
 }
 
 /// Runs the start command as a process that outlives jailwarden and is not in its cgroup.

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tokio::process::Command;
 
+use crate::fail2ban::process::{Pid, Process};
 use crate::machine::{ActiveState, ExitKind, Unit};
 
 use super::notify;
@@ -28,6 +29,14 @@ pub(super) struct Shown {
     pub(super) restarts: u32,
     /// Other units start it by themselves (`TriggeredBy`): with socket activation, a connect does.
     pub(super) triggered: bool,
+}
+
+impl Shown {
+    /// Its main process lives: what systemd says may be older than the end of that.
+    fn lives(&self) -> bool {
+        let pid = Pid::from_raw(self.main_pid);
+        pid.is_some_and(|pid| Process::open(pid).is_ok_and(|process| process.is_alive()))
+    }
 }
 
 /// Whether systemd is this machine's init (`man 3 sd_booted`).
@@ -52,6 +61,8 @@ pub(super) enum Started {
     Given,
     /// Somebody else had it stopped meanwhile.
     Forestalled,
+    /// Somebody else has started it, or is about to.
+    Overtaken,
 }
 
 /// Starts the unit, without waiting for it to be up. Jobs of others come first: if one of them
@@ -66,6 +77,7 @@ pub(super) async fn start(name: &str) -> io::Result<Started> {
         tokio::time::sleep(JOB_PACE).await;
         shown = show(name).await?;
     }
+    let runs = shown.as_ref().is_some_and(Shown::lives);
     match shown.map(|s| s.unit.active) {
         Some(ActiveState::Inactive) if waited => return Ok(Started::Forestalled),
         // A restart job goes on to activating; one that ended in leaving was a stop.
@@ -74,7 +86,11 @@ pub(super) async fn start(name: &str) -> io::Result<Started> {
         _ => {}
     }
     systemctl(&["start", "--no-block", name]).await?;
-    Ok(Started::Given)
+    Ok(if runs {
+        Started::Overtaken
+    } else {
+        Started::Given
+    })
 }
 
 async fn systemctl(args: &[&str]) -> io::Result<String> {

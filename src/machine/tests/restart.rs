@@ -539,15 +539,24 @@ fn blaming(culprit: Culprit) -> Rig {
 
 #[test]
 fn no_jail_is_disabled_for_what_is_wrong_around_fail2ban() {
-    let mut rig = blaming(Culprit::Surroundings);
-    rig.does("read-afresh GaveUp").is("gave-up");
-    assert!(
-        rig.told
-            .last()
-            .unwrap()
-            .message
-            .contains("fail2ban.log:7: words")
-    );
+    for jail in [None, Some("a".to_owned())] {
+        let mut rig = blaming(Culprit::Surroundings { jail });
+        rig.does("read-afresh GaveUp").is("gave-up");
+        assert!(
+            rig.told
+                .last()
+                .unwrap()
+                .message
+                .contains("fail2ban.log:7: words")
+        );
+    }
+}
+
+#[test]
+fn a_jail_that_was_changed_to_need_what_is_not_there_is_disabled() {
+    let jail = Some("m".to_owned());
+    let mut rig = blaming(Culprit::Surroundings { jail });
+    rig.does("read-afresh rollback(m)").ok();
 }
 
 #[test]

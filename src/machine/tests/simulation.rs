@@ -188,3 +188,27 @@ proptest! {
         prop_assert!(more <= 60, "{more} reports in an hour: {:#?}", &world.reports[told..]);
     }
 }
+
+/// systemd starts it with the one config, while the start with the next is on its way.
+#[test]
+fn what_somebody_else_started_is_not_taken_to_run_what_is_on_disk() {
+    let steps = [
+        Step::Hang(Hang::Frozen),
+        Step::StartTakes(3168),
+        Step::JailwardenRestarts,
+        Step::Wait(12203),
+    ];
+    run(&steps, true);
+}
+
+#[test]
+fn a_change_that_was_given_up_does_not_come_after_the_next() {
+    let steps = [
+        Step::Edit(0, Fault::Hidden),
+        Step::Wait(10333),
+        Step::Hang(Hang::Stopped),
+        Step::Edit(0, Fault::None),
+        Step::Wait(580),
+    ];
+    run(&steps, false);
+}

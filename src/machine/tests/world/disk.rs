@@ -37,6 +37,7 @@ impl World {
     pub(in super::super) fn touch(&mut self) {
         self.gave_up_at = None;
         self.untried = true;
+        self.touched_since_guess = true;
         self.stir();
     }
 

@@ -50,17 +50,25 @@ impl World {
             }),
             Effect::FindCulprit => Outcome::Verdict(self.verdict()),
             Effect::Start { known: Some(known) } if *known != self.read().fingerprint => {
+                // It never took place, so it counts for nothing.
+                self.starts.pop();
                 Outcome::ConfigMoved
             }
             Effect::Start { .. } => {
                 self.untried = false;
-                let fine = self.process.is_some() || self.spawn();
+                let overtaken = self.process.is_some();
+                let fine = overtaken || self.spawn();
                 if let (true, Some(process)) = (fine, &mut self.process) {
                     process.up_at = process.up_at.min(self.now);
                 }
-                Outcome::Effect(Ok(()))
+                if overtaken {
+                    Outcome::Overtaken
+                } else {
+                    Outcome::Effect(Ok(()))
+                }
             }
             Effect::WriteRollback { jails, .. } => {
+                self.note_guess();
                 self.stir();
                 if self.disk_full {
                     return Outcome::Effect(Err("no space left on device".into()));
@@ -76,7 +84,10 @@ impl World {
                 self.good = Some(self.files.clone());
                 Outcome::Effect(Ok(()))
             }
-            Effect::PutBack { reason, .. } => Outcome::PutBack(self.put_back(reason)),
+            Effect::PutBack { reason, .. } => {
+                self.note_guess();
+                Outcome::PutBack(self.put_back(reason))
+            }
             Effect::FindPutBack { reason } => Outcome::PutBack(Ok(self.find_put_back(reason))),
             Effect::TakeBack { jails, replaced } => {
                 self.stir();
@@ -98,11 +109,17 @@ impl World {
         }
     }
 
+    fn note_guess(&mut self) {
+        if self.machine.guesses.is_empty() {
+            self.touched_since_guess = false;
+        }
+    }
+
     /// What fail2ban's own log says of a start that came to nothing.
     fn verdict(&self) -> Verdict {
         let breaks = |(_, digest): &(String, u128)| self.faults[digest] != Fault::None;
         let culprit = if self.surroundings {
-            Culprit::Surroundings
+            Culprit::Surroundings { jail: None }
         } else if self.blames {
             let jail = self.enabled().into_iter().find(breaks).map(|(n, _)| n);
             Culprit::Config { jail }

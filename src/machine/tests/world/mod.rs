@@ -120,6 +120,8 @@ pub(super) struct World {
     gave_up_at: Option<MonoTime>,
     /// Somebody touched the config since the last start.
     untried: bool,
+    /// Somebody touched the config since a guess was made.
+    touched_since_guess: bool,
     /// How often something was asked for or told, looks aside.
     pub(super) doings: u64,
     /// Nobody listens just now.
@@ -173,6 +175,7 @@ impl World {
             life_began: MonoTime::START,
             gave_up_at: None,
             untried: false,
+            touched_since_guess: false,
             doings: 0,
             deaf: true,
             at_this_instant: (MonoTime::START, 0),
@@ -274,6 +277,12 @@ impl World {
         self.take(actions);
     }
 
+    /// Another change ends the one before it, if that was given up.
+    fn end_applies(&mut self) {
+        let is_apply = |then: &Then| matches!(then, Then::Answer(_, effect, _) if matches!(**effect, Effect::Apply { .. }));
+        self.later.retain(|(_, then)| !is_apply(then));
+    }
+
     fn take(&mut self, actions: Vec<Action>) {
         for action in actions {
             match action {
@@ -282,6 +291,9 @@ impl World {
                     self.check(&effect);
                     if !matches!(effect, Effect::Look { .. } | Effect::Save(_)) {
                         self.note(|| format!("> {}", word(&effect)));
+                    }
+                    if matches!(effect, Effect::Apply { .. }) {
+                        self.end_applies();
                     }
                     let takes = self.takes(&effect);
                     let peer = self.process.as_ref().map(|p| p.pid);
@@ -292,7 +304,9 @@ impl World {
                     self.doings += 1;
                     if report.kind == Kind::GaveUp {
                         // What has not been started with yet is tried at once.
-                        self.gave_up_at = Some(self.now).filter(|_| !self.untried);
+                        let guessed = !self.machine.guesses.is_empty();
+                        let untried = self.untried || guessed && self.touched_since_guess;
+                        self.gave_up_at = Some(self.now).filter(|_| !untried);
                     }
                     self.reports.push(report);
                 }
