@@ -4,13 +4,11 @@ use std::collections::BTreeSet;
 
 use super::absence::{self, Absence};
 use super::ailing::Ailing;
-use super::change::Reload;
 use super::event::{Daemon, Motion, Sight};
 use super::known::Stranger;
-use super::plan::{Change, Changes};
 use super::restart::Cause;
 use super::time::MonoTime;
-use super::{Effect, Guesses, InVain, Known, Machine, Policy, State};
+use super::{Guesses, InVain, Known, Machine, Policy, State};
 
 /// A sign of trouble, watched since its first sight.
 #[derive(Debug, Clone)]
@@ -29,7 +27,8 @@ pub(super) enum Sign {
     /// It lives but has no socket to be asked at; whether that it stays so was told.
     Unaskable { told: bool },
     /// It is away, and systemd has something under way, or whoever installs packages.
-    AtWork { packages: bool },
+    /// Whether that it takes long was told.
+    AtWork { packages: bool, told: bool },
 }
 
 impl Machine {
@@ -253,12 +252,12 @@ impl Machine {
     }
 
     fn assess_at_work(&mut self, sight: &Sight, packages: bool) {
-        let waited = match &self.state {
+        let (waited, told) = match &self.state {
             State::Suspect(Suspect {
-                sign: Sign::AtWork { .. },
+                sign: Sign::AtWork { told, .. },
                 since,
-            }) => self.now.since(*since),
-            _ => std::time::Duration::ZERO,
+            }) => (self.now.since(*since), *told),
+            _ => (std::time::Duration::ZERO, false),
         };
         let job = sight.unit.as_ref().is_some_and(|u| u.job);
         let limit = if packages {
@@ -270,8 +269,13 @@ impl Machine {
             let why = "nobody else brings it back".to_owned();
             self.restart(Cause::Down(why), None);
         } else {
+            let tell = !told && job && waited >= self.policy.stop_timeout;
+            if tell {
+                self.say_job_lasts(waited);
+            }
+            let told = told || tell;
             let pace = (waited / 10).clamp(Policy::FAST_PACE, Policy::SUSPECT_PACE);
-            self.suspect(Sign::AtWork { packages }, pace);
+            self.suspect(Sign::AtWork { packages, told }, pace);
         }
     }
 
@@ -304,6 +308,9 @@ impl Machine {
         if missing.iter().all(|jail| self.failed_twice(jail)) {
             // Back to its rollback: no other jail pays for the trial.
             self.lost.extend(missing);
+            self.watch();
+            self.next_look = self.now;
+        } else if !revived && self.rest(&missing) {
             self.watch();
             self.next_look = self.now;
         } else if !revived {
@@ -339,26 +346,5 @@ impl Machine {
             && self.refusal.is_none()
             && missing.is_disjoint(&self.daemon.listed)
             && (missing.len() < expected || expected == 1)
-    }
-
-    fn revive(&mut self, missing: &BTreeSet<String>) {
-        if let Some(incident) = &mut self.incident {
-            incident.revived = true;
-        }
-        self.note_revived(missing);
-        let jails: Changes = missing
-            .iter()
-            .filter_map(|name| {
-                Some((
-                    name.clone(),
-                    Change::Restart(self.accepted.jails.get(name)?.digest),
-                ))
-            })
-            .collect();
-        let id = self.run(Effect::Apply {
-            server: None,
-            jails,
-        });
-        self.reload(Reload::reviving(id));
     }
 }

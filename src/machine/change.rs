@@ -201,6 +201,7 @@ impl Machine {
         let before = self.disk.reading.as_ref().map(|r| r.fingerprint);
         if before != Some(reading.fingerprint) {
             self.lost.clear();
+            self.revived.clear();
         }
         let whole = reading.findings.iter().any(|f| f.jail.is_none());
         let plan = reading.plan.clone().filter(|_| !whole);

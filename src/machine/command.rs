@@ -170,7 +170,7 @@ impl Machine {
         }
         match &self.state {
             State::Suspect(Suspect {
-                sign: Sign::AtWork { packages },
+                sign: Sign::AtWork { packages, .. },
                 ..
             }) => Some(refused(if *packages {
                 "packages are being installed; fail2ban is started once that is done"

@@ -4,6 +4,7 @@ use super::absence::Absence;
 use super::event::{ActionId, ConfigRead, Daemon, Outcome, Sight};
 use super::mend::why_not;
 use super::restart::Cause;
+use super::time::MonoTime;
 use super::{Answer, Effect, Guesses, InVain, Machine, Policy, State};
 
 /// Whose change it is that is read.
@@ -35,6 +36,12 @@ impl Machine {
     pub(super) fn budget_is_spent(&mut self) -> bool {
         self.forget_old_starts();
         self.starts.len() >= Policy::RESTART_BUDGET
+    }
+
+    /// How many starts count against the budget now.
+    pub(super) fn recent_starts(&self) -> usize {
+        let recent = |at: &&MonoTime| self.now.since(**at) < Policy::BUDGET_WINDOW;
+        self.starts.iter().filter(recent).count()
     }
 
     fn forget_old_starts(&mut self) {

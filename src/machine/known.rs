@@ -77,6 +77,7 @@ impl Machine {
             };
             if others_doing {
                 self.lost.clear();
+                self.revived.clear();
                 self.held.clear();
             }
         }

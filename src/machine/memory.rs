@@ -11,7 +11,7 @@ use super::mend::Mend;
 use super::plan::Plan;
 use super::roll_back::{Guesses, InVain};
 use super::time::MonoTime;
-use super::{Effect, Machine, State};
+use super::{Effect, Machine, Policy, State};
 
 /// The state file's content. All of it can be lost without harm to the host; with it jailwarden
 /// knows after its own restart whose stop it was and which jails changed.
@@ -42,6 +42,8 @@ pub struct Memory {
     pub intent: Option<Intent>,
     /// The name of the files that were replaced last, as it was told.
     pub put_back: Option<String>,
+    /// How many starts count against the restart budget.
+    pub starts: usize,
     /// A start that has not yet proven that the config is one to start with.
     pub start: Option<Start>,
     /// Fingerprint of the config that was last kept as good.
@@ -56,11 +58,24 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// Whether it says the same; how long it has been dark changes all the time.
+    /// The starts that may still count against the restart budget.
+    pub(super) fn starts(&self) -> impl Iterator<Item = ()> + use<> {
+        let recent = self.age < Policy::BUDGET_WINDOW;
+        let most = if recent {
+            2 * Policy::RESTART_BUDGET
+        } else {
+            0
+        };
+        std::iter::repeat_n((), self.starts.min(most))
+    }
+
+    /// Whether it says the same; how long it has been dark changes all the time, and that a start no
+    /// longer counts is known without it.
     pub(super) fn says_as(&self, other: &Self) -> bool {
         let same = self.dark.keys().eq(other.dark.keys());
         let mut alike = self.clone();
         alike.dark.clone_from(&other.dark);
+        alike.starts = alike.starts.max(other.starts);
         same && alike == *other
     }
 }
@@ -119,6 +134,7 @@ impl Machine {
             in_vain: self.in_vain.clone(),
             intent: self.state.intent().cloned(),
             put_back: self.put_back.clone(),
+            starts: self.recent_starts(),
             start: self.start_under_way(self.state.has_started()),
             good: self.good,
             unprotected: self.unprotected.clone(),

@@ -26,6 +26,7 @@ mod policy;
 mod protection;
 pub mod report;
 mod restart;
+mod revive;
 mod roll_back;
 mod snapshot;
 mod standby;
@@ -52,7 +53,6 @@ pub use intent::Intent;
 pub use ladder::What;
 pub use memory::{Memory, Start};
 pub use mend::Mend;
-use plan::Doubt;
 pub use plan::{Change, Changes, JailPlan, Plan};
 pub use policy::Policy;
 pub use roll_back::{Guesses, InVain};
@@ -69,7 +69,9 @@ use known::Known;
 use memory::Unsaved;
 use mend::Wait;
 use pause::Pause;
+use plan::Doubt;
 use protection::Protection;
+use revive::Revived;
 use state::State;
 
 /// The supervisor's mind.
@@ -95,6 +97,8 @@ pub struct Machine {
     held: BTreeSet<String>,
     /// Jails that could not be revived; they are tried again when something changes.
     lost: BTreeSet<String>,
+    /// The jails that were loaded again, and how often.
+    revived: BTreeMap<String, Revived>,
     /// Jails that a rollback file of ours disables.
     rollbacks: BTreeSet<String>,
     refusal: Option<Refusal>,
@@ -158,6 +162,7 @@ impl Machine {
             recent: memory.recent.clone(),
             held: memory.held.clone(),
             lost: BTreeSet::new(),
+            revived: BTreeMap::new(),
             rollbacks: BTreeSet::new(),
             refusal: None,
             spurned: Spurned::default(),
@@ -178,7 +183,8 @@ impl Machine {
             incident: None,
             incidents: 0,
             last_fine: None,
-            starts: VecDeque::new(),
+            // When they were given is not known: the budget counts them as if it were now.
+            starts: memory.starts().map(|()| MonoTime::START).collect(),
             stopping: memory.stopping,
             awaited: memory.start == Some(Start::Given),
             ready: false,
@@ -252,6 +258,7 @@ impl Machine {
             pause,
             command,
             self.keep_deadline(),
+            self.rest_deadline(),
         ];
         all.into_iter().flatten().min()
     }
@@ -400,6 +407,7 @@ impl Machine {
         }
         self.mend_if_due();
         self.heal_if_due();
+        self.end_rest_if_due();
         match &self.state {
             State::Restarting(restart) if restart.deadline().is_some_and(|d| d <= self.now) => {
                 self.restart_overdue();

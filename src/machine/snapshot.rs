@@ -286,7 +286,7 @@ impl Machine {
             State::Ended => return "ended".to_owned(),
             State::Paused { .. } => self.paused_text(alive, expected),
             State::Suspect(Suspect {
-                sign: Sign::AtWork { packages: true },
+                sign: Sign::AtWork { packages: true, .. },
                 ..
             }) => "suspect: fail2ban is DOWN; packages are being installed, and it is not started \
                    before that is done"

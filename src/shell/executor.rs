@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
-use tokio::sync::oneshot;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::fail2ban::burning;
@@ -11,7 +11,7 @@ use crate::fail2ban::diagnose::diagnose;
 use crate::fail2ban::process;
 use crate::fail2ban::threads::{self, Part};
 use crate::fail2ban::vitals::vitals;
-use crate::machine::{ActionId, Diagnosis, Effect, Event, Motion, Outcome, Policy, Signal};
+use crate::machine::{ActionId, Diagnosis, Effect, Event, Memory, Motion, Outcome, Policy, Signal};
 use crate::pause;
 
 use super::daemon::{Handle, number};
@@ -20,6 +20,8 @@ use super::{apply, culprit, files, look, memory_file, reading, start, trial};
 /// An effect that has not ended by itself after this long is given up. Far above every limit
 /// within, so that nothing is ever waited for without end.
 const LIMIT: Duration = Duration::from_secs(900);
+/// How long a save may take, and be waited for: a disk that hangs is no reason not to recover.
+const SAVE_LIMIT: Duration = Duration::from_secs(10);
 /// How long the last save may take.
 const LAST_SAVE: Duration = Duration::from_millis(500);
 
@@ -29,7 +31,8 @@ pub(super) struct Executor {
     handle: Handle,
     look: Option<JoinHandle<()>>,
     apply: Option<JoinHandle<()>>,
-    save: Option<JoinHandle<()>>,
+    /// Closed once the last save has really ended, not only its limit.
+    save: Option<watch::Receiver<()>>,
     #[cfg(debug_assertions)]
     failpoints: super::failpoint::Failpoints,
 }
@@ -53,29 +56,41 @@ impl Executor {
     pub(super) fn run(&mut self, id: ActionId, effect: Effect) {
         let is_look = matches!(effect, Effect::Look { .. });
         let is_apply = matches!(effect, Effect::Apply { .. });
-        let is_save = matches!(effect, Effect::Save(_));
         if is_look && let Some(before) = self.look.take() {
             before.abort();
         }
         if is_apply && let Some(before) = self.apply.take() {
             before.abort();
         }
+        let (ended, end) = watch::channel(());
         let earlier_save = match effect {
-            Effect::Save(_) => self.save.take(),
-            Effect::Start { .. } => self.save.take().map(|save| self.wait_beside(save)),
+            Effect::Save(_) => self.save.replace(end),
+            Effect::Start { .. } => self.save.clone(),
             _ => None,
         };
         let handle = self.handle.clone();
         #[cfg(debug_assertions)]
         let point = self.failpoints.point(&effect);
         let task = tokio::spawn(async move {
-            if let Some(before) = earlier_save {
-                let _ = before.await;
-            }
+            let saved = match earlier_save {
+                Some(before) => is_over(before.clone()).await.map_err(|()| before),
+                None => Ok(()),
+            };
             #[cfg(debug_assertions)]
             point.reach("before");
-            let outcome = tokio::time::timeout(LIMIT, perform(&handle, effect)).await;
-            let outcome = outcome.unwrap_or(Outcome::Lost);
+            let outcome = match (effect, saved) {
+                (Effect::Save(memory), Ok(())) => save(&handle, memory, ended).await,
+                (Effect::Save(_), Err(before)) => {
+                    tokio::spawn(keep_until(before, ended));
+                    Outcome::Effect(Err(
+                        "the disk hangs: an earlier save has not ended".to_owned()
+                    ))
+                }
+                (effect, _) => {
+                    let outcome = tokio::time::timeout(LIMIT, perform(&handle, effect)).await;
+                    outcome.unwrap_or(Outcome::Lost)
+                }
+            };
             #[cfg(debug_assertions)]
             point.reach("after");
             handle.tell_event(Event::Done { id, outcome });
@@ -84,30 +99,44 @@ impl Executor {
             self.look = Some(task);
         } else if is_apply {
             self.apply = Some(task);
-        } else if is_save {
-            self.save = Some(task);
         }
-    }
-
-    /// A task that ends when the save does; the save is kept for those that wait for it later.
-    fn wait_beside(&mut self, save: JoinHandle<()>) -> JoinHandle<()> {
-        let (ended, end) = oneshot::channel();
-        self.save = Some(tokio::spawn(async move {
-            let _ = save.await;
-            let _ = ended.send(());
-        }));
-        tokio::spawn(async move {
-            let _ = end.await;
-        })
     }
 
     /// Waits until what is being saved is on disk, for as long as somebody who ends it may be kept
     /// waiting.
     pub(super) async fn finish_save(&mut self) {
-        if let Some(save) = self.save.take() {
-            let _ = tokio::time::timeout(LAST_SAVE, save).await;
+        if let Some(mut save) = self.save.take() {
+            let _ = tokio::time::timeout(LAST_SAVE, save.changed()).await;
         }
     }
+}
+
+/// Waits for a save to end, within its limit.
+async fn is_over(mut save: watch::Receiver<()>) -> Result<(), ()> {
+    let ended = tokio::time::timeout(SAVE_LIMIT, save.changed()).await;
+    ended.map(drop).map_err(drop)
+}
+
+/// A save that was not begun is over when the one before it is.
+async fn keep_until(mut before: watch::Receiver<()>, ended: watch::Sender<()>) {
+    let _ = before.changed().await;
+    drop(ended);
+}
+
+/// A disk that hangs keeps the thread, and with it what says that the save has not ended.
+async fn save(handle: &Handle, memory: Box<Memory>, ended: watch::Sender<()>) -> Outcome {
+    let path = memory_file::path(&handle.settings().state_dir);
+    let written = blocking(move || {
+        let _ended = ended;
+        memory_file::save(&path, &*memory)
+    });
+    let outcome = tokio::time::timeout(SAVE_LIMIT, written).await;
+    outcome.unwrap_or_else(|_| {
+        let limit = SAVE_LIMIT.as_secs();
+        Outcome::Effect(Err(format!(
+            "the disk hangs: a save has not ended after {limit} s"
+        )))
+    })
 }
 
 async fn perform(handle: &Handle, effect: Effect) -> Outcome {
@@ -164,10 +193,7 @@ async fn perform(handle: &Handle, effect: Effect) -> Outcome {
             let state_dir = handle.settings().state_dir.clone();
             blocking(move || end_pause(&state_dir)).await
         }
-        Effect::Save(memory) => {
-            let state_dir = handle.settings().state_dir.clone();
-            blocking(move || memory_file::save(&memory_file::path(&state_dir), &*memory)).await
-        }
+        Effect::Save(memory) => save(handle, memory, watch::channel(()).0).await,
     }
 }
 
@@ -262,12 +288,11 @@ mod tests {
     use tokio::sync::mpsc::unbounded_channel;
 
     use super::*;
-    use crate::machine::Memory;
     use crate::settings::Settings;
     use crate::shell::daemon::Message;
 
     #[tokio::test]
-    async fn saves_end_in_the_order_they_were_begun() {
+    async fn the_last_of_many_saves_stays() {
         let dir = tempfile::tempdir().unwrap();
         let mut settings = Settings::default();
         settings.daemon.unit = None;
@@ -281,13 +306,12 @@ mod tests {
         for count in 0..50 {
             executor.run(ActionId(count), Effect::Save(Box::new(memory(count))));
         }
-        for count in 0..50 {
-            let done = Event::Done {
-                id: ActionId(count),
-                outcome: Outcome::Effect(Ok(())),
-            };
+        for _ in 0..50 {
             match inbox.recv().await {
-                Some(Message::Event(event)) => assert_eq!(*event, done),
+                Some(Message::Event(event)) => match *event {
+                    Event::Done { outcome, .. } => assert_eq!(outcome, Outcome::Effect(Ok(()))),
+                    other => panic!("{other:?}"),
+                },
                 other => panic!("{other:?}"),
             }
         }

@@ -4,7 +4,7 @@
 use std::io;
 use std::path::Path;
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::process::Command;
 
@@ -18,6 +18,8 @@ const LIMIT: Duration = Duration::from_secs(10);
 
 /// How often a job of somebody else is looked at.
 const JOB_PACE: Duration = Duration::from_millis(200);
+/// How long one is waited for: longer than systemd gives a unit to stop (`DefaultTimeoutStopSec`).
+const JOB_LIMIT: Duration = Duration::from_secs(120);
 
 /// What `systemctl show` says of a unit, and its main process.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,10 +72,17 @@ pub(super) enum Started {
 /// for its own limit, and `Result` does not always say so.
 pub(super) async fn start(name: &str) -> io::Result<Started> {
     let mut shown = show(name).await?;
+    let began = Instant::now();
     let (mut waited, mut was_leaving) = (false, false);
     while let Some(Shown { unit, .. }) = shown.as_ref().filter(|s| s.unit.job) {
         waited = true;
         was_leaving = unit.active == ActiveState::Deactivating;
+        if began.elapsed() >= JOB_LIMIT {
+            return Err(io::Error::other(format!(
+                "systemd has had a job on {name} for {} s; what it waits for: systemctl list-jobs",
+                JOB_LIMIT.as_secs()
+            )));
+        }
         tokio::time::sleep(JOB_PACE).await;
         shown = show(name).await?;
     }

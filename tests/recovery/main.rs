@@ -23,7 +23,7 @@ mod rollback;
 #[cfg(test)]
 mod room;
 
-/// Makes one test of each scenario and release.
+/// Makes one test of each scenario and release. 1.1.0 has never differed from both its neighbours.
 #[cfg(test)]
 macro_rules! on_each_release {
     ($($scenario:ident)*) => {
@@ -36,6 +36,7 @@ macro_rules! on_each_release {
             }
 
             #[test]
+            #[ignore = "minutes more; JAILWARDEN_ALL=1 make test"]
             fn v1_1_0() {
                 super::scenario::$scenario(Version::V110);
             }

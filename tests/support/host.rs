@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use super::{GUARD, program, skip, wait_until};
 
 /// As many hosts run at a time, over all test processes.
-const HOSTS_AT_A_TIME: usize = 2;
+const HOSTS_AT_A_TIME: usize = 3;
 
 /// What boots the host, in namespaces of its own: when the first process in there is killed, all that
 /// it started and mounted ends, whatever becomes of the test. The overlay lies on a tmpfs, as

@@ -387,3 +387,48 @@ fn a_hang_is_seen_while_a_disabled_jail_is_tried() {
         .is("mending");
     rig.sees(silent(Motion::Frozen)).does("diagnose:7");
 }
+
+/// Its thread ends again seconds after each time, as with an action that fails at each ban.
+#[test]
+fn a_jail_that_dies_again_and_again_is_loaded_ever_more_rarely() {
+    use super::world::World;
+    let mut world = World::new(&["a", "m"], true);
+    let mut loads = Vec::new();
+    for _ in 0..(24 * 3600 / 2) {
+        let reports = world.reports.len();
+        world.kill_jail("a");
+        world.pass(secs(2));
+        let told = &world.reports[reports..];
+        loads.extend(
+            told.iter()
+                .filter(|r| r.message.contains("alone"))
+                .map(|_| world.now),
+        );
+        assert!(world.protecting().contains("m"));
+    }
+    assert!(loads.len() >= 10, "{}", loads.len());
+    assert!(world.reports.len() < 100, "{:#?}", world.reports);
+    let waits: Vec<_> = loads.windows(2).map(|two| two[1].since(two[0])).collect();
+    assert!(
+        waits
+            .iter()
+            .all(|wait| *wait < Policy::MEND_LIMIT + secs(60))
+    );
+    // It is alive in the end.
+    world.pass(Policy::MEND_LIMIT + secs(60));
+    assert_eq!(world.protecting(), set(&["a", "m"]));
+}
+
+#[test]
+fn a_change_of_the_config_ends_the_rest_of_a_jail() {
+    use super::world::{Fault, World};
+    let mut world = World::new(&["a", "m"], true);
+    for _ in 0..1000 {
+        world.kill_jail("a");
+        world.pass(secs(2));
+    }
+    assert_eq!(world.protecting(), set(&["m"]));
+    world.edit("a", Fault::None);
+    world.pass(secs(20));
+    assert_eq!(world.protecting(), set(&["a", "m"]));
+}

@@ -157,6 +157,18 @@ impl Machine {
         self.say(report);
     }
 
+    pub(in super::super) fn say_job_lasts(&mut self, waited: Duration) {
+        let report = self.report(
+            Kind::DaemonDown,
+            format!(
+                "fail2ban is down, and systemd has had a job on its unit for {}; jailwarden waits until \
+                 that is done. What it waits for: systemctl list-jobs",
+                seconds(waited)
+            ),
+        );
+        self.say(report);
+    }
+
     pub(in super::super) fn say_unaskable_waits(&mut self, why: &str) {
         let mut report = self.report(
             Kind::DaemonHung,
@@ -181,6 +193,15 @@ impl Machine {
         report.jails = dead.iter().cloned().collect();
         report.reason = Some(then.to_owned());
         self.say(report);
+    }
+
+    pub(in super::super) fn say_jails_rest(&mut self, dead: &BTreeSet<String>, wait: Duration) {
+        let then = format!(
+            "loaded again it died each time; it is loaded again in {}, and at once when the config \
+             changes. Why it dies: fail2ban's own log, at the last lines of the jail",
+            seconds(wait)
+        );
+        self.say_jails_dead(dead, &then);
     }
 
     pub(in super::super) fn say_ailing(
