@@ -3,7 +3,9 @@
 //!
 //! Within schema 1 keys are only added. Times are RFC 3339 in UTC, spans are seconds.
 
+pub(crate) mod headline;
 mod timestamp;
+pub(crate) mod words;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
