@@ -120,6 +120,7 @@ mod tests {
                 "end": "stood-by", "what": "fail2ban is not running",
                 "unprotected": { "sshd": 125.0, "web": 3.25 }, "rolled_back": ["web"], "given_up": 0,
             }],
+            "since": "2026-11-01T00:00:00Z", "hours": [],
         });
         let kept: Incidents = serde_json::from_value(kept).unwrap();
         let now = Timestamp::from(humantime::parse_rfc3339("2026-11-25T18:00:30Z").unwrap());
@@ -137,6 +138,8 @@ mod tests {
             schema: 1,
             incident: None,
             incidents: Vec::new(),
+            since: now,
+            hours: Vec::new(),
         };
         assert_eq!(lines(&none, now, 80).len(), 1);
     }

@@ -1,11 +1,12 @@
 //! Text in tones, for a terminal of some width: made once, and shown as lines or drawn on a screen.
 
 use std::fmt::Write as _;
-use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
+use crate::status::words;
+pub(super) use crate::status::words::{seconds, span};
 use crate::text::safe;
 
 /// What a piece of text is to the reader.
@@ -17,6 +18,17 @@ pub(super) enum Tone {
     Warn,
     Bad,
     Dim,
+}
+
+impl From<words::Tone> for Tone {
+    fn from(tone: words::Tone) -> Self {
+        match tone {
+            words::Tone::Good => Self::Good,
+            words::Tone::Warn => Self::Warn,
+            words::Tone::Bad => Self::Bad,
+            words::Tone::Quiet => Self::Dim,
+        }
+    }
 }
 
 impl Tone {
@@ -123,29 +135,6 @@ pub(super) fn pad(text: &str, width: usize) -> String {
     format!("{text}{:blanks$}", "")
 }
 
-/// A span in two units at most, such as `0.4s`, `12s`, `2m 5s`, `3h 2m`, `4d 1h`.
-pub(super) fn span(span: Duration) -> String {
-    let seconds = span.as_secs();
-    let two = |big: u64, one: &str, small: u64, two: &str| match small {
-        0 => format!("{big}{one}"),
-        _ => format!("{big}{one} {small}{two}"),
-    };
-    match seconds {
-        0..10 if span.subsec_millis() >= 100 => {
-            format!("{seconds}.{}s", span.subsec_millis() / 100)
-        }
-        0..60 => format!("{seconds}s"),
-        60..3600 => two(seconds / 60, "m", seconds % 60, "s"),
-        3600..86_400 => two(seconds / 3600, "h", seconds % 3600 / 60, "m"),
-        _ => two(seconds / 86_400, "d", seconds % 86_400 / 3600, "h"),
-    }
-}
-
-/// A span in seconds, as the schema has it.
-pub(super) fn seconds(seconds: f64) -> String {
-    span(Duration::try_from_secs_f64(seconds).unwrap_or_default())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -162,19 +151,6 @@ mod tests {
         assert_eq!(cut("日本語", 5), "日本…");
         assert_eq!(cut("abc", 3), "abc");
         assert_eq!(pad("日本", 6), "日本  ");
-    }
-
-    #[test]
-    fn spans_have_two_units_at_most() {
-        let said = |millis| span(Duration::from_millis(millis));
-        assert_eq!(said(0), "0s");
-        assert_eq!(said(440), "0.4s");
-        assert_eq!(said(12_900), "12s");
-        assert_eq!(said(125_000), "2m 5s");
-        assert_eq!(said(7_200_000), "2h");
-        assert_eq!(said(350_000_000), "4d 1h");
-        assert_eq!(seconds(f64::NAN), "0s");
-        assert_eq!(seconds(-1.0), "0s");
     }
 
     #[test]

@@ -28,10 +28,14 @@ pub(super) fn json_text(text: impl Into<Bytes>) -> Answer {
 /// What `OpenMetrics` text is (its specification, 1.0.0).
 pub(super) const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
+/// A document of that media type, which is no JSON.
+pub(super) fn text(status: StatusCode, media_type: &'static str, text: impl Into<Bytes>) -> Answer {
+    with(status, HeaderValue::from_static(media_type), text.into())
+}
+
 /// 200 with metrics.
 pub(super) fn metrics(text: String) -> Answer {
-    let media_type = HeaderValue::from_static(OPEN_METRICS);
-    with(StatusCode::OK, media_type, text.into())
+    self::text(StatusCode::OK, OPEN_METRICS, text)
 }
 
 /// 204.

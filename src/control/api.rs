@@ -14,13 +14,14 @@ use super::answer::{self, Answer};
 use super::commands;
 use super::link::{Link, NoAnswer};
 use super::openapi;
+use super::page;
 use super::problem::{Kind, Problem};
 use super::rights::Rights;
 use super::routes::{self, Route};
 use super::sse;
 use super::wire::{Health, Incidents, Jails};
 use crate::settings::Settings;
-use crate::status::{Incident, Protection, SCHEMA, Status};
+use crate::status::{Past, Protection, SCHEMA, Status};
 
 /// The largest body of a request, in bytes.
 const BODY: usize = 64 << 10;
@@ -33,6 +34,15 @@ const WATCHERS: usize = 128;
 /// How many commands may be under way or waiting at once.
 const COMMANDS: usize = 8;
 
+/// Who asks.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Caller {
+    /// The user with that number, at the socket.
+    User(u32),
+    /// Whoever is on this host, at the address of the page.
+    Anybody,
+}
+
 /// What answers are made of.
 pub(super) struct Api {
     pub(super) link: Link,
@@ -44,8 +54,10 @@ pub(super) struct Api {
     pub(super) commands: Arc<Semaphore>,
     rights: Rights,
     watchers: Arc<Semaphore>,
+    /// Those at the address of the page, who may not take the places of the others.
+    onlookers: Arc<Semaphore>,
     status: Cached<Status>,
-    incidents: Cached<Vec<Incident>>,
+    past: Cached<Past>,
     metrics: Cached<String>,
 }
 
@@ -63,27 +75,43 @@ impl Api {
             commands: Arc::new(Semaphore::new(COMMANDS)),
             rights,
             watchers: Arc::new(Semaphore::new(WATCHERS)),
+            onlookers: Arc::new(Semaphore::new(WATCHERS)),
             status: Mutex::new(None),
-            incidents: Mutex::new(None),
+            past: Mutex::new(None),
             metrics: Mutex::new(None),
         }
     }
 
-    /// Answers a request of the user `uid`.
-    pub(super) async fn answer(self: &Arc<Self>, uid: u32, request: Request<Incoming>) -> Answer {
-        let answered = self.route(uid, request).await;
-        answered.unwrap_or_else(|problem| answer::problem(&problem))
+    /// Answers a request.
+    pub(super) async fn answer(
+        self: &Arc<Self>,
+        caller: Caller,
+        request: Request<Incoming>,
+    ) -> Answer {
+        let answered = match caller {
+            Caller::User(_) => self.route(caller, request).await,
+            Caller::Anybody => page::answer(self, request).await,
+        };
+        let answer = answered.unwrap_or_else(|problem| answer::problem(&problem));
+        match caller {
+            Caller::User(_) => answer,
+            Caller::Anybody => page::guarded(answer),
+        }
     }
 
-    async fn route(
+    /// Does what the table of routes says.
+    pub(super) async fn route(
         self: &Arc<Self>,
-        uid: u32,
+        caller: Caller,
         request: Request<Incoming>,
     ) -> Result<Answer, Problem> {
         let (head, body) = request.into_parts();
         let (row, name) = routes::find(&head.method, head.uri.path())?;
         // Whoever only reads need not be known by name.
-        let by = self.rights.admin(uid).unwrap_or_default();
+        let by = match caller {
+            Caller::User(uid) => self.rights.admin(uid).unwrap_or_default(),
+            Caller::Anybody => "",
+        };
         if row.changes && by.is_empty() {
             return Err(Problem::new(
                 Kind::Forbidden,
@@ -101,7 +129,7 @@ impl Api {
             Route::Incidents => self.incidents().await,
             Route::Events => {
                 let after = head.headers.get(sse::LAST_EVENT_ID);
-                self.events(after.and_then(|id| id.to_str().ok()))
+                self.events(caller, after.and_then(|id| id.to_str().ok()))
             }
             Route::Healthz => Ok(answer::json(&Health::from(&*self.status().await?))),
             Route::Readyz => self.ready().await,
@@ -131,12 +159,19 @@ impl Api {
         self.status().await
     }
 
+    /// What is remembered.
+    pub(super) async fn past(&self) -> Result<Arc<Past>, Problem> {
+        cached(&self.past, self.link.past()).await
+    }
+
     async fn incidents(&self) -> Result<Answer, Problem> {
-        let incidents = cached(&self.incidents, self.link.incidents()).await?;
+        let past = self.past().await?;
         Ok(answer::json(&Incidents {
             schema: SCHEMA,
             incident: self.status().await?.incident.clone(),
-            incidents: (*incidents).clone(),
+            incidents: past.incidents.clone(),
+            since: past.since,
+            hours: past.hours.clone(),
         }))
     }
 
@@ -150,8 +185,12 @@ impl Api {
         Err(problem)
     }
 
-    fn events(&self, after: Option<&str>) -> Result<Answer, Problem> {
-        let place = Arc::clone(&self.watchers).try_acquire_owned();
+    fn events(&self, caller: Caller, after: Option<&str>) -> Result<Answer, Problem> {
+        let places = match caller {
+            Caller::User(_) => &self.watchers,
+            Caller::Anybody => &self.onlookers,
+        };
+        let place = Arc::clone(places).try_acquire_owned();
         let place = place.map_err(|_| {
             Problem::new(
                 Kind::Busy,

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
 
-use crate::status::{Finding, Happening, Incident, Status};
+use crate::status::{Finding, Happening, Past, Status};
 
 /// How many questions may wait for the loop.
 const ASKS: usize = 16;
@@ -23,8 +23,8 @@ const COMMAND: Duration = Duration::from_secs(310);
 pub enum Ask {
     /// What is true now.
     Status(oneshot::Sender<Status>),
-    /// The incidents that ended, the last one first.
-    Incidents(oneshot::Sender<Vec<Incident>>),
+    /// What is remembered of the last 30 days.
+    Past(oneshot::Sender<Past>),
     /// Counters and gauges, in `OpenMetrics` text.
     Metrics(oneshot::Sender<String>),
     /// Do something, and say how it went.
@@ -200,12 +200,12 @@ impl Link {
         self.ask(AT_ONCE, Ask::Status).await
     }
 
-    /// The incidents that ended, the last one first.
+    /// What is remembered of the last 30 days.
     ///
     /// # Errors
     /// [`NoAnswer`].
-    pub async fn incidents(&self) -> Result<Vec<Incident>, NoAnswer> {
-        self.ask(AT_ONCE, Ask::Incidents).await
+    pub async fn past(&self) -> Result<Past, NoAnswer> {
+        self.ask(AT_ONCE, Ask::Past).await
     }
 
     /// Counters and gauges, in `OpenMetrics` text.
@@ -234,6 +234,12 @@ impl Link {
             missed: false,
             feed,
         }
+    }
+
+    /// What has happened last, as far as it is kept, the last of it first.
+    #[must_use]
+    pub fn recent(&self) -> Vec<Arc<Happening>> {
+        self.feed.borrow().iter().rev().cloned().collect()
     }
 
     /// What has happened after the happening with that number, as far as it is kept, and goes on to.

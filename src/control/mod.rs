@@ -1,7 +1,8 @@
 //! The control API: what other programs, and the command line, ask of a running supervisor.
 //!
 //! HTTP/1.1 with JSON over a Unix socket, on a thread of its own. Of the supervisor it knows only
-//! [`link`], so that no client can delay it. `docs/api.md` has the routes.
+//! [`link`], so that no client can delay it. `docs/api.md` has the routes. Where the settings want a
+//! page, the same is served at a loopback address too, to read only.
 
 mod answer;
 mod api;
@@ -10,6 +11,7 @@ mod commands;
 pub mod link;
 mod listener;
 mod openapi;
+mod page;
 pub mod problem;
 mod rights;
 mod routes;

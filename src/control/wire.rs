@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::status::{Condition, Incident, Jail, Protection, Status};
+use crate::status::{Condition, Hour, Incident, Jail, Protection, Status, Timestamp};
 
 /// Of `GET /api/jails`: every jail that should run, or that something keeps from running.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -25,6 +25,10 @@ pub struct Incidents {
     pub incident: Option<Incident>,
     /// Those that ended, the last one first.
     pub incidents: Vec<Incident>,
+    /// Since when jailwarden keeps watch here; what was before is not known.
+    pub since: Timestamp,
+    /// The hours of the last 30 days in which a jail went unprotected, the last one at the end.
+    pub hours: Vec<Hour>,
 }
 
 /// Of `POST` and `DELETE /api/config/jails/{name}/rollback`: how it is now.

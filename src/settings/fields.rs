@@ -8,7 +8,7 @@ use super::values::{clipped, wanted};
 use super::yaml::{Fault, Node, Position, Value};
 
 /// Every key, with its section before it.
-pub(super) const KEYS: [&str; 20] = [
+pub(super) const KEYS: [&str; 21] = [
     "config_dir",
     "state_dir",
     "settle",
@@ -29,9 +29,12 @@ pub(super) const KEYS: [&str; 20] = [
     "metrics.textfile",
     "control.socket",
     "control.admins",
+    "page.listen",
 ];
 
-const SECTIONS: [&str; 6] = ["daemon", "probe", "restart", "alerts", "metrics", "control"];
+const SECTIONS: [&str; 7] = [
+    "daemon", "probe", "restart", "alerts", "metrics", "control", "page",
+];
 
 const NO_VALUE: &str = "has no value: give one, or comment the line out for the default";
 

@@ -13,6 +13,7 @@ mod yaml;
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, Read};
+use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::str;
@@ -50,6 +51,8 @@ pub struct Settings {
     pub metrics_textfile: Option<PathBuf>,
     /// The control API.
     pub control: Control,
+    /// Where the status page is served, a loopback address; without one it is not.
+    pub page_listen: Option<SocketAddr>,
 }
 
 /// Alerts beside those in the journal.
@@ -250,6 +253,7 @@ impl Settings {
             },
             metrics_textfile: fields.read("metrics.textfile", None, values::path_or_none),
             control: Control::read(fields),
+            page_listen: fields.read("page.listen", None, values::loopback_or_none),
             config_dir,
             state_dir,
         }

@@ -47,6 +47,7 @@ impl Settings {
             alerts,
             metrics_textfile,
             control,
+            page_listen,
         } = self;
         vec![
             ("config_dir", path(config_dir)),
@@ -81,6 +82,10 @@ impl Settings {
                 control.socket.as_deref().map_or(json!("none"), path),
             ),
             ("control.admins", json!(control.admins)),
+            (
+                "page.listen",
+                page_listen.map_or(json!("none"), |it| json!(it.to_string())),
+            ),
         ]
     }
 }

@@ -144,6 +144,7 @@ fn the_defaults() {
             ),
             admins: [],
         },
+        page_listen: None,
     }
     "#);
 }
@@ -163,6 +164,7 @@ restart:
 alerts: {command: [mail, root], severity: critical}
 metrics: {textfile: /m.prom}
 control: {socket: none, admins: [web, alice]}
+page: {listen: "[::1]:80"}
 "#;
     insta::assert_debug_snapshot!(parse(text).unwrap(), @r#"
     Settings {
@@ -211,6 +213,9 @@ control: {socket: none, admins: [web, alice]}
                 "alice",
             ],
         },
+        page_listen: Some(
+            [::1]:80,
+        ),
     }
     "#);
 }

@@ -1,6 +1,7 @@
 //! From one YAML value to one checked setting; what is wrong is told with its place.
 
 use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -124,6 +125,33 @@ pub(super) fn socket_or_none(node: &Node) -> Result<Option<PathBuf>, Fault> {
         Value::Text(_) => socket(node).map(Some),
         _ => Err(wanted("a path or none", node)),
     }
+}
+
+/// A loopback address with a port, or `none`.
+pub(super) fn loopback_or_none(node: &Node) -> Result<Option<SocketAddr>, Fault> {
+    let expected = "an address of this host with a port, such as 127.0.0.1:9117, or none";
+    let text = match &node.value {
+        Value::Text(text) if text.eq_ignore_ascii_case("none") => return Ok(None),
+        Value::Text(text) => text,
+        // What YAML makes of [::1]:9117.
+        Value::List(_) => {
+            let what = format!("expected {expected}, found a list: put [::1]:9117 in quotes");
+            return Err(node.fault(what));
+        }
+        _ => return Err(wanted(expected, node)),
+    };
+    let address: SocketAddr = text.parse().map_err(|_| wanted(expected, node))?;
+    if !address.ip().is_loopback() {
+        return Err(node.fault(format!(
+            "{} is not a loopback address: the page asks nobody who they are, so it is for this host \
+             alone; from elsewhere: ssh -L 9117:127.0.0.1:9117 HOST",
+            shown(text)
+        )));
+    }
+    if address.port() == 0 {
+        return Err(node.fault("port 0 is a new one at each start: name one, such as 9117"));
+    }
+    Ok(Some(address))
 }
 
 /// A list of users, each by its name.

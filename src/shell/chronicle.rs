@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::status::{Incident, Unprotected};
+use crate::status::{Hour, Incident, Past, Timestamp, Unprotected};
 use serde::{Deserialize, Serialize};
 
 use super::memory_file;
@@ -34,6 +34,8 @@ pub(super) struct Chronicle {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 struct Kept {
+    /// When it began.
+    since: Option<Timestamp>,
     /// The last one first.
     incidents: VecDeque<Incident>,
     /// Seconds without protection by hour since 1970, and by jail.
@@ -61,15 +63,31 @@ impl Chronicle {
     /// What is remembered in the state folder, and what is wrong with it, if anything is.
     pub(super) fn load(state_dir: &Path) -> (Self, Option<String>) {
         let path = state_dir.join("chronicle.json");
-        let (kept, said) = memory_file::load(&path);
+        let (mut kept, said): (Kept, _) = memory_file::load(&path);
+        let is_new = kept.since.is_none();
+        kept.since.get_or_insert_with(Timestamp::now);
         let chronicle = Self {
             path,
             kept,
             seen: None,
             saved: UNIX_EPOCH,
-            changed: false,
+            changed: is_new,
         };
         (chronicle, said)
+    }
+
+    /// What is remembered of the last 30 days.
+    pub(super) fn past(&self) -> Past {
+        let hours = self.kept.hours.iter().map(|(hour, jails)| Hour {
+            began: Timestamp::from(UNIX_EPOCH + Duration::from_secs(hour * HOUR)),
+            longest: jails.values().copied().fold(0.0, f64::max),
+            jails: jails.len(),
+        });
+        Past {
+            since: self.kept.since.unwrap_or_else(Timestamp::now),
+            incidents: self.kept.incidents.iter().cloned().collect(),
+            hours: hours.collect(),
+        }
     }
 
     /// An incident has ended.
@@ -185,6 +203,14 @@ mod tests {
         let (mut again, said) = Chronicle::load(dir.path());
         assert_eq!(said, None);
         assert_eq!(lost(&again, 30), (3.0, 10.0, 110.0));
+        let past = again.past();
+        assert_eq!(past.since.to_string(), chronicle.past().since.to_string());
+        let hours: Vec<_> = past
+            .hours
+            .iter()
+            .map(|it| (it.began.time(), it.longest, it.jails))
+            .collect();
+        assert_eq!(hours, [(at(0), 7.0, 1), (at(30), 3.0, 1)]);
         again.account(at(30), &totals(110));
         assert_eq!(lost(&again, 30), (3.0, 10.0, 110.0));
     }
@@ -193,6 +219,8 @@ mod tests {
     fn incidents_are_kept_at_once_and_in_a_bounded_number() {
         let dir = tempfile::tempdir().unwrap();
         let (mut chronicle, _) = Chronicle::load(dir.path());
+        // Since when there is one, it knows from now on.
+        chronicle.unsaved(at(0)).unwrap().write().unwrap();
         assert!(chronicle.unsaved(at(0)).is_none());
         for number in 0..=INCIDENTS {
             chronicle.add(Incident {

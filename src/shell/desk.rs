@@ -23,8 +23,9 @@ impl Supervisor {
                 }
                 None
             }
-            Ask::Incidents(asker) => {
-                let _ = asker.send(self.chronicle.incidents().cloned().collect());
+            Ask::Past(asker) => {
+                self.account();
+                let _ = asker.send(self.chronicle.past());
                 None
             }
             Ask::Do(command, asker) => {

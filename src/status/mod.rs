@@ -3,7 +3,9 @@
 //!
 //! Within schema 1 keys are only added. Times are RFC 3339 in UTC, spans are seconds.
 
+pub(crate) mod headline;
 mod timestamp;
+pub(crate) mod words;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -197,6 +199,29 @@ pub struct Incident {
     pub rolled_back: Vec<String>,
     /// How often every way back had failed.
     pub given_up: u32,
+}
+
+/// What is remembered of the last 30 days.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Past {
+    /// Since when jailwarden keeps watch here; what was before is not known.
+    pub since: Timestamp,
+    /// The incidents that ended, the last one first.
+    pub incidents: Vec<Incident>,
+    /// The hours in which a jail went unprotected, the last one at the end.
+    pub hours: Vec<Hour>,
+}
+
+/// An hour of the clock in UTC in which a jail went unprotected.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Hour {
+    /// When it began.
+    pub began: Timestamp,
+    /// For how long the jail that lacked the most went unprotected in it, in seconds.
+    pub longest: f64,
+    /// How many jails went unprotected in it.
+    pub jails: usize,
 }
 
 /// How an incident ended.

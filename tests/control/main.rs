@@ -7,11 +7,15 @@
 mod support;
 
 #[cfg(test)]
+mod browser;
+#[cfg(test)]
 mod caller;
 #[cfg(test)]
 mod events;
 #[cfg(test)]
 mod hostile;
+#[cfg(test)]
+mod page;
 #[cfg(test)]
 mod played;
 #[cfg(test)]
@@ -20,3 +24,5 @@ mod real;
 mod schema;
 #[cfg(test)]
 mod socket;
+#[cfg(test)]
+mod stage;

@@ -9,7 +9,7 @@ use std::thread;
 use jailwarden::control::link::{Ask, Command, Loop, Reply, pair};
 use jailwarden::control::server;
 use jailwarden::settings::Settings;
-use jailwarden::status::{Daemon, Finding, Protection, SCHEMA, Status, Timestamp};
+use jailwarden::status::{Daemon, Finding, Past, Protection, SCHEMA, Status, Timestamp};
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -38,7 +38,7 @@ impl Played {
                 match ask {
                     Ask::Status(asker) => drop(asker.send(status())),
                     Ask::Metrics(asker) => drop(asker.send("# EOF\n".to_owned())),
-                    Ask::Incidents(asker) => drop(asker.send(Vec::new())),
+                    Ask::Past(asker) => drop(asker.send(past())),
                     Ask::Do(command, asker) => {
                         match reply(&command) {
                             Some(reply) => drop(asker.send(reply)),
@@ -87,6 +87,14 @@ fn status() -> Status {
         incident: None,
         incidents: Vec::new(),
         started: Timestamp::now(),
+    }
+}
+
+fn past() -> Past {
+    Past {
+        since: Timestamp::now(),
+        incidents: Vec::new(),
+        hours: Vec::new(),
     }
 }
 

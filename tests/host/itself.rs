@@ -114,12 +114,27 @@ fn the_api_is_for_the_group_and_changes_are_for_root() {
     assert_eq!(owner().trim(), "600 root:root");
     host.sh("useradd --user-group alice && useradd --user-group bob");
     host.sh("groupadd --system jailwarden && usermod -aG jailwarden alice");
+    host.sh("echo 'page: {listen: 127.0.0.1:9117}' >>/etc/jailwarden/jailwarden.yaml");
     host.sh("systemctl restart jailwarden");
     host.wait_status("healthy");
     assert_eq!(owner().trim(), "660 root:jailwarden");
     assert_eq!(code("alice", status).trim(), "200");
     assert_eq!(code("alice", restart).trim(), "403");
     assert_eq!(code("bob", status).trim(), "000");
+    // The page is for everybody on the host, who may only look.
+    let page = |words: &str| {
+        let curl = format!("curl -sS -w '\n%{{http_code}}' {words}");
+        host.sh(&format!(
+            "setpriv --reuid=bob --regid=bob --init-groups {curl}"
+        ))
+    };
+    let said = page("http://localhost:9117/");
+    assert!(
+        said.contains("<h1>Protected</h1>") && said.ends_with("200"),
+        "{said}"
+    );
+    assert!(page("http://127.0.0.1:9117/api/status").ends_with("200"));
+    assert!(page("-X POST http://127.0.0.1:9117/api/config/restart").ends_with("403"));
 
     let before = host.main_pid("fail2ban");
     assert_eq!(code("root", restart).trim(), "204");

@@ -1,11 +1,11 @@
 //! What else there is to know: the daemon, the supervisor, what waits, the pause, the incidents.
 
 use std::fmt::Write as _;
-use std::time::SystemTime;
 
-use super::headline::left;
 use crate::cli::paint::{self, Line, Tone, piece};
-use crate::status::{Daemon, End, Finding, Incident, Status, Timestamp};
+use crate::status::headline::left;
+use crate::status::words::{said, when};
+use crate::status::{Daemon, Incident, Status, Timestamp};
 use crate::text::safe;
 
 /// The column of labels.
@@ -110,22 +110,6 @@ fn supervisor(status: &Status) -> String {
     )
 }
 
-/// A finding in a line: jail, file, line and fail2ban's words.
-pub(in crate::cli) fn said(finding: &Finding) -> String {
-    let mut said = String::new();
-    if let Some(jail) = &finding.jail {
-        let _ = write!(said, "{jail}: ");
-    }
-    if let Some(file) = &finding.file {
-        said.push_str(&file.display().to_string());
-        if let Some(line) = finding.line {
-            let _ = write!(said, ":{line}");
-        }
-        said.push_str(": ");
-    }
-    said + &finding.words
-}
-
 /// The last incidents, a line each.
 pub(in crate::cli) fn last_incidents(status: &Status, width: usize) -> Vec<Line> {
     let shown = status.incidents.iter().take(INCIDENTS);
@@ -150,23 +134,6 @@ fn in_a_line(incident: &Incident, width: usize) -> Line {
         width.saturating_sub(paint::width(&head)),
     );
     vec![piece(Tone::Plain, head), piece(Tone::Plain, what)]
-}
-
-/// How an incident ended, in words.
-pub(in crate::cli) fn end(incident: &Incident) -> &'static str {
-    match incident.end {
-        Some(End::Protected) => "every jail that can protect does again",
-        Some(End::StoodBy) => "somebody stopped fail2ban on purpose meanwhile",
-        None => "goes on",
-    }
-}
-
-/// A time for people, such as `2026-11-25 18:15 UTC`.
-pub(in crate::cli) fn when(at: Timestamp) -> String {
-    let text = humantime::format_rfc3339_seconds(at.time().max(SystemTime::UNIX_EPOCH)).to_string();
-    let (day, clock) = text.split_once('T').unwrap_or((&text, ""));
-    let clock: String = clock.chars().take(5).collect();
-    format!("{day} {clock} UTC")
 }
 
 fn ahead(at: Timestamp, now: Timestamp) -> String {

@@ -1,56 +1,15 @@
 //! The jails, a row each; those that lack something come first, with why.
 
 use crate::cli::paint::{self, Line, Tone, piece};
-use crate::status::{Condition, Jail, Status};
+use crate::status::words::{condition, folded, of_folded, reasons};
+use crate::status::{Jail, Status};
 
-/// With more than so many jails, those that never lacked anything share a paragraph.
-const ROWS: usize = 30;
 /// The widest that the column of names gets.
 const NAME: usize = 24;
 
-/// The jails by what is to be known of them first.
-pub(in crate::cli) fn ordered(status: &Status) -> Vec<&Jail> {
-    let mut jails: Vec<_> = status.jails.iter().collect();
-    jails.sort_by_key(|jail| rank(jail.condition));
-    jails
-}
-
-fn rank(condition: Condition) -> u8 {
-    match condition {
-        Condition::Dead => 0,
-        Condition::Lost => 1,
-        Condition::Ailing => 2,
-        Condition::RolledBack => 3,
-        Condition::Waiting => 4,
-        Condition::Unknown => 5,
-        Condition::Held => 6,
-        Condition::Protects => 7,
-    }
-}
-
-fn words(condition: Condition) -> (Tone, &'static str) {
-    match condition {
-        Condition::Protects => (Tone::Good, "protects"),
-        Condition::Unknown => (Tone::Warn, "not known"),
-        Condition::Dead => (Tone::Bad, "dead"),
-        Condition::Ailing => (Tone::Bad, "ailing"),
-        Condition::Lost => (Tone::Bad, "lost"),
-        Condition::Held => (Tone::Dim, "stopped by hand"),
-        Condition::RolledBack => (Tone::Warn, "rolled back"),
-        Condition::Waiting => (Tone::Warn, "waits on disk"),
-    }
-}
-
 /// The table, without a row for each sound jail where there are too many.
 pub(in crate::cli) fn table(status: &Status, width: usize) -> Vec<Line> {
-    let jails = ordered(status);
-    if jails.is_empty() {
-        return Vec::new();
-    }
-    let is_folded = |jail: &Jail| {
-        jails.len() > ROWS && jail.condition == Condition::Protects && jail.unprotected.month <= 0.0
-    };
-    let (folded, shown): (Vec<&Jail>, Vec<&Jail>) = jails.iter().partition(|jail| is_folded(jail));
+    let (folded, shown) = folded(status);
     let mut lines = Vec::new();
     if !shown.is_empty() {
         lines.push(header(&shown));
@@ -82,7 +41,7 @@ pub(in crate::cli) fn header(jails: &[&Jail]) -> Line {
 
 /// A jail's row in columns; a name that is wider than its column has lines of its own.
 pub(in crate::cli) fn row(jail: &Jail, name_width: usize, width: usize) -> Vec<Line> {
-    let (tone, words) = words(jail.condition);
+    let (tone, words) = condition(jail.condition);
     let banned = jail
         .banned
         .map_or("-".to_owned(), |banned| banned.to_string());
@@ -97,7 +56,7 @@ pub(in crate::cli) fn row(jail: &Jail, name_width: usize, width: usize) -> Vec<L
     let column = paint::pad(if is_long { "" } else { &name }, name_width);
     lines.push(vec![
         piece(Tone::Strong, format!("  {column}")),
-        piece(tone, format!("  {words:<15}")),
+        piece(Tone::from(tone), format!("  {words:<15}")),
         piece(Tone::Plain, format!("  {banned:>7}  {}", unprotected(jail))),
     ]);
     lines
@@ -122,38 +81,11 @@ fn rows(jail: &Jail, name_width: usize, status: &Status, width: usize) -> Vec<Li
     lines
 }
 
-/// What keeps the jail from protecting, and what comes next.
-pub(in crate::cli) fn reasons(jail: &Jail, status: &Status) -> Vec<String> {
-    let mut said = Vec::new();
-    if let Some(rollback) = &jail.rollback {
-        said.push(format!("since {}: {}", rollback.when, rollback.reason));
-        said.push(match rollback.next_try {
-            Some(at) => {
-                let left = at.time().duration_since(status.at.time());
-                let left = paint::span(left.unwrap_or_default());
-                format!("tried again in {left}, or at once when its config is mended")
-            }
-            None => format!(
-                "waits for you: mend its config, or jailwarden rollback undo {}",
-                jail.name
-            ),
-        });
-    } else if let Some(why) = &jail.why {
-        said.push(why.clone());
-    }
-    said
-}
-
 fn paragraph(jails: &[&Jail], width: usize) -> Vec<Line> {
     if jails.is_empty() {
         return Vec::new();
     }
-    let banned: u64 = jails.iter().filter_map(|jail| jail.banned).sum();
-    let text = format!(
-        "{} jails protect, and lacked nothing for 30 days; {banned} banned:",
-        jails.len()
-    );
-    let mut lines = vec![vec![piece(Tone::Good, format!("  {text}"))]];
+    let mut lines = vec![vec![piece(Tone::Good, format!("  {}", of_folded(jails)))]];
     let names: Vec<_> = jails.iter().map(|jail| safe_name(jail)).collect();
     for line in paint::wrap(&names.join(", "), width.saturating_sub(4)) {
         lines.push(vec![piece(Tone::Plain, format!("    {line}"))]);

@@ -2,19 +2,29 @@
 
 mod command;
 mod facts;
-mod headline;
 mod jails;
 #[cfg(test)]
 pub(super) mod tests;
 
 pub(super) use self::command::{WIDTH, Words, run};
-pub(super) use self::facts::{end, facts, said, when};
-pub(super) use self::headline::{headline, left};
+pub(super) use self::facts::facts;
 use self::jails::table;
-pub(super) use self::jails::{header, name_width, ordered, reasons, row};
+pub(super) use self::jails::{header, name_width, row};
 
-use super::paint::{self, Line, Piece, piece};
+use super::paint::{self, Line, Piece, Tone, piece};
 use crate::status::Status;
+pub(super) use crate::status::headline::left;
+use crate::status::headline::{self, Headline};
+pub(super) use crate::status::words::{end, ordered, reasons, said, when};
+
+/// Whether the host is protected, and if not what is missing.
+pub(super) fn headline(status: &Status) -> Vec<Piece> {
+    let Headline { tone, word, rest } = headline::headline(status);
+    vec![
+        piece(tone.into(), format!("{word}:")),
+        piece(Tone::Strong, format!(" {rest}")),
+    ]
+}
 
 /// All that is known, for a terminal of that width.
 pub(super) fn lines(status: &Status, width: usize) -> Vec<Line> {

@@ -132,7 +132,7 @@ pub(super) const FAULTY: &[(&str, &[&str])] = &[
     (
         "colour: red",
         &[
-            "1:1: unknown key `colour`: expected one of config_dir, state_dir, settle, daemon, probe, restart, alerts, metrics, control",
+            "1:1: unknown key `colour`: expected one of config_dir, state_dir, settle, daemon, probe, restart, alerts, metrics, control, page",
         ],
     ),
     (
@@ -178,13 +178,13 @@ pub(super) const FAULTY: &[(&str, &[&str])] = &[
     (
         "1: 2",
         &[
-            "1:1: unknown key `1`: expected one of config_dir, state_dir, settle, daemon, probe, restart, alerts, metrics, control",
+            "1:1: unknown key `1`: expected one of config_dir, state_dir, settle, daemon, probe, restart, alerts, metrics, control, page",
         ],
     ),
     (
         "<<: {settle: 1s}",
         &[
-            "1:1: unknown key `<<`: expected one of config_dir, state_dir, settle, daemon, probe, restart, alerts, metrics, control",
+            "1:1: unknown key `<<`: expected one of config_dir, state_dir, settle, daemon, probe, restart, alerts, metrics, control, page",
         ],
     ),
     (
@@ -363,7 +363,7 @@ pub(super) const FAULTY: &[(&str, &[&str])] = &[
     (
         "é: 1\nsettle: ü",
         &[
-            "1:1: unknown key `é`: expected one of config_dir, state_dir, settle, daemon, probe, restart, alerts, metrics, control",
+            "1:1: unknown key `é`: expected one of config_dir, state_dir, settle, daemon, probe, restart, alerts, metrics, control, page",
             r#"2:9: settle: "ü" is not a duration: expected a number with a unit, such as 10s, 500ms or 5m"#,
         ],
     ),
@@ -376,7 +376,7 @@ pub(super) const FAULTY: &[(&str, &[&str])] = &[
     (
         "\"a\\nb\": 1",
         &[
-            r"1:1: unknown key `a\nb`: expected one of config_dir, state_dir, settle, daemon, probe, restart, alerts, metrics, control",
+            r"1:1: unknown key `a\nb`: expected one of config_dir, state_dir, settle, daemon, probe, restart, alerts, metrics, control, page",
         ],
     ),
     (
@@ -400,6 +400,28 @@ pub(super) const FAULTY: &[(&str, &[&str])] = &[
             "1:19: control.socket: expected a path or none, found a list",
             r#"1:37: control.admins: "a b" cannot be the name of a user"#,
         ],
+    ),
+    (
+        "page: {listen: 0.0.0.0:9117}",
+        &[
+            r#"1:16: page.listen: "0.0.0.0:9117" is not a loopback address: the page asks nobody who they are, so it is for this host alone; from elsewhere: ssh -L 9117:127.0.0.1:9117 HOST"#,
+        ],
+    ),
+    (
+        "page: {listen: localhost:9117}",
+        &[
+            r#"1:16: page.listen: expected an address of this host with a port, such as 127.0.0.1:9117, or none, found "localhost:9117""#,
+        ],
+    ),
+    (
+        "page:\n  listen: [::1]",
+        &[
+            "2:11: page.listen: expected an address of this host with a port, such as 127.0.0.1:9117, or none, found a list: put [::1]:9117 in quotes",
+        ],
+    ),
+    (
+        "page: {listen: 127.0.0.1:0}",
+        &["1:16: page.listen: port 0 is a new one at each start: name one, such as 9117"],
     ),
     (
         "a: &a [*a]",

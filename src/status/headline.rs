@@ -1,13 +1,21 @@
 //! Whether the host is protected, in a line.
 
-use crate::cli::paint::{self, Piece, Tone, piece};
-use crate::status::{Condition, Jail, Protection, Status};
+use super::words::{self, Tone};
+use super::{Condition, Jail, Protection, Status};
 
 /// How many jails are named in a row.
 const NAMED: usize = 5;
 
+/// Whether the host is protected, in a word and in what follows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Headline {
+    pub(crate) tone: Tone,
+    pub(crate) word: &'static str,
+    pub(crate) rest: String,
+}
+
 /// Whether the host is protected, and if not what is missing.
-pub(in crate::cli) fn headline(status: &Status) -> Vec<Piece> {
+pub(crate) fn headline(status: &Status) -> Headline {
     let (tone, word, rest) = match status.protection {
         Protection::Full => (Tone::Good, "PROTECTED", full(status)),
         Protection::Partial => (Tone::Warn, "PARTLY", partly(status)),
@@ -27,10 +35,11 @@ pub(in crate::cli) fn headline(status: &Status) -> Vec<Piece> {
         Some(_) => "; jailwarden is paused",
         None => "",
     };
-    vec![
-        piece(tone, format!("{word}:")),
-        piece(Tone::Strong, format!(" {rest}{paused}")),
-    ]
+    Headline {
+        tone,
+        word,
+        rest: format!("{rest}{paused}"),
+    }
 }
 
 fn full(status: &Status) -> String {
@@ -72,9 +81,9 @@ fn not(status: &Status) -> String {
 }
 
 /// Until when something must have come, as `, 7s left` or `, tried again in 2m`.
-pub(in crate::cli) fn left(status: &Status) -> Option<String> {
+pub(crate) fn left(status: &Status) -> Option<String> {
     let left = status.deadline?.time().duration_since(status.at.time());
-    let left = paint::span(left.unwrap_or_default());
+    let left = words::span(left.unwrap_or_default());
     match status.state.as_str() {
         "restarting" | "rolling-back" | "reloading" => Some(format!(", {left} left")),
         "gave-up" => Some(format!(", tried again in {left}")),
