@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::change::Reload;
 use super::event::{Ailment, Cure, Health};
 use super::plan::{Change, Changes};
+use super::reload::Reload;
 use super::time::MonoTime;
 use super::{Effect, Machine, Policy, State};
 

@@ -8,9 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::event::{ActionId, Finding, Outcome, Trial};
 use super::intent::Intent;
-use super::ladder::{Rung, What};
 use super::time::MonoTime;
-use super::{Answer, Effect, Machine, Policy, State};
+use super::{Effect, Machine, Policy, State};
 
 /// What is known of a jail that a rollback disables, or did until lately.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -49,12 +48,12 @@ pub(super) struct Wait {
 /// A mend under way.
 #[derive(Debug, Clone)]
 pub(super) struct Mending {
-    step: Step,
-    jails: BTreeSet<String>,
+    pub(super) step: Step,
+    pub(super) jails: BTreeSet<String>,
 }
 
 #[derive(Debug, Clone)]
-enum Step {
+pub(super) enum Step {
     /// The jails are tried without their rollbacks; nothing is written.
     Trying(ActionId),
     /// That they are on probation goes to disk first.
@@ -92,7 +91,7 @@ impl Mending {
 }
 
 impl Wait {
-    fn begin(now: MonoTime, tries: u32) -> Self {
+    pub(super) fn begin(now: MonoTime, tries: u32) -> Self {
         Self {
             next: now + wait_after(tries),
             hinted: true,
@@ -134,22 +133,6 @@ impl Machine {
         }
         let mends = &self.mends;
         self.waits.retain(|jail, _| mends.contains_key(jail));
-    }
-
-    /// A jail was disabled as intended.
-    pub(super) fn note_disabled(&mut self, jail: &str, intent: &Intent) {
-        let mend = self.mends.entry(jail.to_owned()).or_default();
-        if std::mem::take(&mut mend.on_probation) {
-            mend.flaps += 1;
-            mend.tries += 1;
-        }
-        mend.failed = intent.failed.get(jail).copied().or(mend.failed);
-        if intent.asked {
-            // It is a person's to bring back, or to mend.
-            mend.flaps = Policy::FLAP_LIMIT;
-        }
-        let wait = Wait::begin(self.now, mend.tries);
-        self.waits.insert(jail.to_owned(), wait);
     }
 
     /// The config changed by other hands, or something came that it lacked.
@@ -270,44 +253,6 @@ impl Machine {
                 wait.died = Some(self.now);
             }
         }
-    }
-
-    /// Jails on probation that the daemon refused, or that died in it.
-    fn to_put_back(&self) -> BTreeSet<String> {
-        let on_probation = self.mends.iter().filter(|(_, mend)| mend.on_probation);
-        on_probation
-            .map(|(jail, _)| jail)
-            .filter(|jail| self.is_spurned(jail) || self.lost.contains(*jail))
-            .filter(|jail| !self.rollbacks.contains(*jail))
-            .cloned()
-            .collect()
-    }
-
-    fn put_back(&mut self, jails: BTreeSet<String>) {
-        let names: Vec<_> = jails.iter().cloned().collect();
-        let reason = format!(
-            "{}; it had passed its trial, and is tried again later",
-            self.reason_to_roll_back(&names)
-        );
-        self.disable_for(jails, &names, reason);
-    }
-
-    /// Disables jails in a daemon that answers.
-    pub(super) fn disable(&mut self, jails: BTreeSet<String>) {
-        let names: Vec<_> = jails.iter().cloned().collect();
-        let reason = self.reason_to_roll_back(&names);
-        self.disable_for(jails, &names, reason);
-    }
-
-    fn disable_for(&mut self, jails: BTreeSet<String>, names: &[String], reason: String) {
-        let rung = Rung::blamed(What::Disable(names.to_vec()));
-        let intent = self.intent(&rung, reason);
-        let save = self.save_intent(&intent);
-        self.saving = Some(save);
-        self.state = State::Mending(Mending {
-            step: Step::Intending { save, intent },
-            jails,
-        });
     }
 
     /// An action of the mend has ended.
@@ -477,36 +422,6 @@ impl Machine {
         if !gone.is_empty() {
             self.say_not_wanted(&gone);
         }
-    }
-
-    fn disabled_again(&mut self, jails: &BTreeSet<String>, intent: &Intent, outcome: Outcome) {
-        if !matches!(outcome, Outcome::Effect(Ok(()))) {
-            for jail in jails {
-                if let Some(mend) = self.mends.get_mut(jail) {
-                    mend.on_probation = false;
-                }
-            }
-            let names: Vec<_> = jails.iter().cloned().collect();
-            let why = why_not(outcome);
-            self.say_rollback_failed(&names, &why);
-            if !intent.asked {
-                return;
-            }
-            return self.fail_command(Answer::Refused {
-                why: format!("the rollback could not be written: {why}"),
-                findings: Vec::new(),
-            });
-        }
-        self.hint_mends();
-        let names: Vec<_> = jails.iter().cloned().collect();
-        self.note_rolled_back(&names, intent);
-        self.read_own_change();
-    }
-
-    /// The digest of the jail's commands as last read, for what is held against it.
-    pub(super) fn digest_on_disk(&self, jail: &str) -> Option<u128> {
-        let plan = self.disk.reading.as_ref()?.plan.as_ref()?;
-        Some(plan.jails.get(jail)?.digest)
     }
 
     /// When the clock tries a jail again without its rollback.

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::change::Reload;
 use super::plan::{Change, Changes};
+use super::reload::Reload;
 use super::time::MonoTime;
 use super::{Effect, Machine, Policy, State};
 

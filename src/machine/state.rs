@@ -2,11 +2,11 @@
 
 use super::Machine;
 use super::assess::{Sign, Suspect};
-use super::change::Reload;
 use super::event::{ActionId, ConfigRead, PutBack, Sight};
 use super::give_up::{By, Undo};
 use super::intent::Intent;
 use super::mend::Mending;
+use super::reload::Reload;
 use super::restart::Restart;
 use super::time::MonoTime;
 
