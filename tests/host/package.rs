@@ -1,0 +1,210 @@
+//! The Debian package: installed, upgraded, removed and purged by apt, on a host that protects.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::SystemTime;
+
+use jailwarden::fail2ban::folder::{Limits, Snapshot};
+use jailwarden::history::Store;
+
+use crate::guarded::{Guarded, QUICK};
+
+const APT: &str = "DEBIAN_FRONTEND=noninteractive apt-get --quiet --yes --no-install-recommends";
+const POLICY: &str = "/usr/sbin/policy-rc.d";
+const SETTINGS: &str = "/etc/jailwarden/jailwarden.yaml";
+const ROLLBACK: &str = "/etc/fail2ban/jail.d/zzz-jailwarden-web.local";
+const FILTER: &str = "/etc/fail2ban/filter.d/web.conf";
+
+/// Packs the program under test, as a package of this version.
+fn package(kind: &str, binary: &Path, folder: &Path, version: &str) -> PathBuf {
+    let done = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/package"))
+        .arg(kind)
+        .arg(binary)
+        .arg(folder)
+        .env("VERSION", version)
+        .env("DEB_FLAGS", "-Znone")
+        .output()
+        .unwrap();
+    assert!(done.status.success(), "{done:?}");
+    String::from_utf8(done.stdout).unwrap().trim_end().into()
+}
+
+/// Puts the packages into `/root` of the host.
+fn bring(host: &Guarded, versions: &[&str]) {
+    let folder = tempfile::tempdir().unwrap();
+    for version in versions {
+        let binary = Path::new(env!("CARGO_BIN_EXE_jailwarden"));
+        let made = package("deb", binary, folder.path(), version);
+        let to = host.root().join(format!("root/{version}.deb"));
+        fs::copy(made, to).unwrap();
+    }
+}
+
+fn apt(host: &Guarded, words: &str) -> String {
+    host.sh(&format!("{APT} {words} 2>&1"))
+}
+
+/// All files but those that any package and any service leaves traces in.
+fn files(host: &Guarded) -> String {
+    host.sh(
+        "find / -xdev \\( -path /proc -o -path /sys -o -path /run/systemd -o -path /run/log \
+         -o -path /tmp -o -path /root -o -path /var/log -o -path /var/cache -o -path /var/lib/apt \
+         -o -path /var/lib/dpkg -o -path /var/lib/systemd/timers -o -path /var/lib/fail2ban \\) -prune \
+         -o -printf '%p %l\\n' | grep -v '[.]pyc\\|__pycache__' | LC_ALL=C sort",
+    )
+}
+
+/// A host with two jails that protect, and without a policy that keeps services from being started.
+fn begin() -> Option<Guarded> {
+    let host = Guarded::boot()?;
+    host.sh(&format!("rm -f {POLICY}"));
+    host.make_auth_log();
+    host.jail("web");
+    host.sh("systemctl start fail2ban");
+    host.wait_protects("sshd");
+    Some(host)
+}
+
+#[test]
+fn it_is_installed_and_purged_without_a_trace() {
+    let Some(host) = begin() else { return };
+    bring(&host, &["1.0.0"]);
+    let before = files(&host);
+    let fail2ban = host.main_pid("fail2ban");
+
+    // Where services may not be started, none is.
+    host.sh(&format!(
+        "printf '#!/bin/sh\\nexit 101\\n' >{POLICY}; chmod 755 {POLICY}"
+    ));
+    apt(&host, "install /root/1.0.0.deb");
+    host.wait_state("jailwarden", "inactive");
+    host.sh(&format!("rm {POLICY}"));
+    apt(&host, "purge jailwarden");
+
+    // Nor if the admin forbids this one.
+    host.sh("systemctl --quiet mask jailwarden");
+    apt(&host, "install /root/1.0.0.deb");
+    host.wait_state("jailwarden", "inactive");
+    apt(&host, "purge jailwarden");
+    host.sh("systemctl --quiet unmask jailwarden");
+
+    // It starts, and is ready, while apt and dpkg hold their locks.
+    host.mark();
+    apt(&host, "install /root/1.0.0.deb");
+    host.sh("systemctl is-active jailwarden && systemctl is-enabled jailwarden");
+    host.wait_status("healthy: 2 of 2 jails protect");
+    host.assert_no_alarm();
+    assert_eq!(host.main_pid("fail2ban"), fail2ban);
+    let socket = host.sh("stat -c '%a %U:%G' /run/jailwarden/control.sock");
+    assert_eq!(socket.trim(), "660 root:jailwarden");
+    host.sh("journalctl --list-catalog | grep -q jailwarden");
+    host.assert_explained();
+    host.sh("jailwarden status");
+    // Every file is as it was packed, and dpkg knows which is the admin's to change.
+    assert_eq!(host.sh("dpkg --verify jailwarden"), "");
+    let conffiles = host.sh("dpkg-query --show --showformat '${Conffiles}' jailwarden");
+    assert!(conffiles.contains(SETTINGS), "{conffiles}");
+
+    let said = apt(&host, "purge jailwarden");
+    assert!(
+        !said.contains("disabled") && !said.contains("kept in"),
+        "{said}"
+    );
+    assert_eq!(host.main_pid("fail2ban"), fail2ban);
+    host.wait_protects("web");
+    host.sh("! getent group jailwarden; ! systemctl cat jailwarden 2>&1");
+    host.sh("! journalctl --list-catalog | grep jailwarden");
+    let after = files(&host);
+    let left: Vec<_> = after.lines().filter(|it| !before.contains(it)).collect();
+    assert_eq!(left, [""; 0], "is left");
+    let gone: Vec<_> = before.lines().filter(|it| !after.contains(it)).collect();
+    assert_eq!(gone, [""; 0], "is gone");
+}
+
+#[test]
+fn an_upgrade_and_a_removal_lose_nothing() {
+    let Some(host) = begin() else { return };
+    bring(&host, &["1.0.0", "1.0.1-rc.1", "1.0.1"]);
+    // A group that was there before is the admin's.
+    host.sh("groupadd --system jailwarden");
+    apt(&host, "install /root/1.0.0.deb");
+    host.write(SETTINGS, QUICK);
+    host.sh("systemctl restart jailwarden");
+    host.wait_said("supervision begins: fail2ban runs");
+
+    // What stands: a file of the admin's that was replaced, a rollback, and an incident.
+    let config = host.root().join("etc/fail2ban");
+    let store = Store::open(&host.root().join("var/lib/jailwarden"));
+    let stream = host.sh("fail2ban-client -d");
+    let fingerprint = Snapshot::take(&config, Limits::default()).fingerprint();
+    let id = store.keep(&config, fingerprint, &stream, SystemTime::now());
+    let id = id.unwrap().short();
+    host.sh(&format!(
+        "echo '# mine' >>{FILTER}; jailwarden restore {id}"
+    ));
+    host.sh(&format!(
+        "sed -i 's/^failregex.*/failregex = fail from <HOST> [/' {FILTER}; systemctl restart fail2ban || true"
+    ));
+    host.wait_said("web disabled so that the others can run");
+    host.wait_said("fail2ban protects again");
+    host.wait_status("degraded");
+    let fail2ban = host.main_pid("fail2ban");
+    let jailwarden = host.main_pid("jailwarden");
+    let incidents = host.sh("jailwarden incidents --json || true");
+    assert!(incidents.contains("\"began\""), "{incidents}");
+
+    // Settings that cannot be used do not cost the supervisor that runs.
+    host.write(SETTINGS, "probe:\n  intervall: 1s\n");
+    let said = apt(&host, "install /root/1.0.1-rc.1.deb");
+    assert!(
+        said.contains("intervall") && said.contains("not (re)started"),
+        "{said}"
+    );
+    assert_eq!(host.main_pid("jailwarden"), jailwarden);
+    host.write(SETTINGS, QUICK);
+
+    host.mark();
+    apt(&host, "install /root/1.0.1.deb");
+    host.wait_said("supervision begins: fail2ban runs");
+    assert_ne!(host.main_pid("jailwarden"), jailwarden);
+    assert_eq!(host.main_pid("fail2ban"), fail2ban);
+    host.wait_status("degraded");
+    host.sh(&format!("test -e {ROLLBACK}; grep -q 1s {SETTINGS}"));
+    let now = host.sh("jailwarden incidents --json || true");
+    let first = |text: &str| text.split("\"began\"").nth(1).map(str::to_owned);
+    assert_eq!(first(&now), first(&incidents));
+
+    // What is broken stays disabled: without its rollback the next start of fail2ban would fail.
+    let stands = |said: &str| {
+        for words in [
+            "disabled jails",
+            "zzz-jailwarden-web.local:# Why:",
+            "unterminated character set",
+        ] {
+            assert!(said.contains(words), "no {words:?} in\n{said}");
+        }
+    };
+    stands(&apt(&host, "remove jailwarden"));
+    host.wait_state("jailwarden", "inactive");
+    host.sh(&format!(
+        "test -e {ROLLBACK}; test -e {SETTINGS}; ! command -v jailwarden"
+    ));
+    assert_eq!(host.main_pid("fail2ban"), fail2ban);
+    host.sh("systemctl restart fail2ban");
+    host.wait_protects("sshd");
+
+    let said = apt(&host, "purge jailwarden");
+    stands(&said);
+    let kept = host.sh("find /var/lib/jailwarden -name web.conf");
+    assert!(
+        kept.trim().starts_with("/var/lib/jailwarden/rejected/"),
+        "{kept}"
+    );
+    assert!(
+        said.contains(kept.trim()) && said.contains("rm -r /var/lib/jailwarden"),
+        "{said}"
+    );
+    host.sh(&format!("grep -qx '# mine' {}", kept.trim()));
+    host.sh("test $(ls /var/lib/jailwarden) = rejected; test ! -e /etc/jailwarden; getent group jailwarden");
+}
