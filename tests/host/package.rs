@@ -1,5 +1,6 @@
 //! The Debian package: installed, upgraded, removed and purged by apt, on a host that protects.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -10,7 +11,7 @@ use jailwarden::history::Store;
 
 use crate::guarded::{Guarded, QUICK};
 
-const APT: &str = "DEBIAN_FRONTEND=noninteractive apt-get --quiet --yes --no-install-recommends";
+const APT: &str = "apt-get --quiet --yes --no-install-recommends";
 const POLICY: &str = "/usr/sbin/policy-rc.d";
 const SETTINGS: &str = "/etc/jailwarden/jailwarden.yaml";
 const ROLLBACK: &str = "/etc/fail2ban/jail.d/zzz-jailwarden-web.local";
@@ -41,18 +42,20 @@ fn bring(host: &Guarded, versions: &[&str]) {
     }
 }
 
-fn apt(host: &Guarded, words: &str) -> String {
-    host.sh(&format!("{APT} {words} 2>&1"))
+/// What apt or dpkg says.
+fn does(host: &Guarded, words: &str) -> String {
+    host.sh(&format!("DEBIAN_FRONTEND=noninteractive {words} 2>&1"))
 }
 
 /// All files but those that any package and any service leaves traces in.
-fn files(host: &Guarded) -> String {
-    host.sh(
-        "find / -xdev \\( -path /proc -o -path /sys -o -path /run/systemd -o -path /run/log \
-         -o -path /tmp -o -path /root -o -path /var/log -o -path /var/cache -o -path /var/lib/apt \
-         -o -path /var/lib/dpkg -o -path /var/lib/systemd/timers -o -path /var/lib/fail2ban \\) -prune \
-         -o -printf '%p %l\\n' | grep -v '[.]pyc\\|__pycache__' | LC_ALL=C sort",
-    )
+fn files(host: &Guarded) -> BTreeSet<String> {
+    const TRACES: &str = "/proc /sys /run/systemd /run/log /tmp /root /var/log /var/cache \
+                          /var/lib/apt /var/lib/dpkg /var/lib/fail2ban /var/lib/systemd/timers";
+    let found = host.sh(&format!(
+        "for path in {TRACES}; do set -- \"$@\" -path $path -prune -o; done; \
+         find / \"$@\" -name __pycache__ -prune -o -printf '%p %l\\n'"
+    ));
+    found.lines().map(str::to_owned).collect()
 }
 
 /// A host with two jails that protect, and without a policy that keeps services from being started.
@@ -77,21 +80,21 @@ fn it_is_installed_and_purged_without_a_trace() {
     host.sh(&format!(
         "printf '#!/bin/sh\\nexit 101\\n' >{POLICY}; chmod 755 {POLICY}"
     ));
-    apt(&host, "install /root/1.0.0.deb");
+    does(&host, "dpkg --install /root/1.0.0.deb");
     host.wait_state("jailwarden", "inactive");
     host.sh(&format!("rm {POLICY}"));
-    apt(&host, "purge jailwarden");
+    does(&host, "dpkg --purge jailwarden");
 
     // Nor if the admin forbids this one.
     host.sh("systemctl --quiet mask jailwarden");
-    apt(&host, "install /root/1.0.0.deb");
+    does(&host, "dpkg --install /root/1.0.0.deb");
     host.wait_state("jailwarden", "inactive");
-    apt(&host, "purge jailwarden");
+    does(&host, "dpkg --purge jailwarden");
     host.sh("systemctl --quiet unmask jailwarden");
 
     // It starts, and is ready, while apt and dpkg hold their locks.
     host.mark();
-    apt(&host, "install /root/1.0.0.deb");
+    does(&host, &format!("{APT} install /root/1.0.0.deb"));
     host.sh("systemctl is-active jailwarden && systemctl is-enabled jailwarden");
     host.wait_status("healthy: 2 of 2 jails protect");
     host.assert_no_alarm();
@@ -106,7 +109,7 @@ fn it_is_installed_and_purged_without_a_trace() {
     let conffiles = host.sh("dpkg-query --show --showformat '${Conffiles}' jailwarden");
     assert!(conffiles.contains(SETTINGS), "{conffiles}");
 
-    let said = apt(&host, "purge jailwarden");
+    let said = does(&host, &format!("{APT} purge jailwarden"));
     assert!(
         !said.contains("disabled") && !said.contains("kept in"),
         "{said}"
@@ -116,9 +119,9 @@ fn it_is_installed_and_purged_without_a_trace() {
     host.sh("! getent group jailwarden; ! systemctl cat jailwarden 2>&1");
     host.sh("! journalctl --list-catalog | grep jailwarden");
     let after = files(&host);
-    let left: Vec<_> = after.lines().filter(|it| !before.contains(it)).collect();
+    let left: Vec<_> = after.difference(&before).collect();
     assert_eq!(left, [""; 0], "is left");
-    let gone: Vec<_> = before.lines().filter(|it| !after.contains(it)).collect();
+    let gone: Vec<_> = before.difference(&after).collect();
     assert_eq!(gone, [""; 0], "is gone");
 }
 
@@ -128,13 +131,19 @@ fn an_upgrade_and_a_removal_lose_nothing() {
     bring(&host, &["1.0.0", "1.0.1-rc.1", "1.0.1"]);
     // A group that was there before is the admin's.
     host.sh("groupadd --system jailwarden");
-    apt(&host, "install /root/1.0.0.deb");
+    does(&host, "dpkg --install /root/1.0.0.deb");
     host.write(SETTINGS, QUICK);
     host.sh("systemctl restart jailwarden");
     host.wait_said("supervision begins: fail2ban runs");
 
     // What stands: a file of the admin's that was replaced, a rollback, and an incident.
-    let config = host.root().join("etc/fail2ban");
+    let copy = tempfile::tempdir().unwrap();
+    let config = copy.path().join("fail2ban");
+    let done = Command::new("cp")
+        .arg("-a")
+        .args([&host.root().join("etc/fail2ban"), &config])
+        .status();
+    assert!(done.unwrap().success());
     let store = Store::open(&host.root().join("var/lib/jailwarden"));
     let stream = host.sh("fail2ban-client -d");
     let fingerprint = Snapshot::take(&config, Limits::default()).fingerprint();
@@ -156,7 +165,7 @@ fn an_upgrade_and_a_removal_lose_nothing() {
 
     // Settings that cannot be used do not cost the supervisor that runs.
     host.write(SETTINGS, "probe:\n  intervall: 1s\n");
-    let said = apt(&host, "install /root/1.0.1-rc.1.deb");
+    let said = does(&host, "dpkg --install /root/1.0.1-rc.1.deb");
     assert!(
         said.contains("intervall") && said.contains("not (re)started"),
         "{said}"
@@ -165,7 +174,7 @@ fn an_upgrade_and_a_removal_lose_nothing() {
     host.write(SETTINGS, QUICK);
 
     host.mark();
-    apt(&host, "install /root/1.0.1.deb");
+    does(&host, &format!("{APT} install /root/1.0.1.deb"));
     host.wait_said("supervision begins: fail2ban runs");
     assert_ne!(host.main_pid("jailwarden"), jailwarden);
     assert_eq!(host.main_pid("fail2ban"), fail2ban);
@@ -185,7 +194,7 @@ fn an_upgrade_and_a_removal_lose_nothing() {
             assert!(said.contains(words), "no {words:?} in\n{said}");
         }
     };
-    stands(&apt(&host, "remove jailwarden"));
+    stands(&does(&host, "dpkg --remove jailwarden"));
     host.wait_state("jailwarden", "inactive");
     host.sh(&format!(
         "test -e {ROLLBACK}; test -e {SETTINGS}; ! command -v jailwarden"
@@ -194,7 +203,7 @@ fn an_upgrade_and_a_removal_lose_nothing() {
     host.sh("systemctl restart fail2ban");
     host.wait_protects("sshd");
 
-    let said = apt(&host, "purge jailwarden");
+    let said = does(&host, "dpkg --purge jailwarden");
     stands(&said);
     let kept = host.sh("find /var/lib/jailwarden -name web.conf");
     assert!(
