@@ -18,17 +18,28 @@ const ROLLBACK: &str = "/etc/fail2ban/jail.d/zzz-jailwarden-web.local";
 const FILTER: &str = "/etc/fail2ban/filter.d/web.conf";
 
 /// Packs the program under test, as a package of this version.
-fn package(kind: &str, binary: &Path, folder: &Path, version: &str) -> PathBuf {
+fn package(kind: &str, binary: &Path, folder: &Path, version: &str, flags: &str) -> PathBuf {
     let done = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/package"))
         .arg(kind)
         .arg(binary)
         .arg(folder)
         .env("VERSION", version)
-        .env("DEB_FLAGS", "-Znone")
+        .env("DEB_FLAGS", flags)
         .output()
         .unwrap();
     assert!(done.status.success(), "{done:?}");
     String::from_utf8(done.stdout).unwrap().trim_end().into()
+}
+
+/// The program without what is only for debugging, which the packages do not have either.
+fn stripped(folder: &Path) -> PathBuf {
+    let to = folder.join("jailwarden");
+    let done = Command::new("strip")
+        .arg("-o")
+        .args([&to, Path::new(env!("CARGO_BIN_EXE_jailwarden"))])
+        .status();
+    assert!(done.unwrap().success());
+    to
 }
 
 /// Puts the packages into `/root` of the host.
@@ -36,7 +47,7 @@ fn bring(host: &Guarded, versions: &[&str]) {
     let folder = tempfile::tempdir().unwrap();
     for version in versions {
         let binary = Path::new(env!("CARGO_BIN_EXE_jailwarden"));
-        let made = package("deb", binary, folder.path(), version);
+        let made = package("deb", binary, folder.path(), version, "-Znone");
         let to = host.root().join(format!("root/{version}.deb"));
         fs::copy(made, to).unwrap();
     }
@@ -215,4 +226,124 @@ fn an_upgrade_and_a_removal_lose_nothing() {
     );
     host.sh(&format!("grep -qx '# mine' {}", kept.trim()));
     host.sh("test $(ls /var/lib/jailwarden) = rejected; test ! -e /etc/jailwarden; getent group jailwarden");
+}
+
+#[test]
+#[ignore = "takes rpmbuild, and half a minute to pack twice"]
+fn an_rpm_is_installed_upgraded_and_erased() {
+    const RPM: &str = "rpm --force-debian --nodeps";
+    let Some(host) = begin() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    for version in ["1.0.0-rc.1", "1.0.0"] {
+        let made = package("rpm", &stripped(folder.path()), folder.path(), version, "");
+        fs::copy(made, host.root().join(format!("root/{version}.rpm"))).unwrap();
+    }
+    does(&host, &format!("{RPM} --install /root/1.0.0-rc.1.rpm"));
+    // Whether it is enabled is for the distribution to say; nobody starts it but the admin.
+    host.wait_state("jailwarden", "inactive");
+    host.write(SETTINGS, QUICK);
+    host.sh("systemctl enable --now --quiet jailwarden; getent group jailwarden");
+    host.sh("jailwarden rollback add web");
+    let fail2ban = host.main_pid("fail2ban");
+    let jailwarden = host.main_pid("jailwarden");
+
+    host.write(SETTINGS, "probe:\n  intervall: 1s\n");
+    let said = does(&host, &format!("{RPM} --upgrade --force /root/1.0.0.rpm"));
+    assert!(said.contains("intervall"), "{said}");
+    assert_eq!(host.main_pid("jailwarden"), jailwarden);
+    host.write(SETTINGS, QUICK);
+    does(&host, &format!("{RPM} --upgrade --force /root/1.0.0.rpm"));
+    host.wait_new_process("jailwarden", &jailwarden);
+    host.wait_status("degraded");
+    assert_eq!(host.main_pid("fail2ban"), fail2ban);
+
+    let said = does(&host, &format!("{RPM} --erase jailwarden"));
+    assert!(said.contains("zzz-jailwarden-web.local:# Why:"), "{said}");
+    host.wait_state("jailwarden", "inactive");
+    assert_eq!(host.main_pid("fail2ban"), fail2ban);
+    host.sh(&format!(
+        "test -e {ROLLBACK}; test -e /var/lib/jailwarden/state.json; ! systemctl cat jailwarden 2>&1; \
+         grep -q 1s {SETTINGS}.rpmsave; ! test -e /usr/share/doc/jailwarden; ! command -v jailwarden"
+    ));
+}
+
+#[test]
+#[ignore = "takes lintian and rpmbuild"]
+fn each_package_holds_what_make_installs_and_is_clean() {
+    let folder = tempfile::tempdir().unwrap();
+    let binary = stripped(folder.path());
+    let lines = |program: &str, words: &[&str], path: &Path| {
+        let done = Command::new(program).args(words).arg(path).output();
+        let done = done.unwrap_or_else(|error| panic!("{program}: {error}"));
+        let text = String::from_utf8([done.stdout, done.stderr].concat()).unwrap();
+        assert!(done.status.success(), "{program} {words:?}: {text}");
+        text
+    };
+    let tree = folder.path().join("tree");
+    let binary_word = format!("BINARY={}", binary.display());
+    let tree_word = format!("DESTDIR={}", tree.display());
+    let made = Command::new("make")
+        .args(["--directory", env!("CARGO_MANIFEST_DIR"), "install"])
+        .args(["PREFIX=/usr", &binary_word, &tree_word])
+        .env_remove("MAKEFLAGS")
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{made:?}");
+    // How a file is called in both packages, whatever each makes of man pages, the changelog and zsh.
+    let name = |path: &str| {
+        let path = path.trim_start_matches('.').trim_end_matches(".gz");
+        path.replace("site-functions", "vendor-completions")
+            .replace("CHANGELOG.md", "changelog")
+    };
+    let installed: BTreeSet<_> = lines("find", &["-P"], &tree)
+        .lines()
+        .filter(|path| Path::new(path).is_file())
+        .map(|path| name(path.strip_prefix(tree.to_str().unwrap()).unwrap()))
+        .collect();
+    assert!(installed.len() > 40, "{installed:?}");
+
+    let deb = package("deb", &binary, folder.path(), "1.0.0", "-Zxz -z0");
+    let clean = [
+        "--allow-root",
+        "--display-info",
+        "--fail-on",
+        "error,warning,info",
+    ];
+    assert_eq!(lines("lintian", &clean, &deb), "");
+    let listing = lines("dpkg-deb", &["--contents"], &deb);
+    let in_deb = listing.lines().filter(|line| line.starts_with('-'));
+    let in_deb: BTreeSet<_> = in_deb
+        .filter_map(|line| line.split_whitespace().nth(5))
+        .map(name)
+        .collect();
+    let rpm = package("rpm", &binary, folder.path(), "1.0.0", "");
+    let listing = lines(
+        "rpm",
+        &[
+            "--query",
+            "--package",
+            "--queryformat",
+            "[%{FILEMODES:perms} %{FILENAMES}\n]",
+        ],
+        &rpm,
+    );
+    let in_rpm: BTreeSet<_> = listing
+        .lines()
+        .filter_map(|line| line.strip_prefix('-')?.split_once(' '))
+        .map(|(_, path)| name(path))
+        .collect();
+    assert_eq!(in_rpm, installed);
+    let of_debian = |path: &&String| {
+        path.contains("/lintian/")
+            || path.ends_with("/copyright")
+            || path.ends_with("/changelog.Debian")
+    };
+    let licence = |path: &&String| !path.contains("/LICENSE-");
+    assert_eq!(
+        in_deb
+            .iter()
+            .filter(|it| !of_debian(it))
+            .collect::<Vec<_>>(),
+        installed.iter().filter(licence).collect::<Vec<_>>()
+    );
 }
