@@ -134,6 +134,24 @@ fn it_is_installed_and_purged_without_a_trace() {
     assert_eq!(gone, [""; 0], "is gone");
 }
 
+/// Debian's fail2ban does not start on a host without `auth.log`, and the package comes next.
+#[test]
+#[ignore = "what the package adds to `boots` is only that dpkg holds its lock"]
+fn it_is_installed_where_fail2ban_does_not_start() {
+    let Some(host) = Guarded::boot() else { return };
+    host.sh(&format!("rm -f {POLICY}"));
+    bring(&host, &["1.0.0"]);
+    host.sh("systemctl start fail2ban || true");
+    host.wait_state("fail2ban", "failed");
+    does(&host, "dpkg --install /root/1.0.0.deb");
+    host.sh("systemctl is-active jailwarden");
+    host.wait_said("Have not found any log file for sshd jail");
+    host.wait_status("degraded");
+    host.sh("touch /var/log/auth.log");
+    host.wait_said("sshd passed a trial");
+    host.wait_protects("sshd");
+}
+
 #[test]
 fn an_upgrade_and_a_removal_lose_nothing() {
     let Some(host) = begin() else { return };
