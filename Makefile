@@ -10,13 +10,17 @@ built := target/release/jailwarden
 bindir := $(DESTDIR)$(PREFIX)/bin
 unitdir := $(DESTDIR)$(PREFIX)/lib/systemd/system
 catalogdir := $(DESTDIR)$(PREFIX)/lib/systemd/catalog
+sysusersdir := $(DESTDIR)$(PREFIX)/lib/sysusers.d
 sharedir := $(DESTDIR)$(PREFIX)/share
 docdir := $(sharedir)/doc/jailwarden
 # Debian's zsh looks elsewhere than all others.
 zshdir := $(sharedir)/zsh/$(if $(wildcard /etc/debian_version),vendor-completions,site-functions)
 settings := $(DESTDIR)/etc/jailwarden/jailwarden.yaml
 
-.PHONY: run test bench build lint install uninstall
+# Of systemd/; the scripts in the packages take theirs from what is installed.
+units := jailwarden.service
+
+.PHONY: run test bench build lint install uninstall deb rpm
 
 run:
 	scripts/setup run
@@ -28,6 +32,7 @@ test: every := $(filter 1,$(JAILWARDEN_ALL))
 test: seed = $(if $(every),PROPTEST_RNG_SEED=$$(date +%s))
 test:
 	scripts/setup test
+	$(if $(every),scripts/setup packages)
 	if command -v cargo-nextest >/dev/null; \
 	then $(seed) $(CARGO) nextest run --locked $(if $(every),--run-ignored all); \
 	else $(seed) $(CARGO) test --locked $(if $(every),-- --include-ignored --skip in_a_process_of_its_own); fi
@@ -52,11 +57,11 @@ lint:
 
 install: $(BINARY)
 	install -D -m 755 $(BINARY) $(bindir)/jailwarden
-	install -d $(unitdir)
-	sed 's|/usr/bin/jailwarden|$(PREFIX)/bin/jailwarden|; s|/usr/share/doc|$(PREFIX)/share/doc|' \
-	    systemd/jailwarden.service > $(unitdir)/jailwarden.service
-	chmod 644 $(unitdir)/jailwarden.service
+	install -D -m 644 -t $(unitdir) $(units:%=systemd/%)
+	sed -i 's|/usr/bin/jailwarden|$(PREFIX)/bin/jailwarden|; s|/usr/share/doc|$(PREFIX)/share/doc|' \
+	    $(units:%=$(unitdir)/%)
 	install -D -m 644 systemd/jailwarden.catalog $(catalogdir)/jailwarden.catalog
+	install -D -m 644 systemd/jailwarden.sysusers $(sysusersdir)/jailwarden.conf
 	umask 022 && $(BINARY) assets $(sharedir)
 ifneq ($(zshdir),$(sharedir)/zsh/site-functions)
 	install -d $(zshdir)
@@ -71,6 +76,7 @@ endif
 	cp -R --preserve=mode config/ansible $(docdir)/
 	test -e $(settings) || install -D -m 644 config/jailwarden.yaml $(settings)
 ifeq ($(DESTDIR),)
+	if command -v systemd-sysusers >/dev/null; then systemd-sysusers $(sysusersdir)/jailwarden.conf; fi
 	if command -v journalctl >/dev/null; then journalctl --update-catalog; fi
 	if [ -d /run/systemd/system ]; then systemctl daemon-reload; fi
 	@echo 'Installed. To have fail2ban supervised from now on: systemctl enable --now jailwarden'
@@ -81,7 +87,8 @@ uninstall:
 ifeq ($(DESTDIR),)
 	if [ -d /run/systemd/system ]; then systemctl disable --now jailwarden || true; fi
 endif
-	rm -f $(bindir)/jailwarden $(unitdir)/jailwarden.service $(catalogdir)/jailwarden.catalog
+	rm -f $(bindir)/jailwarden $(units:%=$(unitdir)/%) $(catalogdir)/jailwarden.catalog
+	rm -f $(sysusersdir)/jailwarden.conf
 	rm -f $(sharedir)/man/man1/jailwarden.1 $(sharedir)/man/man1/jailwarden-*.1
 	rm -f $(sharedir)/bash-completion/completions/jailwarden $(zshdir)/_jailwarden
 	rm -f $(sharedir)/fish/vendor_completions.d/jailwarden.fish
@@ -90,9 +97,9 @@ ifeq ($(DESTDIR),)
 	if command -v journalctl >/dev/null; then journalctl --update-catalog; fi
 	if [ -d /run/systemd/system ]; then systemctl daemon-reload; fi
 endif
-	@dir=$$(sed -n "s/^config_dir: *[\"']*\([^\"']*[^\"' ]\).*/\1/p" $(settings) 2>/dev/null); \
-	cd "$(DESTDIR)$${dir:-/etc/fail2ban}/jail.d" 2>/dev/null || exit 0; \
-	files=$$(grep -ls '^# jailwarden rollback file' zzz-jailwarden-*.local) || exit 0; \
-	echo "jailwarden has disabled jails. They stay disabled until these files of $$PWD are removed:"; \
-	grep '^# Why:' $$files /dev/null; \
-	echo 'To have a jail back, mend what is said there, remove its file, and: fail2ban-client reload'
+	@. packaging/what-stands.sh; what_stands '$(DESTDIR)'
+
+# The packages hold what `install` installs. DEB_FLAGS, VERSION, MAINTAINER: see scripts/package.
+deb rpm: build
+	scripts/setup $@
+	scripts/package $@ $(BINARY) target/packages

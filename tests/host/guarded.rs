@@ -9,7 +9,7 @@ use crate::support::host::Host;
 use crate::support::{GUARD, wait_until};
 
 /// Looks so often that a wait of seconds covers many looks.
-const QUICK: &str = "probe:\n  interval: 1s\n  timeout: 2s\n";
+pub(crate) const QUICK: &str = "probe:\n  interval: 1s\n  timeout: 2s\n";
 
 /// A host, and the place in its journal from which on a test reads.
 pub(crate) struct Guarded {
@@ -26,15 +26,21 @@ impl Deref for Guarded {
 }
 
 impl Guarded {
-    /// Installs jailwarden, with frequent probes, on a host whose fail2ban has not been started.
-    pub(crate) fn install() -> Option<Self> {
+    /// A host without jailwarden, whose fail2ban has not been started.
+    pub(crate) fn boot() -> Option<Self> {
         let host = Host::boot()?;
-        host.install_jailwarden();
-        host.write("/etc/jailwarden/jailwarden.yaml", QUICK);
         let mark = RefCell::default();
         let guarded = Self { host, mark };
         guarded.mark();
         Some(guarded)
+    }
+
+    /// Installs jailwarden, with frequent probes, on a host whose fail2ban has not been started.
+    pub(crate) fn install() -> Option<Self> {
+        let host = Self::boot()?;
+        host.install_jailwarden();
+        host.write("/etc/jailwarden/jailwarden.yaml", QUICK);
+        Some(host)
     }
 
     /// As [`Self::install`]; then fail2ban protects with two jails, and jailwarden has looked at it.

@@ -17,6 +17,8 @@ mod guarded;
 #[cfg(test)]
 mod itself;
 #[cfg(test)]
+mod package;
+#[cfg(test)]
 mod pairs;
 #[cfg(test)]
 mod recovers;

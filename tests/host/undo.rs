@@ -66,6 +66,8 @@ fn what_was_disabled_is_enabled_again() {
     // What still stands when jailwarden goes is said, also if its program has gone before.
     degrade(&host);
     host.write("/root/source/Makefile", include_str!("../../Makefile"));
+    let what_stands = include_str!("../../packaging/what-stands.sh");
+    host.write("/root/source/packaging/what-stands.sh", what_stands);
     for _ in 0..2 {
         let said = uninstall(&host);
         for words in [
