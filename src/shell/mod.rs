@@ -24,6 +24,7 @@ mod reading;
 mod scribe;
 mod start;
 mod text;
+mod transient;
 mod trial;
 mod unit;
 pub mod watch;
