@@ -52,9 +52,10 @@ lint:
 install: $(BINARY)
 	install -D -m 755 $(BINARY) $(bindir)/jailwarden
 	install -d $(unitdir)
-	sed 's|/usr/bin/jailwarden|$(PREFIX)/bin/jailwarden|; s|/usr/share/doc|$(PREFIX)/share/doc|' \
-	    systemd/jailwarden.service > $(unitdir)/jailwarden.service
-	chmod 644 $(unitdir)/jailwarden.service
+	for unit in jailwarden.service jailwarden@.service; do \
+	    sed 's|/usr/bin/jailwarden|$(PREFIX)/bin/jailwarden|; s|/usr/share/doc|$(PREFIX)/share/doc|' \
+	        systemd/$$unit > $(unitdir)/$$unit && chmod 644 $(unitdir)/$$unit || exit; \
+	done
 	install -D -m 644 systemd/jailwarden.catalog $(catalogdir)/jailwarden.catalog
 	umask 022 && $(BINARY) assets $(sharedir)
 ifneq ($(zshdir),$(sharedir)/zsh/site-functions)
@@ -78,9 +79,14 @@ endif
 # Settings and state stay: they are the admin's. What jailwarden has disabled stays so, which is said.
 uninstall:
 ifeq ($(DESTDIR),)
-	if [ -d /run/systemd/system ]; then systemctl disable --now jailwarden || true; fi
+	if [ -d /run/systemd/system ]; then \
+	    further=$$(cd /etc/systemd/system && ls *.wants | grep '^jailwarden@') || true; \
+	    systemctl disable --now jailwarden $$further || true; \
+	    systemctl stop 'jailwarden@*' || true; \
+	fi
 endif
-	rm -f $(bindir)/jailwarden $(unitdir)/jailwarden.service $(catalogdir)/jailwarden.catalog
+	rm -f $(bindir)/jailwarden $(catalogdir)/jailwarden.catalog
+	rm -f $(unitdir)/jailwarden.service $(unitdir)/jailwarden@.service
 	rm -f $(sharedir)/man/man1/jailwarden.1 $(sharedir)/man/man1/jailwarden-*.1
 	rm -f $(sharedir)/bash-completion/completions/jailwarden $(zshdir)/_jailwarden
 	rm -f $(sharedir)/fish/vendor_completions.d/jailwarden.fish
@@ -89,9 +95,11 @@ ifeq ($(DESTDIR),)
 	if command -v journalctl >/dev/null; then journalctl --update-catalog; fi
 	if [ -d /run/systemd/system ]; then systemctl daemon-reload; fi
 endif
-	@dir=$$(sed -n "s/^config_dir: *[\"']*\([^\"']*[^\"' ]\).*/\1/p" $(settings) 2>/dev/null); \
-	cd "$(DESTDIR)$${dir:-/etc/fail2ban}/jail.d" 2>/dev/null || exit 0; \
-	files=$$(grep -ls '^# jailwarden rollback file' zzz-jailwarden-*.local) || exit 0; \
-	echo "jailwarden has disabled jails. They stay disabled until these files of $$PWD are removed:"; \
-	grep '^# Why:' $$files /dev/null; \
-	echo 'To have a jail back, mend what is said there, remove its file, and: fail2ban-client reload'
+	@for settings in $(settings) $(filter-out $(settings),$(wildcard $(dir $(settings))*.yaml)); do \
+	    dir=$$(sed -n "s/^config_dir: *[\"']*\([^\"']*[^\"' ]\).*/\1/p" $$settings 2>/dev/null); \
+	    cd "$(DESTDIR)$${dir:-/etc/fail2ban}/jail.d" 2>/dev/null || continue; \
+	    files=$$(grep -ls '^# jailwarden rollback file' zzz-jailwarden-*.local) || continue; \
+	    echo "jailwarden has disabled jails. They stay disabled until these files of $$PWD are removed:"; \
+	    grep '^# Why:' $$files /dev/null; \
+	    echo 'To have a jail back, mend what is said there, remove its file, and: fail2ban-client reload'; \
+	done

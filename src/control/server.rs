@@ -51,7 +51,7 @@ fn serve(settings: &Settings, link: Link) {
             let Some(listener) = open(settings)? else {
                 return Ok(());
             };
-            let rights = Rights::look_up(&settings.control.admins);
+            let rights = Rights::look_up(settings);
             let api = Api::new(settings, link, rights);
             accept(&UnixListener::from_std(listener)?, &Arc::new(api)).await
         })
@@ -73,9 +73,11 @@ fn open(settings: &Settings) -> io::Result<Option<std::os::unix::net::UnixListen
         Ok(listener) => Ok(Some(listener)),
         Err(error) => {
             tracing::warn!(
-                "{}: the control API is not served, nor does `jailwarden status` work: {error}. \
-                 To try again: systemctl restart jailwarden",
-                path.display()
+                "{}: the control API is not served, nor does `{} status` work: {error}. \
+                 To try again: systemctl restart {}",
+                path.display(),
+                settings.called(),
+                settings.service()
             );
             Ok(None)
         }

@@ -399,9 +399,12 @@ impl Supervisor {
                 };
                 let old = self.handle.settings();
                 let note = if timing(old) != new || old.probe.firewall != new.probe.firewall {
-                    "; what is not about timing changes with: systemctl restart jailwarden"
+                    format!(
+                        "; what is not about timing changes with: systemctl restart {}",
+                        old.service()
+                    )
                 } else {
-                    ""
+                    String::new()
                 };
                 self.tell(
                     Kind::SettingsReloaded,
@@ -482,6 +485,7 @@ fn policy(settings: &Settings) -> Policy {
 
 fn names(settings: &Settings) -> Names {
     Names {
+        called: settings.called(),
         config_dir: settings.config_dir.clone(),
         unit: settings.daemon.unit.clone().filter(|_| unit::is_booted()),
     }

@@ -60,7 +60,7 @@ pub(crate) fn skip(why: &str) {
 }
 
 /// A program of the PATH.
-fn program(name: &str) -> Option<PathBuf> {
+pub(crate) fn program(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     std::env::split_paths(&path)
         .map(|folder| folder.join(name))

@@ -1,12 +1,15 @@
 //! The jails, a row each; those that lack something come first, with why.
 
+use std::time::Duration;
+
+use super::facts::called;
 use crate::cli::paint::{self, Line, Tone, piece};
 use crate::status::{Condition, Jail, Status};
 
 /// With more than so many jails, those that never lacked anything share a paragraph.
 const ROWS: usize = 30;
 /// The widest that the column of names gets.
-const NAME: usize = 24;
+const NAME: usize = 20;
 
 /// The jails by what is to be known of them first.
 pub(in crate::cli) fn ordered(status: &Status) -> Vec<&Jail> {
@@ -74,18 +77,26 @@ fn safe_name(jail: &Jail) -> String {
 pub(in crate::cli) fn header(jails: &[&Jail]) -> Line {
     let names = paint::pad("JAIL", name_width(jails));
     let text = format!(
-        "  {names}  {:<15}  {:>7}  UNPROTECTED 24H / 30D",
-        "STATE", "BANNED"
+        "  {names}  {:<15}  {:>7}  {:<9}  UNPROTECTED 24H/30D",
+        "STATE", "BANNED", "LAST READ"
     );
     vec![piece(Tone::Dim, text)]
 }
 
 /// A jail's row in columns; a name that is wider than its column has lines of its own.
-pub(in crate::cli) fn row(jail: &Jail, name_width: usize, width: usize) -> Vec<Line> {
+pub(in crate::cli) fn row(
+    jail: &Jail,
+    status: &Status,
+    name_width: usize,
+    width: usize,
+) -> Vec<Line> {
     let (tone, words) = words(jail.condition);
     let banned = jail
         .banned
         .map_or("-".to_owned(), |banned| banned.to_string());
+    let read = jail
+        .last_read
+        .map_or("-".to_owned(), |read| ago(read.age(status.at)));
     let name = safe_name(jail);
     let is_long = paint::width(&name) > name_width;
     let mut lines = Vec::new();
@@ -98,9 +109,19 @@ pub(in crate::cli) fn row(jail: &Jail, name_width: usize, width: usize) -> Vec<L
     lines.push(vec![
         piece(Tone::Strong, format!("  {column}")),
         piece(tone, format!("  {words:<15}")),
-        piece(Tone::Plain, format!("  {banned:>7}  {}", unprotected(jail))),
+        piece(
+            Tone::Plain,
+            format!("  {banned:>7}  {read:<9}  {}", unprotected(jail)),
+        ),
     ]);
     lines
+}
+
+/// A span in its largest unit, such as `3h ago`.
+fn ago(span: Duration) -> String {
+    let span = paint::span(span);
+    let largest = span.split(' ').next().unwrap_or_default();
+    format!("{largest} ago")
 }
 
 fn unprotected(jail: &Jail) -> String {
@@ -113,7 +134,7 @@ fn unprotected(jail: &Jail) -> String {
 }
 
 fn rows(jail: &Jail, name_width: usize, status: &Status, width: usize) -> Vec<Line> {
-    let mut lines = row(jail, name_width, width);
+    let mut lines = row(jail, status, name_width, width);
     for text in reasons(jail, status) {
         for text in paint::wrap(&crate::text::safe(&text), width.saturating_sub(6)) {
             lines.push(vec![piece(Tone::Plain, format!("      {text}"))]);
@@ -134,7 +155,8 @@ pub(in crate::cli) fn reasons(jail: &Jail, status: &Status) -> Vec<String> {
                 format!("tried again in {left}, or at once when its config is mended")
             }
             None => format!(
-                "waits for you: mend its config, or jailwarden rollback undo {}",
+                "waits for you: mend its config, or {} rollback undo {}",
+                called(status),
                 jail.name
             ),
         });
