@@ -2,6 +2,7 @@
 //! unprotected.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -47,6 +48,20 @@ pub(super) struct Unsaved {
     kept: Kept,
 }
 
+/// The incidents that ended, the last one first, as a jailwarden kept them that need not run. The file is
+/// only read. Blocking.
+///
+/// # Errors
+/// What the system says, `NotFound` where none was kept yet; or that the file cannot be understood.
+pub fn kept_incidents(state_dir: &Path) -> io::Result<Vec<Incident>> {
+    let kept: Kept = memory_file::read(&path(state_dir))?;
+    Ok(kept.incidents.into())
+}
+
+fn path(state_dir: &Path) -> PathBuf {
+    state_dir.join("chronicle.json")
+}
+
 impl Unsaved {
     /// Blocking.
     ///
@@ -60,7 +75,7 @@ impl Unsaved {
 impl Chronicle {
     /// What is remembered in the state folder, and what is wrong with it, if anything is.
     pub(super) fn load(state_dir: &Path) -> (Self, Option<String>) {
-        let path = state_dir.join("chronicle.json");
+        let path = path(state_dir);
         let (kept, said) = memory_file::load(&path);
         let chronicle = Self {
             path,
@@ -207,7 +222,9 @@ mod tests {
             });
             chronicle.unsaved(at(1)).unwrap().write().unwrap();
         }
+        let kept = kept_incidents(dir.path()).unwrap();
         let (again, _) = Chronicle::load(dir.path());
+        assert!(again.incidents().eq(&kept));
         let ids: Vec<_> = again.incidents().map(|it| it.id.as_str()).collect();
         assert_eq!((ids.len(), ids[0]), (INCIDENTS, "200"));
         assert!(again.incidents().eq(chronicle.incidents()));

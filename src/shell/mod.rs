@@ -51,6 +51,7 @@ use crate::settings::Settings;
 use alarm::Alarm;
 use alerts::Alerts;
 use chronicle::Chronicle;
+pub use chronicle::kept_incidents;
 use daemon::{Handle, Message};
 use executor::Executor;
 use journal::Repeats;
