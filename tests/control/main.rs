@@ -13,6 +13,8 @@ mod events;
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]
+mod metrics;
+#[cfg(test)]
 mod played;
 #[cfg(test)]
 mod real;
