@@ -18,7 +18,7 @@ zshdir := $(sharedir)/zsh/$(if $(wildcard /etc/debian_version),vendor-completion
 settings := $(DESTDIR)/etc/jailwarden/jailwarden.yaml
 
 # Of systemd/; the scripts in the packages take theirs from what is installed.
-units := jailwarden.service
+units := jailwarden.service jailwarden@.service
 
 .PHONY: run test bench build lint install uninstall deb rpm
 
@@ -85,7 +85,11 @@ endif
 # Settings and state stay: they are the admin's. What jailwarden has disabled stays so, which is said.
 uninstall:
 ifeq ($(DESTDIR),)
-	if [ -d /run/systemd/system ]; then systemctl disable --now jailwarden || true; fi
+	if [ -d /run/systemd/system ]; then \
+	    further=$$(cd /etc/systemd/system && ls *.wants | grep '^jailwarden@') || true; \
+	    systemctl disable --now jailwarden $$further || true; \
+	    systemctl stop 'jailwarden@*' || true; \
+	fi
 endif
 	rm -f $(bindir)/jailwarden $(units:%=$(unitdir)/%) $(catalogdir)/jailwarden.catalog
 	rm -f $(sysusersdir)/jailwarden.conf

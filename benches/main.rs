@@ -8,6 +8,7 @@
     reason = "a bench may fail"
 )]
 
+mod api;
 mod change;
 mod check;
 mod memory;
@@ -22,11 +23,12 @@ use support::Plan;
 /// Prints its tables; whether each limit was held.
 type Bench = fn(Plan) -> bool;
 
-const BENCHES: [(&str, Bench); 5] = [
+const BENCHES: [(&str, Bench); 6] = [
     ("check", check::run),
     ("change", change::run),
     ("recovery", recovery::run),
     ("memory", memory::run),
+    ("api", api::run),
     ("stream", stream::run),
 ];
 

@@ -99,7 +99,7 @@ fn mebibytes(value: f64) -> String {
     format!("{value:.1} MiB")
 }
 
-fn measured(warden: &Warden, field: &str) -> f64 {
+pub(crate) fn measured(warden: &Warden, field: &str) -> f64 {
     status(warden.pid(), field).expect("jailwarden runs")
 }
 

@@ -55,6 +55,14 @@ pub(crate) fn near<'a>(path: &'a Path, cwd: &Path) -> &'a Path {
     path.strip_prefix(cwd).unwrap_or(path)
 }
 
+/// How a person calls jailwarden for an instance, to be followed by a command; none is the host's own.
+pub(crate) fn called(instance: Option<&str>) -> String {
+    match instance {
+        Some(name) => format!("jailwarden --instance {name}"),
+        None => "jailwarden".to_owned(),
+    }
+}
+
 /// `1 jail`, `2 jails`.
 pub(crate) fn counted(count: usize, what: &str) -> String {
     let end = if count == 1 { "" } else { "s" };

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-use super::{exit, output, settings_or_code};
+use super::{Place, exit, output};
 use crate::check::{self, CheckError, Report, Request, StandIn, human};
 
 /// The width of the text where there is no terminal that has one.
@@ -53,10 +53,8 @@ pub(super) struct Words {
     /// The same as --format json
     #[arg(long, conflicts_with = "format")]
     json: bool,
-    /// The settings file, which says how fail2ban is run [default:
-    /// /etc/jailwarden/jailwarden.yaml if it can be read]
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
+    #[command(flatten)]
+    place: Place,
 }
 
 fn stand_in(word: &str) -> Result<StandIn, String> {
@@ -81,7 +79,7 @@ pub(super) enum Format {
 
 /// Checks the config and prints what is wrong with it.
 pub(super) fn check(words: Words) -> ExitCode {
-    let settings = match settings_or_code(words.config.as_deref()) {
+    let settings = match words.place.settings() {
         Ok(settings) => settings,
         Err(code) => return code,
     };

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::{exit, output, paint, refuse};
+use super::{Place, exit, output, paint, refuse};
 use crate::settings::{DEFAULT_FILE, Settings, SettingsError, Shown};
 use crate::text::{safe, safe_json};
 
@@ -43,7 +43,16 @@ pub(super) struct Words {
     #[arg(long)]
     json: bool,
     /// The settings file [default: /etc/jailwarden/jailwarden.yaml if it exists]
+    #[arg(conflicts_with_all = ["config", "instance"])]
     file: Option<PathBuf>,
+    #[command(flatten)]
+    place: Place,
+}
+
+impl Words {
+    fn file(&self) -> Option<PathBuf> {
+        self.file.clone().or_else(|| self.place.file())
+    }
 }
 
 /// Does what the words say.
@@ -56,7 +65,8 @@ pub(super) fn run(command: &Command) -> ExitCode {
 
 /// Says whether the settings are sound, as `run` would find them.
 fn check(words: &Words) -> ExitCode {
-    let file = words.file.as_deref();
+    let file = words.file();
+    let file = file.as_deref();
     match (Settings::load(file), words.json) {
         (Ok(_), false) => output::say(verdict(file)),
         (Ok(_), true) => output::print(&mistakes(file, &[])),
@@ -91,7 +101,8 @@ fn verdict(file: Option<&Path>) -> String {
 }
 
 fn show(words: &Words) -> ExitCode {
-    let file = words.file.as_deref();
+    let file = words.file();
+    let file = file.as_deref();
     match Settings::show(file) {
         Ok(shown) => {
             output::print(&if words.json {

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::{check, exit, history, output, settings_or_code};
+use super::{Place, check, exit, history, output};
 use crate::check::diff::{self, Comparison, DiffError};
 use crate::check::since::{self, Question, SinceError};
 use crate::settings::Settings;
@@ -37,14 +37,13 @@ pub(super) struct Words {
     /// Print JSON
     #[arg(long)]
     json: bool,
-    /// The settings file [default: /etc/jailwarden/jailwarden.yaml if it can be read]
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
+    #[command(flatten)]
+    place: Place,
 }
 
 /// Prints what differs.
 pub(super) fn diff(words: Words) -> ExitCode {
-    let settings = match settings_or_code(words.config.as_deref()) {
+    let settings = match words.place.settings() {
         Ok(settings) => settings,
         Err(code) => return code,
     };

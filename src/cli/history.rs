@@ -1,12 +1,11 @@
 //! `jailwarden history`.
 
 use std::io;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
 
-use super::{exit, output, settings_or_code};
+use super::{Place, exit, output};
 use crate::history::{HistoryError, Store, human, json};
 
 const AFTER_HELP: &str = "\
@@ -26,14 +25,13 @@ pub(super) struct Words {
     /// Print JSON
     #[arg(long)]
     json: bool,
-    /// The settings file [default: /etc/jailwarden/jailwarden.yaml if it can be read]
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
+    #[command(flatten)]
+    place: Place,
 }
 
 /// Lists what is kept.
 pub(super) fn history(words: &Words) -> ExitCode {
-    let settings = match settings_or_code(words.config.as_deref()) {
+    let settings = match words.place.settings() {
         Ok(settings) => settings,
         Err(code) => return code,
     };

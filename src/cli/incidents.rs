@@ -1,21 +1,27 @@
 //! `jailwarden incidents`.
 
+use std::io;
 use std::process::ExitCode;
 
 use clap::Args;
 use serde_json::json;
 
 use super::paint::{self, Line, Tone, piece};
-use super::{Place, check, exit, output, status, tell};
+use super::{Place, check, client, exit, output, status, tell};
+use crate::control::client::ClientError;
 use crate::control::wire::Incidents;
-use crate::status::{Incident, Timestamp};
+use crate::settings::Settings;
+use crate::shell;
+use crate::status::{Incident, SCHEMA, Timestamp};
 use crate::text::{safe, safe_json};
 
 const AFTER_HELP: &str = "\
 An incident begins with the first sign that protection was lost, and ends with the proof that it is back.
 
-Exit codes: 0 none is under way, 1 one is, 2 wrong usage, 3 jailwarden does not run, 4 not permitted, 6 or 7 \
-it gives no answer, 78 faulty settings.
+Where jailwarden does not run, those are listed that it has kept.
+
+Exit codes: 0 none is under way, 1 one is, 2 wrong usage, 3 jailwarden does not run, and nothing that it kept \
+can be read, 4 not permitted, 6 or 7 it gives no answer, 78 faulty settings.
 
 Example: jailwarden incidents --json";
 
@@ -32,11 +38,16 @@ pub(super) struct Words {
 
 /// Lists the incidents that are kept.
 pub(super) fn incidents(words: &Words) -> ExitCode {
-    let client = match words.place.client() {
+    let settings = match words.place.settings() {
+        Ok(settings) => settings,
+        Err(code) => return code,
+    };
+    let client = match client(&settings) {
         Ok(client) => client,
         Err(code) => return code,
     };
-    let kept = match client.incidents() {
+    let asked = client.incidents();
+    let kept = match asked.or_else(|error| of_file(&settings, &error).ok_or(error)) {
         Ok(kept) => kept,
         Err(error) => return tell::failed("could not list", &error, words.json),
     };
@@ -50,6 +61,34 @@ pub(super) fn incidents(words: &Words) -> ExitCode {
     match kept.incident {
         Some(_) => ExitCode::from(exit::WANTING),
         None => ExitCode::SUCCESS,
+    }
+}
+
+/// What a jailwarden that does not run has kept, if that can be read; that it is no more is said.
+fn of_file(settings: &Settings, error: &ClientError) -> Option<Incidents> {
+    if !matches!(error, ClientError::NotRunning { .. }) {
+        return None;
+    }
+    match shell::kept_past(&settings.state_dir) {
+        Ok(past) => {
+            output::complain("jailwarden does not run; this is what it has kept");
+            Some(Incidents {
+                schema: SCHEMA,
+                incident: None,
+                incidents: past.incidents,
+                since: past.since,
+                hours: past.hours,
+            })
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => {
+            let folder = settings.state_dir.display().to_string();
+            output::complain(format_args!(
+                "what it has kept in {} cannot be read: {error}",
+                safe(&folder)
+            ));
+            None
+        }
     }
 }
 

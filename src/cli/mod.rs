@@ -25,7 +25,7 @@ use std::process::ExitCode;
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
 use crate::control::client::Client;
-use crate::settings::{Settings, SettingsError};
+use crate::settings::{self, Settings, SettingsError};
 
 const AFTER_HELP: &str = "\
 Exit codes, of all commands: 0 as wanted, 1 found wanting, 2 wrong usage, 3 jailwarden does not run or has \
@@ -44,6 +44,9 @@ Example: jailwarden status";
     after_help = AFTER_HELP
 )]
 struct Cli {
+    // Each command reads it by itself; here, it may stand before the command too.
+    #[command(flatten)]
+    _place: Place,
     #[command(subcommand)]
     command: Command,
 }
@@ -55,11 +58,7 @@ enum Command {
         after_help = "Exit codes: 0 it was told to end, 1 it cannot run, 2 wrong usage, 78 faulty settings.\n\n\
                             Example: jailwarden run --config /etc/jailwarden/jailwarden.yaml"
     )]
-    Run {
-        /// The settings file [default: /etc/jailwarden/jailwarden.yaml if it exists]
-        #[arg(long, value_name = "FILE")]
-        config: Option<PathBuf>,
-    },
+    Run(Place),
     /// Say whether the host is protected, jail by jail, and what happened last
     Status(status::Words),
     /// Have the config checked, and what changed applied
@@ -112,7 +111,7 @@ enum Command {
 #[must_use]
 pub fn main() -> ExitCode {
     match Cli::parse().command {
-        Command::Run { config } => run::run(config.as_deref()),
+        Command::Run(place) => run::run(place.file().as_deref()),
         Command::Status(words) => status::run(&words),
         Command::Reload(words) => tell::reload(&words),
         Command::Restart(words) => tell::restart(&words),
@@ -134,13 +133,29 @@ pub fn main() -> ExitCode {
 #[derive(Debug, Args)]
 struct Place {
     /// The settings file [default: /etc/jailwarden/jailwarden.yaml if it can be read]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", global = true)]
     config: Option<PathBuf>,
+    /// The jailwarden@NAME that is meant, where several run: its settings are /etc/jailwarden/NAME.yaml
+    #[arg(long, value_name = "NAME", global = true, conflicts_with = "config", value_parser = instance)]
+    instance: Option<String>,
+}
+
+fn instance(name: &str) -> Result<String, &'static str> {
+    if settings::is_instance(name) {
+        return Ok(name.to_owned());
+    }
+    Err("it is made of letters, digits and : _ . -, as in jailwarden@NAME")
 }
 
 impl Place {
+    /// The settings file, where one is named.
+    fn file(&self) -> Option<PathBuf> {
+        let of_instance = || self.instance.as_deref().map(settings::file_of);
+        self.config.clone().or_else(of_instance)
+    }
+
     fn settings(&self) -> Result<Settings, ExitCode> {
-        settings_or_code(self.config.as_deref())
+        settings_or_code(self.file().as_deref())
     }
 
     /// For the supervisor that runs with these settings.
@@ -152,13 +167,14 @@ impl Place {
 /// For the supervisor that runs with these settings, if they let it be asked.
 fn client(settings: &Settings) -> Result<Client, ExitCode> {
     let Some(socket) = &settings.control.socket else {
-        output::complain(
+        output::complain(format_args!(
             "control.socket is none in the settings, so jailwarden cannot be asked; it says how it is in: \
-             systemctl status jailwarden",
-        );
+             systemctl status {}",
+            settings.service()
+        ));
         return Err(ExitCode::from(exit::NO_SUPERVISOR));
     };
-    Ok(Client::new(socket))
+    Ok(Client::new(socket, settings.service()))
 }
 
 /// The settings for all but `run`, or the exit code where there are none: why is printed. A default

@@ -112,7 +112,7 @@ pub(super) fn pause(words: PauseWords) -> ExitCode {
     }
     let end = match until {
         Some(until) => format!("until {}", humantime::format_rfc3339_seconds(until)),
-        None => "until `jailwarden resume`".to_owned(),
+        None => format!("until `{} resume`", settings.called()),
     };
     output::say(format_args!(
         "a pause stands {end}: jailwarden watches, and does nothing"

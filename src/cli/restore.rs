@@ -10,7 +10,7 @@ use serde_json::json as object;
 
 use super::check::{self, Format};
 use super::history;
-use super::{exit, output, settings_or_code};
+use super::{Place, exit, output};
 use crate::check::{self as dry_run, CheckError, Report, Request, StandIn};
 use crate::history::{
     Done, HistoryError, Id, Left, Preview, Replaced, Store, What, Which, human, json,
@@ -54,14 +54,13 @@ pub(super) struct Words {
     /// fail2ban's config folder [default: that of the settings, usually /etc/fail2ban]
     #[arg(long, value_name = "DIR")]
     config_dir: Option<PathBuf>,
-    /// The settings file [default: /etc/jailwarden/jailwarden.yaml if it can be read]
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
+    #[command(flatten)]
+    place: Place,
 }
 
 /// Puts files back.
 pub(super) fn restore(words: Words) -> ExitCode {
-    let settings = match settings_or_code(words.config.as_deref()) {
+    let settings = match words.place.settings() {
         Ok(settings) => settings,
         Err(code) => return code,
     };

@@ -112,8 +112,8 @@ fn add(place: &Place, jail: String, json: bool) -> Result<ExitCode, ExitCode> {
 }
 
 fn list(place: &Place, json: bool) -> Result<ExitCode, ExitCode> {
-    let standing =
-        rollback::standing(&place.settings()?.config_dir).map_err(|error| refuse(&error))?;
+    let settings = place.settings()?;
+    let standing = rollback::standing(&settings.config_dir).map_err(|error| refuse(&error))?;
     if json {
         output::print(&as_json(&standing));
     } else if standing.is_empty() {
@@ -130,9 +130,10 @@ fn list(place: &Place, json: bool) -> Result<ExitCode, ExitCode> {
             ));
             output::say(format_args!("  by {}", safe(&path.display().to_string())));
         }
-        output::say(
-            "\nA jail comes back by itself once its config is mended. At once: jailwarden rollback undo JAIL",
-        );
+        output::say(format_args!(
+            "\nA jail comes back by itself once its config is mended. At once: {} rollback undo JAIL",
+            settings.called()
+        ));
     }
     Ok(ExitCode::from(u8::from(!standing.is_empty())))
 }
@@ -163,8 +164,9 @@ fn undo(place: &Place, jails: &[String], all: bool, json: bool) -> Result<ExitCo
         .find(|jail| standing.iter().all(|it| it.jail.as_str() != *jail))
     {
         output::complain(format_args!(
-            "{}: jailwarden has not disabled this jail; see: jailwarden rollback list",
-            safe(unknown)
+            "{}: jailwarden has not disabled this jail; see: {} rollback list",
+            safe(unknown),
+            settings.called()
         ));
         return Err(ExitCode::from(exit::WANTING));
     }

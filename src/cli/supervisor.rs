@@ -50,8 +50,8 @@ pub(super) fn lines(what: &str, error: &ClientError) -> Vec<String> {
         lines.extend(findings.map(|it| format!("  {}", safe(&status::said(it)))));
         if let Some(jail) = &problem.suspect {
             lines.push(format!(
-                "the jail {0} is to blame, as far as is known; to have the others without it: \
-                 jailwarden rollback add {0}",
+                "the jail {} is to blame, as far as is known; `rollback add` disables it, so that the \
+                 others can run",
                 safe(jail)
             ));
         }
@@ -67,7 +67,7 @@ pub(super) fn instead<T>(
     call: impl FnOnce(&Client) -> Result<T, ClientError>,
 ) -> Option<T> {
     let socket = settings.control.socket.as_ref()?;
-    call(&is_denied.then(|| Client::new(socket))?).ok()
+    call(&is_denied.then(|| Client::new(socket, settings.service()))?).ok()
 }
 
 /// Does the work, and shows on a terminal meanwhile what the supervisor is at.

@@ -49,6 +49,8 @@ pub(super) struct Api {
     pub(super) config_dir: PathBuf,
     pub(super) state_dir: PathBuf,
     pub(super) client: Vec<std::ffi::OsString>,
+    /// How a person calls this jailwarden.
+    pub(super) called: String,
     /// A dry run takes a processor for seconds, so there is one at a time.
     pub(super) checking: Semaphore,
     pub(super) commands: Arc<Semaphore>,
@@ -71,6 +73,7 @@ impl Api {
             config_dir: settings.config_dir.clone(),
             state_dir: settings.state_dir.clone(),
             client: settings.daemon.client.clone(),
+            called: settings.called(),
             checking: Semaphore::new(1),
             commands: Arc::new(Semaphore::new(COMMANDS)),
             rights,

@@ -34,10 +34,12 @@ const COMMAND: Duration = Duration::from_secs(330);
 pub enum ClientError {
     /// Nobody listens on the socket.
     #[error(
-        "jailwarden does not run, or serves no API: {}: {error}; to start it: systemctl start jailwarden",
+        "jailwarden does not run, or serves no API: {}: {error}; to start it: systemctl start {service}",
         socket.display()
     )]
     NotRunning {
+        /// The service that would run it.
+        service: String,
         /// The socket.
         socket: PathBuf,
         /// What the system said.
@@ -55,8 +57,10 @@ pub enum ClientError {
     #[error(transparent)]
     Problem(Box<Problem>),
     /// No answer came in time.
-    #[error("{}: no answer for {} s; is jailwarden overloaded? See: journalctl -u jailwarden", socket.display(), after.as_secs())]
+    #[error("{}: no answer for {} s; is jailwarden overloaded? See: journalctl -u {service}", socket.display(), after.as_secs())]
     TimedOut {
+        /// The service that runs it.
+        service: String,
         /// The socket.
         socket: PathBuf,
         /// How long was waited for it.
@@ -79,14 +83,16 @@ pub enum ClientError {
 #[derive(Debug, Clone)]
 pub struct Client {
     socket: PathBuf,
+    service: String,
 }
 
 impl Client {
-    /// For the supervisor at `socket`; nothing is opened yet.
+    /// For the supervisor at `socket`, which this service runs; nothing is opened yet.
     #[must_use]
-    pub fn new(socket: &Path) -> Self {
+    pub fn new(socket: &Path, service: String) -> Self {
         Self {
             socket: socket.to_owned(),
+            service,
         }
     }
 
@@ -269,6 +275,7 @@ impl Client {
         let done = tokio::time::timeout(limit, work).await;
         done.unwrap_or_else(|_| {
             Err(ClientError::TimedOut {
+                service: self.service.clone(),
                 socket: self.socket.clone(),
                 after: limit,
             })
@@ -283,7 +290,11 @@ impl Client {
         let socket = self.socket.clone();
         match error.kind() {
             io::ErrorKind::PermissionDenied => ClientError::NotPermitted { socket },
-            _ => ClientError::NotRunning { socket, error },
+            _ => ClientError::NotRunning {
+                service: self.service.clone(),
+                socket,
+                error,
+            },
         }
     }
 

@@ -55,7 +55,8 @@ pub(super) async fn roll_back(api: &Arc<Api>, by: &str, name: &str) -> Result<An
         let reply = here.link.tell(command).await?;
         let message = match &reply {
             Reply::Done { .. } => format!(
-                "{jail} is disabled and fail2ban protects with the others; to undo it: jailwarden rollback undo {jail}"
+                "{jail} is disabled and fail2ban protects with the others; to undo it: {} rollback undo {jail}",
+                here.called
             ),
             Reply::NotBack { why, .. } => format!(
                 "{jail} is disabled, and fail2ban is not back: {why}; jailwarden goes on to mend that"

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use nix::unistd::{Uid, User};
 
+use crate::settings::Settings;
+
 /// Who may change something, and what the system calls them: root, the user who runs jailwarden, and
 /// those that the settings list. They are looked up once, since that may take its time where users are
 /// in a directory on the net.
@@ -12,19 +14,20 @@ pub(super) struct Rights(BTreeMap<u32, String>);
 
 impl Rights {
     /// Looks the users up, and says in the journal which there are not.
-    pub(super) fn look_up(admins: &[String]) -> Self {
+    pub(super) fn look_up(settings: &Settings) -> Self {
+        let service = settings.service();
         let own = Uid::effective().as_raw();
         let mut users = BTreeMap::from([(own, format!("uid {own}")), (0, "root".to_owned())]);
-        for name in admins {
+        for name in &settings.control.admins {
             match User::from_name(name) {
                 Ok(Some(user)) => {
                     users.insert(user.uid.as_raw(), user.name);
                 }
                 Ok(None) => tracing::warn!(
-                    "control.admins: there is no user {name:?}; once there is: systemctl restart jailwarden"
+                    "control.admins: there is no user {name:?}; once there is: systemctl restart {service}"
                 ),
                 Err(error) => tracing::warn!(
-                    "control.admins: {name:?} could not be looked up: {error}; to try again: systemctl restart jailwarden"
+                    "control.admins: {name:?} could not be looked up: {error}; to try again: systemctl restart {service}"
                 ),
             }
         }

@@ -54,7 +54,7 @@ fn serve(settings: &Settings, link: Link) {
     let served = runtime.and_then(|runtime| {
         runtime.block_on(async {
             let socket = open(settings)?.map(UnixListener::from_std).transpose()?;
-            let rights = Rights::look_up(&settings.control.admins);
+            let rights = Rights::look_up(settings);
             let api = Arc::new(Api::new(settings, link, rights));
             tokio::join!(at_socket(socket, &api), at_page(settings.page_listen, &api));
             Ok(())
@@ -77,9 +77,11 @@ fn open(settings: &Settings) -> io::Result<Option<std::os::unix::net::UnixListen
         Ok(listener) => Ok(Some(listener)),
         Err(error) => {
             tracing::warn!(
-                "{}: the control API is not served, nor does `jailwarden status` work: {error}. \
-                 To try again: systemctl restart jailwarden",
-                path.display()
+                "{}: the control API is not served, nor does `{} status` work: {error}. \
+                 To try again: systemctl restart {}",
+                path.display(),
+                settings.called(),
+                settings.service()
             );
             Ok(None)
         }

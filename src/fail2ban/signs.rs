@@ -19,7 +19,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::client::{CallError, Connection};
 use super::pickle::Value;
@@ -55,6 +55,21 @@ pub struct Signs {
     pub jails: BTreeMap<String, JailSigns>,
     /// The log files that any of them should read and that are there.
     pub logs: BTreeMap<PathBuf, LogSigns>,
+}
+
+impl Signs {
+    /// When what was new in a jail's logs was last read. None where access times do not tell, or for a
+    /// jail without log files.
+    ///
+    /// With `relatime` a file's access time moves at the first read after each write (`man 8 mount`), so
+    /// that it is the time of the last new line, whoever looks into the file besides.
+    #[must_use]
+    pub fn last_read(&self, jail: &JailSigns) -> Option<SystemTime> {
+        let files = jail.files.iter().flatten();
+        let honest = files.filter_map(|file| self.logs.get(file).filter(|log| log.honest));
+        let nanos = u64::try_from(honest.map(|log| log.read).max()?).ok()?;
+        UNIX_EPOCH.checked_add(Duration::from_nanos(nanos))
+    }
 }
 
 /// What one look at a jail shows.

@@ -4,6 +4,8 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::time::Duration;
 
+use rustix::time::{ClockId, clock_gettime};
+
 use super::proc::{Task, read, status_field, tasks, words};
 use super::process::Pid;
 
@@ -111,6 +113,27 @@ pub(super) fn waiting_time(task: &Task) -> io::Result<Duration> {
     Ok(Duration::from_nanos(nanos.unwrap_or_default()))
 }
 
+/// For how long a process has run, whatever was set on the host's clock meanwhile.
+///
+/// # Errors
+/// As of [`vitals`].
+pub fn uptime(pid: Pid) -> io::Result<Duration> {
+    let started = started(&read(pid, "stat")?).ok_or_else(|| unexpected(pid, "starttime"))?;
+    let now = clock_gettime(ClockId::Boottime);
+    let since_boot = Duration::new(
+        u64::try_from(now.tv_sec).unwrap_or_default(),
+        u32::try_from(now.tv_nsec).unwrap_or_default(),
+    );
+    let started = Duration::from_millis(started.saturating_mul(TICK_MILLIS));
+    Ok(since_boot.saturating_sub(started))
+}
+
+/// When a process started, in ticks since the boot: the 22nd field of its `stat` file.
+fn started(stat: &[u8]) -> Option<u64> {
+    let after_name = stat.iter().rposition(|&byte| byte == b')')? + 1;
+    words(&stat[after_name..]).nth(19)?.parse().ok()
+}
+
 /// User and system time of a `stat` file, its 14th and 15th fields; the second field, the name,
 /// may hold spaces and parentheses.
 fn ticks(stat: &[u8]) -> Option<u64> {
@@ -163,6 +186,7 @@ mod tests {
     fn ticks_are_found_behind_any_name() {
         let stat = b"7 (a) b (c) S 1 7 7 0 -1 4194560 10 0 0 0 31 11 0 0 20 0 1 0 5 6 7";
         assert_eq!(ticks(stat), Some(42));
+        assert_eq!(started(stat), Some(5));
         assert_eq!(ticks(b"7 (a"), None);
         assert_eq!(ticks(b"7 (a) S 1"), None);
     }
@@ -175,6 +199,23 @@ mod tests {
         while vitals(me).unwrap().since(&first) == Activity::Frozen {
             std::hint::black_box(vitals(me).unwrap());
         }
+    }
+
+    #[test]
+    fn a_process_is_as_old_as_it_is() {
+        let begun = std::time::Instant::now();
+        let mut child = Command::new("sleep").arg("60").spawn().unwrap();
+        let pid = Pid::from_child(&child);
+        let mut age = uptime(pid).unwrap();
+        while age < Duration::from_millis(50) {
+            thread::sleep(Duration::from_millis(5));
+            age = uptime(pid).unwrap();
+        }
+        // The start is told in ticks.
+        let oldest = begun.elapsed() + Duration::from_millis(2 * TICK_MILLIS);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(age <= oldest, "{age:?}");
     }
 
     #[test]

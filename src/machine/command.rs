@@ -106,9 +106,10 @@ impl Machine {
             let is_overdue = self.now >= order.until;
             let answer = match (&order.command, order.begun) {
                 (_, _) if matches!(self.state, State::Ended) => return,
-                (_, false) if is_overdue => Some(refused(
-                    "it was not begun, as something else is under way; see: jailwarden status",
-                )),
+                (_, false) if is_overdue => Some(refused(format!(
+                    "it was not begun, as something else is under way; see: {} status",
+                    self.names.called
+                ))),
                 (Command::Reload, false) => self.begin_reload(),
                 (Command::Restart, false) => self.begin_restart(),
                 (Command::RollBack { jail }, false) => self.begin_roll_back(jail),
@@ -117,7 +118,7 @@ impl Machine {
                 (Command::RollBack { jail }, true) => self.how_roll_back_went(jail),
             };
             let overdue = is_overdue.then(|| Answer::NotBack {
-                why: "it is still under way; see: jailwarden status".to_owned(),
+                why: format!("it is still under way; see: {} status", self.names.called),
                 suspect: None,
             });
             match answer.or(overdue) {
@@ -164,8 +165,8 @@ impl Machine {
     fn why_not_now(&self) -> Option<Answer> {
         if let Some(pause) = &self.pause {
             return Some(refused(format!(
-                "jailwarden is paused ({}); to end the pause: jailwarden resume",
-                pause.why
+                "jailwarden is paused ({}); to end the pause: {} resume",
+                pause.why, self.names.called
             )));
         }
         match &self.state {

@@ -17,12 +17,24 @@ use super::{Action, Machine};
 const NAMES_SHOWN: usize = 8;
 
 /// What the words need to know of the host.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Names {
+    /// How a person calls jailwarden, to be followed by a command.
+    pub called: String,
     /// fail2ban's config folder.
     pub config_dir: PathBuf,
     /// The unit that runs fail2ban, if one does.
     pub unit: Option<String>,
+}
+
+impl Default for Names {
+    fn default() -> Self {
+        Self {
+            called: "jailwarden".to_owned(),
+            config_dir: PathBuf::new(),
+            unit: None,
+        }
+    }
 }
 
 impl Machine {

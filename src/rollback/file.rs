@@ -136,8 +136,7 @@ fn text(jail: &JailName, why: &Why) -> String {
          # When:     {}\n\
          # Incident: {}\n\
          # Why:      {}\n\
-         # It comes back by itself once its config is mended. At once: jailwarden rollback undo {jail}\n\
-         # or delete this file.\n\
+         # It comes back by itself once its config is mended. To have it back at once, delete this file.\n\
          # backend and filter stand here because fail2ban reads them even of a disabled jail.\n\
          [{jail}]\n\
          enabled = false\n\

@@ -38,6 +38,9 @@ const SECTIONS: [&str; 7] = [
 
 const NO_VALUE: &str = "has no value: give one, or comment the line out for the default";
 
+const NOT_SET: &str = "is not set: the settings of a further instance must say which fail2ban it is for, since \
+                       the default is the host's own";
+
 /// How alike two names are, from 0 to 1, for one to be offered in place of the other.
 const NEAR: f64 = 0.6;
 
@@ -68,6 +71,22 @@ impl<'a> Fields<'a> {
         let mut fields = Self::empty(file);
         fields.section("", root);
         fields
+    }
+
+    /// The file that is read.
+    pub(super) fn file(&self) -> &'a Path {
+        self.file
+    }
+
+    /// Blames each of `keys` that the file does not set.
+    pub(super) fn require(&mut self, keys: &[&'static str]) {
+        for key in keys {
+            if !self.values.contains_key(key) {
+                let at = Position::START;
+                let what = NOT_SET.to_owned();
+                self.blame(key, Fault { at, what });
+            }
+        }
     }
 
     /// The checked value of `key`, or `default` where the file has none or a wrong one.

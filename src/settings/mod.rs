@@ -24,8 +24,16 @@ use fields::{Fields, Lines};
 pub use show::Shown;
 use yaml::{Fault, Position};
 
+use crate::text::called;
+
 /// The settings file that is read where none is named; it need not exist.
 pub const DEFAULT_FILE: &str = "/etc/jailwarden/jailwarden.yaml";
+
+/// Where the settings of further instances are, beside [`DEFAULT_FILE`].
+const FOLDER: &str = "/etc/jailwarden";
+
+/// What the host's own instance is called in units and paths.
+const HOST: &str = "jailwarden";
 
 /// The largest settings file, in bytes.
 const SIZE_LIMIT: u64 = 64 * 1024;
@@ -33,6 +41,8 @@ const SIZE_LIMIT: u64 = 64 * 1024;
 /// Checked settings. [`Settings::default`] is right for Debian's and Fedora's packages.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
+    /// Which instance it is, as in `jailwarden@second.service`; none for the host's own fail2ban.
+    pub instance: Option<String>,
     /// fail2ban's config folder; an absolute path.
     pub config_dir: PathBuf,
     /// Where jailwarden keeps what it must remember across its own restarts; not in `config_dir`.
@@ -178,6 +188,21 @@ impl Settings {
         }
     }
 
+    /// How a person calls jailwarden for this instance, to be followed by a command.
+    #[must_use]
+    pub fn called(&self) -> String {
+        called(self.instance.as_deref())
+    }
+
+    /// The service of this instance, as `systemctl` takes it.
+    #[must_use]
+    pub fn service(&self) -> String {
+        match &self.instance {
+            Some(name) => format!("{HOST}@{name}"),
+            None => HOST.to_owned(),
+        }
+    }
+
     /// The settings in `text`; `origin` is the file that mistakes name.
     ///
     /// # Errors
@@ -227,8 +252,17 @@ impl Settings {
 
     /// Every key with its default and its bounds.
     fn read(fields: &mut Fields<'_>) -> Self {
+        let instance = instance_of(fields.file());
+        if instance.is_some() {
+            fields.require(&OF_ONE_DAEMON);
+        }
+        let own = match &instance {
+            Some(name) => format!("{HOST}-{name}"),
+            None => HOST.to_owned(),
+        };
         let config_dir = fields.read("config_dir", "/etc/fail2ban".into(), values::path);
-        let state_dir = fields.read("state_dir", "/var/lib/jailwarden".into(), values::path);
+        let state_dir = format!("/var/lib/{own}").into();
+        let state_dir = fields.read("state_dir", state_dir, values::path);
         if state_dir.starts_with(&config_dir) {
             let what = format!(
                 "state_dir ({}) must not lie in config_dir ({}): what jailwarden writes there \
@@ -252,8 +286,9 @@ impl Settings {
                 severity: fields.read("alerts.severity", Severity::Notice, values::severity),
             },
             metrics_textfile: fields.read("metrics.textfile", None, values::path_or_none),
-            control: Control::read(fields),
+            control: Control::read(fields, &own),
             page_listen: fields.read("page.listen", None, values::loopback_or_none),
+            instance,
             config_dir,
             state_dir,
         }
@@ -261,8 +296,9 @@ impl Settings {
 }
 
 impl Control {
-    fn read(fields: &mut Fields<'_>) -> Self {
-        let socket = Some("/run/jailwarden/control.sock".into());
+    /// `own` is the name of this instance's folders.
+    fn read(fields: &mut Fields<'_>, own: &str) -> Self {
+        let socket = Some(format!("/run/{own}/control.sock").into());
         Self {
             socket: fields.read("control.socket", socket, values::socket_or_none),
             admins: fields.read("control.admins", Vec::new(), values::users),
@@ -317,6 +353,43 @@ impl Probe {
             firewall: fields.read("probe.firewall", true, values::boolean),
         }
     }
+}
+
+/// What a further instance must be told, since the defaults are those of the host's own fail2ban.
+const OF_ONE_DAEMON: [&str; 4] = [
+    "config_dir",
+    "daemon.unit",
+    "daemon.socket",
+    "daemon.pid_file",
+];
+
+/// Where a further instance has its settings: `jailwarden@second.service` reads `second.yaml`.
+#[must_use]
+pub fn file_of(instance: &str) -> PathBuf {
+    Path::new(FOLDER).join(format!("{instance}.yaml"))
+}
+
+/// Whether it can be the name of an instance, in a unit's name as well as in paths.
+#[must_use]
+pub fn is_instance(name: &str) -> bool {
+    let lawful = |byte: u8| byte.is_ascii_alphanumeric() || b":_.-".contains(&byte);
+    let begins_well = name.starts_with(|first: char| first.is_ascii_alphanumeric());
+    begins_well && name.len() <= INSTANCE_LIMIT && name.bytes().all(lawful)
+}
+
+/// So that the control socket's path fits into a socket address.
+const INSTANCE_LIMIT: usize = 64;
+
+/// The instance whose settings `file` is to hold, however its folder is spelled.
+fn instance_of(file: &Path) -> Option<String> {
+    let name = file.file_name()?.to_str()?.strip_suffix(".yaml")?;
+    let folder = match file.parent()? {
+        here if here.as_os_str().is_empty() => Path::new("."),
+        folder => folder,
+    };
+    let whole = |folder: &Path| folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+    let is_further = name != HOST && is_instance(name);
+    (is_further && whole(folder) == whole(Path::new(FOLDER))).then(|| name.to_owned())
 }
 
 const MS: Duration = Duration::from_millis(1);

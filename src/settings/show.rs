@@ -38,6 +38,7 @@ impl Settings {
     /// Each of `fields::KEYS` with its value, in that order.
     pub(super) fn values(&self) -> Vec<(&'static str, Value)> {
         let Self {
+            instance: _,
             config_dir,
             state_dir,
             settle,

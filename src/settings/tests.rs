@@ -98,6 +98,7 @@ fn files_that_set_nothing_give_the_defaults() {
 fn the_defaults() {
     insta::assert_debug_snapshot!(Settings::default(), @r#"
     Settings {
+        instance: None,
         config_dir: "/etc/fail2ban",
         state_dir: "/var/lib/jailwarden",
         settle: 500ms,
@@ -168,6 +169,7 @@ page: {listen: "[::1]:80"}
 "#;
     insta::assert_debug_snapshot!(parse(text).unwrap(), @r#"
     Settings {
+        instance: None,
         config_dir: "/c",
         state_dir: "/s",
         settle: 1.2s,
@@ -397,4 +399,43 @@ fn every_key_is_shown_with_its_value_and_its_line() {
         .filter_map(|it| Some((it.key, it.line?)))
         .collect();
     assert_eq!(set, [("settle", 1), ("probe.interval", 4)]);
+}
+
+#[test]
+fn a_further_instance_has_places_of_its_own_and_shares_none_by_mistake() {
+    let file = file_of("second");
+    let said = match Settings::parse("", &file) {
+        Ok(settings) => panic!("{settings:?}"),
+        Err(error) => error.to_string(),
+    };
+    for key in [
+        "config_dir",
+        "daemon.unit",
+        "daemon.socket",
+        "daemon.pid_file",
+    ] {
+        let line = format!("/etc/jailwarden/second.yaml:1:1: {key}: is not set");
+        assert!(said.contains(&line), "{key}: {said}");
+    }
+    let text = "config_dir: /etc/second\ndaemon:\n  unit: none\n  socket: /run/second/s\n  pid_file: /run/second/p\n";
+    let settings = Settings::parse(text, &file).unwrap();
+    assert_eq!(settings.instance.as_deref(), Some("second"));
+    assert_eq!(settings.state_dir, Path::new("/var/lib/jailwarden-second"));
+    let socket = settings.control.socket.unwrap();
+    assert_eq!(socket, Path::new("/run/jailwarden-second/control.sock"));
+
+    // Whatever is elsewhere, or cannot be an instance, has the defaults of the host's own.
+    for file in [
+        "f",
+        DEFAULT_FILE,
+        "/etc/jailwarden/second.yml",
+        "/etc/jailwarden/sub/second.yaml",
+        "/etc/jailwarden/se cond.yaml",
+    ] {
+        let settings = Settings::parse("", Path::new(file)).unwrap();
+        assert_eq!(settings, Settings::default(), "{file}");
+    }
+    for name in ["", ".", "..", "-x", "a/b", "a b", "ä", &"n".repeat(65)] {
+        assert!(!is_instance(name), "{name}");
+    }
 }

@@ -2,6 +2,7 @@
 //! unprotected.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -49,6 +50,34 @@ pub(super) struct Unsaved {
     kept: Kept,
 }
 
+/// The past as a jailwarden kept it that need not run. The file is only read. Blocking.
+///
+/// # Errors
+/// What the system says, `NotFound` where none was kept yet; or that the file cannot be understood.
+pub fn kept_past(state_dir: &Path) -> io::Result<Past> {
+    let kept: Kept = memory_file::read(&path(state_dir))?;
+    Ok(kept.past())
+}
+
+impl Kept {
+    fn past(&self) -> Past {
+        let hours = self.hours.iter().map(|(hour, jails)| Hour {
+            began: Timestamp::from(UNIX_EPOCH + Duration::from_secs(hour * HOUR)),
+            longest: jails.values().copied().fold(0.0, f64::max),
+            jails: jails.len(),
+        });
+        Past {
+            since: self.since.unwrap_or_else(Timestamp::now),
+            incidents: self.incidents.iter().cloned().collect(),
+            hours: hours.collect(),
+        }
+    }
+}
+
+fn path(state_dir: &Path) -> PathBuf {
+    state_dir.join("chronicle.json")
+}
+
 impl Unsaved {
     /// Blocking.
     ///
@@ -62,7 +91,7 @@ impl Unsaved {
 impl Chronicle {
     /// What is remembered in the state folder, and what is wrong with it, if anything is.
     pub(super) fn load(state_dir: &Path) -> (Self, Option<String>) {
-        let path = state_dir.join("chronicle.json");
+        let path = path(state_dir);
         let (mut kept, said): (Kept, _) = memory_file::load(&path);
         let is_new = kept.since.is_none();
         kept.since.get_or_insert_with(Timestamp::now);
@@ -78,16 +107,7 @@ impl Chronicle {
 
     /// What is remembered of the last 30 days.
     pub(super) fn past(&self) -> Past {
-        let hours = self.kept.hours.iter().map(|(hour, jails)| Hour {
-            began: Timestamp::from(UNIX_EPOCH + Duration::from_secs(hour * HOUR)),
-            longest: jails.values().copied().fold(0.0, f64::max),
-            jails: jails.len(),
-        });
-        Past {
-            since: self.kept.since.unwrap_or_else(Timestamp::now),
-            incidents: self.kept.incidents.iter().cloned().collect(),
-            hours: hours.collect(),
-        }
+        self.kept.past()
     }
 
     /// An incident has ended.
@@ -235,7 +255,9 @@ mod tests {
             });
             chronicle.unsaved(at(1)).unwrap().write().unwrap();
         }
+        let kept = kept_past(dir.path()).unwrap().incidents;
         let (again, _) = Chronicle::load(dir.path());
+        assert!(again.incidents().eq(&kept));
         let ids: Vec<_> = again.incidents().map(|it| it.id.as_str()).collect();
         assert_eq!((ids.len(), ids[0]), (INCIDENTS, "200"));
         assert!(again.incidents().eq(chronicle.incidents()));

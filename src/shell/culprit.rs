@@ -11,7 +11,7 @@ use crate::fail2ban::ownlog::{self, Position};
 use crate::machine::{Culprit, Verdict};
 
 use super::daemon::Handle;
-use super::notify;
+use super::{notify, transient};
 
 /// How long the journal may take to tell what the unit's processes said.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -52,6 +52,10 @@ pub(super) async fn find(handle: &Handle) -> Verdict {
     let shown = handle.show().await;
     let output = match (&handle.settings().daemon.unit, &shown) {
         (Some(unit), Some(_)) => said_by(unit, begun.at).await,
+        _ if transient::is_used() => {
+            let unit = transient::name(&handle.instance().socket);
+            said_by(&unit, begun.at).await
+        }
         _ => String::new(),
     };
     let database = handle.kept().database.clone();

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -75,12 +75,25 @@ pub(super) struct Kept {
     pub(super) jails: Vec<String>,
     /// The rollback files that stood at the last reading.
     pub(super) standing: Vec<Standing>,
+    /// What the daemon said of itself.
+    pub(super) about: Option<About>,
     /// What was seen of its jails beyond who is alive.
     pub(super) looked: Looked,
     /// The start command that was given last.
     pub(super) start: Option<Given>,
     /// Where the traces of the last start begin.
     pub(super) begun: Option<Begun>,
+}
+
+/// What is asked once of each process that answers.
+#[derive(Debug, Clone)]
+pub(super) struct About {
+    /// The process.
+    pub(super) pid: u32,
+    /// fail2ban's version.
+    pub(super) version: String,
+    /// When the process was started, if that could be read.
+    pub(super) started: Option<Instant>,
 }
 
 impl Handle {

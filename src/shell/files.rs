@@ -34,6 +34,7 @@ pub(super) fn take_back(
     replaced: &[String],
 ) -> Result<(), String> {
     let config_dir = &handle.instance().config_dir;
+    let called = handle.settings().called();
     let remove = |jail: &String| {
         let name = JailName::new(jail).map_err(|error| error.to_string())?;
         rollback::remove(config_dir, &name).map_err(|error| error.to_string())
@@ -46,7 +47,7 @@ pub(super) fn take_back(
                     let path = config_dir.join(path);
                     tracing::warn!(
                         "{} was changed since and stays as it is; what stood there before: \
-                         jailwarden restore {id}",
+                         {called} restore {id}",
                         path.display()
                     );
                 }

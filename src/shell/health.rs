@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::fail2ban::client::Connection;
 use crate::fail2ban::firewall::{self, Wall, Walls};
@@ -30,13 +30,28 @@ pub(super) struct Looked {
     log: Option<(PathBuf, Position)>,
 }
 
+/// What is told of a jail beyond whether it is alive.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Told {
+    /// How many addresses it bans.
+    pub(super) banned: u64,
+    /// When it last read a line, as far as can be told.
+    pub(super) last_read: Option<SystemTime>,
+}
+
 impl Looked {
-    /// How many addresses each jail banned at the last look at that.
-    pub(super) fn banned(&self) -> HashMap<String, u64> {
-        let jails = self.signs.iter().flat_map(|signs| &signs.jails);
-        jails
-            .map(|(jail, signs)| (jail.clone(), signs.banned))
-            .collect()
+    /// What the last look at that told of each jail.
+    pub(super) fn told(&self) -> HashMap<String, Told> {
+        let of_all = self.signs.iter().flat_map(|signs| {
+            signs.jails.iter().map(|(jail, of_jail)| {
+                let told = Told {
+                    banned: of_jail.banned,
+                    last_read: signs.last_read(of_jail),
+                };
+                (jail.clone(), told)
+            })
+        });
+        of_all.collect()
     }
 
     /// What the jails of the config should watch, and have set up.

@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 use crate::fail2ban::client::{CallError, Connection, JailList, Unreachable};
 use crate::fail2ban::process::{Pid, Process};
 use crate::fail2ban::threads;
-use crate::fail2ban::vitals::{Activity, Vitals, vitals};
+use crate::fail2ban::vitals::{Activity, Vitals, uptime, vitals};
 use crate::machine::{ActiveState, Daemon, Health, Motion, Sight};
 
-use super::daemon::{Handle, number};
+use super::daemon::{About, Handle, number};
 use super::{health, packages};
 
 /// How long an answer may be on its way before the process is watched for signs of life.
@@ -113,6 +113,7 @@ async fn ask(handle: &Handle, mut connection: Connection, expect: &BTreeSet<Stri
         }
         Err(_) => asked_for.into_iter().collect(),
     };
+    ask_about(handle, &mut connection, &process, timeout).await;
     let health = health::look(handle, &mut connection, process.pid(), timeout).await;
     connection.close();
     let revived = was_revived(handle, process.pid()).await;
@@ -129,6 +130,29 @@ async fn ask(handle: &Handle, mut connection: Connection, expect: &BTreeSet<Stri
         packages: false,
         health,
     }
+}
+
+/// Asks a process that is new for its version. One that does not say it is asked at the next look.
+async fn ask_about(
+    handle: &Handle,
+    connection: &mut Connection,
+    process: &Process,
+    limit: Duration,
+) {
+    let pid = number(process.pid());
+    if handle.kept().about.as_ref().is_some_and(|it| it.pid == pid) {
+        return;
+    }
+    let Ok(version) = connection.version(limit).await else {
+        return;
+    };
+    let uptime = process.look(uptime).ok();
+    let started = uptime.and_then(|uptime| Instant::now().checked_sub(uptime));
+    handle.kept().about = Some(About {
+        pid,
+        version,
+        started,
+    });
 }
 
 /// Whether systemd has started this process by itself since the last look.

@@ -53,7 +53,11 @@ pub(super) fn age(path: &Path) -> Duration {
     age.unwrap_or_default().min(up)
 }
 
-fn read<M: DeserializeOwned>(path: &Path) -> io::Result<M> {
+/// Reads what is remembered, and leaves the file as it is.
+///
+/// # Errors
+/// What the system says, `NotFound` where none was written yet; or that it cannot be understood.
+pub(super) fn read<M: DeserializeOwned>(path: &Path) -> io::Result<M> {
     let length = fs::metadata(path)?.len();
     if length > MAX_BYTES {
         return Err(io::Error::other(format!(

@@ -83,7 +83,10 @@ impl Metrics {
     /// # Errors
     /// None that memory would not give.
     pub(super) fn text(&self, status: &Status, snapshot: &Snapshot) -> Result<String, fmt::Error> {
-        let mut registry = Registry::with_prefix("jailwarden");
+        // node_exporter takes the files of several instances only if no series is in two of them.
+        let label = |name: &String| ("jailwarden_instance".into(), name.clone().into());
+        let labels = status.instance.iter().map(label);
+        let mut registry = Registry::with_prefix_and_labels("jailwarden", labels);
         self.register_counted(&mut registry);
         register_host(&mut registry, status, snapshot);
         register_jails(&mut registry, status);
@@ -277,6 +280,7 @@ mod tests {
             condition,
             why: None,
             banned,
+            last_read: None,
             rollback: None,
             unprotected: Unprotected {
                 total: 2.5,
@@ -290,6 +294,7 @@ mod tests {
         Status {
             schema: SCHEMA,
             version: "9.9.9".to_owned(),
+            instance: None,
             at: now,
             state: "degraded".to_owned(),
             since: now,
@@ -299,6 +304,8 @@ mod tests {
             daemon: Daemon {
                 pid: Some(7),
                 first_seen: Some(now),
+                started: Some(now),
+                version: Some("1.0.2".to_owned()),
                 ping: Some(0.001),
                 unit: None,
                 socket: PathBuf::from("/s"),
@@ -380,5 +387,14 @@ mod tests {
             );
         }
         assert!(text.ends_with("# EOF\n"));
+
+        let mut second = status();
+        second.instance = Some("second".to_owned());
+        let text = metrics.text(&second, &machine.snapshot()).unwrap();
+        let mut series = text.lines().filter(|line| !line.starts_with('#'));
+        assert!(
+            series.all(|line| line.contains("{jailwarden_instance=\"second\"")),
+            "{text}"
+        );
     }
 }

@@ -24,6 +24,7 @@ mod reading;
 mod scribe;
 mod start;
 mod text;
+mod transient;
 mod trial;
 mod unit;
 pub mod watch;
@@ -50,6 +51,7 @@ use crate::settings::Settings;
 use alarm::Alarm;
 use alerts::Alerts;
 use chronicle::Chronicle;
+pub use chronicle::kept_past;
 use daemon::{Handle, Message};
 use executor::Executor;
 use journal::Repeats;
@@ -398,9 +400,12 @@ impl Supervisor {
                 };
                 let old = self.handle.settings();
                 let note = if timing(old) != new || old.probe.firewall != new.probe.firewall {
-                    "; what is not about timing changes with: systemctl restart jailwarden"
+                    format!(
+                        "; what is not about timing changes with: systemctl restart {}",
+                        old.service()
+                    )
                 } else {
-                    ""
+                    String::new()
                 };
                 self.tell(
                     Kind::SettingsReloaded,
@@ -481,6 +486,7 @@ fn policy(settings: &Settings) -> Policy {
 
 fn names(settings: &Settings) -> Names {
     Names {
+        called: settings.called(),
         config_dir: settings.config_dir.clone(),
         unit: settings.daemon.unit.clone().filter(|_| unit::is_booted()),
     }

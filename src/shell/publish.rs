@@ -99,19 +99,14 @@ pub(super) fn status(
     Status {
         schema: SCHEMA,
         version: env!("CARGO_PKG_VERSION").to_owned(),
+        instance: settings.instance.clone(),
         at: Timestamp::now(),
         state: snapshot.state.to_owned(),
         since: clocks.host(snapshot.since),
         text: snapshot.text.clone(),
         protection: protection(snapshot),
         deadline: snapshot.deadline.map(|at| clocks.host(at)),
-        daemon: Daemon {
-            pid: snapshot.pid,
-            first_seen: snapshot.first_seen.map(|at| clocks.host(at)),
-            ping: snapshot.ping.map(|ping| ping.as_secs_f64()),
-            unit: settings.daemon.unit.clone(),
-            socket: settings.daemon.socket.clone(),
-        },
+        daemon: daemon(snapshot, handle, clocks),
         jails: jails(snapshot, handle, chronicle, clocks),
         findings: snapshot.findings.iter().map(finding).collect(),
         pause: snapshot.pause.as_ref().map(|(why, until)| Pause {
@@ -125,6 +120,23 @@ pub(super) fn status(
             .cloned()
             .collect(),
         started: clocks.host(MonoTime::START),
+    }
+}
+
+fn daemon(snapshot: &Snapshot, handle: &Handle, clocks: Clocks) -> Daemon {
+    let settings = &handle.settings().daemon;
+    let about = handle.kept().about.clone();
+    let about = about.filter(|about| snapshot.pid == Some(about.pid));
+    let started = about.as_ref().and_then(|about| about.started);
+    let started = started.and_then(|at| SystemTime::now().checked_sub(at.elapsed()));
+    Daemon {
+        pid: snapshot.pid,
+        first_seen: snapshot.first_seen.map(|at| clocks.host(at)),
+        started: started.map(Timestamp::from),
+        version: about.map(|about| about.version),
+        ping: snapshot.ping.map(|ping| ping.as_secs_f64()),
+        unit: settings.unit.clone(),
+        socket: settings.socket.clone(),
     }
 }
 
@@ -152,9 +164,9 @@ fn protection(snapshot: &Snapshot) -> Protection {
 }
 
 fn jails(snapshot: &Snapshot, handle: &Handle, chronicle: &Chronicle, clocks: Clocks) -> Vec<Jail> {
-    let (standing, banned) = {
+    let (standing, told) = {
         let kept = handle.kept();
-        (kept.standing.clone(), kept.looked.banned())
+        (kept.standing.clone(), kept.looked.told())
     };
     let standing: HashMap<_, _> = standing.iter().map(|it| (it.jail.as_str(), it)).collect();
     let now = SystemTime::now();
@@ -170,7 +182,11 @@ fn jails(snapshot: &Snapshot, handle: &Handle, chronicle: &Chronicle, clocks: Cl
             name: name.clone(),
             condition: condition(view.condition),
             why: view.why.clone(),
-            banned: banned.get(name).copied(),
+            banned: told.get(name).map(|told| told.banned),
+            last_read: told
+                .get(name)
+                .and_then(|told| told.last_read)
+                .map(Timestamp::from),
             rollback,
             unprotected: chronicle.unprotected(name, total, now),
         }

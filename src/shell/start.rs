@@ -13,7 +13,7 @@ use crate::machine::Outcome;
 
 use super::daemon::Handle;
 use super::unit::Started;
-use super::{notify, unit};
+use super::{notify, transient, unit};
 
 /// Gives the start command. Whether the daemon comes up is for the probe to say.
 pub(super) async fn start(handle: &Handle) -> Outcome {
@@ -52,17 +52,25 @@ async fn spawn(handle: &Handle) -> Result<(), String> {
     if let Some(before) = before {
         before.end().await;
     }
+    if transient::is_used() {
+        let ended = transient::end(handle.instance()).await;
+        ended.map_err(|error| format!("the start before cannot be ended: {error}"))?;
+    }
     remove_stale_socket(handle)
         .await
         .map_err(|error| format!("its stale socket cannot be removed: {error}"))?;
-    let mut command = if is_a_service() {
-        let mut command = Command::new("systemd-run");
-        command.args(["--quiet", "--collect", "--property=ExitType=cgroup", "--"]);
-        command.arg(program);
-        command
-    } else {
-        Command::new(program)
+    let refused = |error: io::Error| {
+        format!(
+            "{}: {error}; see daemon.start_command in the settings",
+            program.display()
+        )
     };
+    if transient::is_used() {
+        return transient::start(handle.instance(), words)
+            .await
+            .map_err(refused);
+    }
+    let mut command = Command::new(program);
     command
         .args(args)
         .stdin(Stdio::null())
@@ -70,12 +78,7 @@ async fn spawn(handle: &Handle) -> Result<(), String> {
         .stderr(Stdio::null())
         .process_group(0);
     notify::scrub(&mut command);
-    let child = command.spawn().map_err(|error| {
-        format!(
-            "{}: {error}; see daemon.start_command in the settings",
-            program.display()
-        )
-    })?;
+    let child = command.spawn().map_err(refused)?;
     handle.kept().start = Some(Given::watch(child));
     Ok(())
 }
@@ -110,14 +113,6 @@ impl Given {
         let _ = self.end.send(());
         let _ = self.task.await;
     }
-}
-
-/// A child of a service dies with it and shares its hardening, so the daemon gets a service of its
-/// own. `ExitType=cgroup` (systemd 250) suits a command that forks and one that stays.
-fn is_a_service() -> bool {
-    unit::is_booted()
-        && std::env::var_os("INVOCATION_ID").is_some()
-        && nix::unistd::geteuid().is_root()
 }
 
 /// A crashed daemon leaves its socket, and the next one refuses to start over it (asyncserver.py,

@@ -102,21 +102,40 @@ pub(super) async fn start(name: &str) -> io::Result<Started> {
     })
 }
 
+/// Ends all that is left of a unit that systemd made for us, and waits until its name is free.
+pub(super) async fn end_transient(name: &str) -> io::Result<()> {
+    let until = Instant::now() + LIMIT;
+    while let Some(Shown { unit, .. }) = show(name).await? {
+        if !matches!(unit.active, ActiveState::Inactive | ActiveState::Failed) {
+            // It may have ended by itself meanwhile.
+            let _ = systemctl(&["kill", "--signal=SIGKILL", name]).await;
+            let _ = systemctl(&["stop", name]).await;
+        }
+        if Instant::now() >= until {
+            let why =
+                format!("the last start command is still there (see systemctl status {name})");
+            return Err(io::Error::other(why));
+        }
+        tokio::time::sleep(JOB_PACE).await;
+    }
+    Ok(())
+}
+
 async fn systemctl(args: &[&str]) -> io::Result<String> {
     let mut command = Command::new("systemctl");
-    command.args(args).stdin(Stdio::null()).kill_on_drop(true);
+    command.args(args);
+    run(command, &format!("systemctl {}", args.join(" "))).await
+}
+
+/// Runs a command that speaks to systemd; `what` names it where it fails.
+pub(super) async fn run(mut command: Command, what: &str) -> io::Result<String> {
+    command.stdin(Stdio::null()).kill_on_drop(true);
     notify::scrub(&mut command);
     let ran = tokio::time::timeout(LIMIT, command.output()).await;
-    let output = ran.map_err(|_| {
-        io::Error::other(format!("systemctl {} did not end in time", args.join(" ")))
-    })??;
+    let output = ran.map_err(|_| io::Error::other(format!("{what} did not end in time")))??;
     if !output.status.success() {
         let words = String::from_utf8_lossy(&output.stderr);
-        return Err(io::Error::other(format!(
-            "systemctl {}: {}",
-            args.join(" "),
-            words.trim()
-        )));
+        return Err(io::Error::other(format!("{what}: {}", words.trim())));
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }

@@ -25,6 +25,8 @@ pub struct Status {
     pub schema: u32,
     /// jailwarden's version.
     pub version: String,
+    /// Which instance it is, as in `jailwarden@second.service`; none for that of the host's own fail2ban.
+    pub instance: Option<String>,
     /// When this was true.
     pub at: Timestamp,
     /// The supervisor's state: `healthy`, `degraded`, `restarting`, `gave-up`, …
@@ -78,6 +80,10 @@ pub struct Daemon {
     pub pid: Option<u32>,
     /// When that process was seen first.
     pub first_seen: Option<Timestamp>,
+    /// When that process was started.
+    pub started: Option<Timestamp>,
+    /// fail2ban's version, as that process says.
+    pub version: Option<String>,
     /// How long it took to answer the last ping, in seconds; none if it did not.
     pub ping: Option<f64>,
     /// The unit that runs it.
@@ -98,6 +104,10 @@ pub struct Jail {
     pub why: Option<String>,
     /// How many addresses it bans now, as of the last look at that.
     pub banned: Option<u64>,
+    /// When what was new in one of its log files was last read, by the files' access times, as of the
+    /// last look at that. None where that cannot be told: on a file system that keeps none, before
+    /// a read was seen on it, and of the systemd backend.
+    pub last_read: Option<Timestamp>,
     /// The rollback that disables it.
     pub rollback: Option<Rollback>,
     /// For how long it went unprotected.

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::time::{Duration, SystemTime};
 
 use super::{Condition, End, Finding, Incident, Jail, Status, Timestamp};
+use crate::text::safe;
 
 /// With more than so many jails, those that never lacked anything share a paragraph.
 const ROWS: usize = 30;
@@ -71,6 +72,11 @@ pub(crate) fn condition(condition: Condition) -> (Tone, &'static str) {
     }
 }
 
+/// How a person calls the jailwarden whose status it is.
+pub(crate) fn called(status: &Status) -> String {
+    safe(&crate::text::called(status.instance.as_deref()))
+}
+
 /// What keeps the jail from protecting, and what comes next.
 pub(crate) fn reasons(jail: &Jail, status: &Status) -> Vec<String> {
     let mut said = Vec::new();
@@ -83,7 +89,8 @@ pub(crate) fn reasons(jail: &Jail, status: &Status) -> Vec<String> {
                 format!("tried again in {left}, or at once when its config is mended")
             }
             None => format!(
-                "waits for you: mend its config, or jailwarden rollback undo {}",
+                "waits for you: mend its config, or {} rollback undo {}",
+                called(status),
                 jail.name
             ),
         });

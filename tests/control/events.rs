@@ -28,7 +28,7 @@ fn a_listener_hears_everything_and_goes_on_where_it_was() {
     let Some((f2b, mut warden, caller)) = supervised() else {
         return;
     };
-    let client = Client::new(&Warden::control(&f2b));
+    let client = Client::new(&Warden::control(&f2b), "jailwarden".to_owned());
     let mut events = client.events(None).unwrap();
     f2b.kill();
     let (down, happening) = wait_for(&mut events, "daemon-down");
@@ -89,7 +89,7 @@ fn the_command_lines_client_makes_all_calls() {
     let Some((f2b, _warden, _)) = supervised() else {
         return;
     };
-    let client = Client::new(&Warden::control(&f2b));
+    let client = Client::new(&Warden::control(&f2b), "jailwarden".to_owned());
     assert_eq!(client.status().unwrap().jails.len(), 2);
     assert_eq!(client.jails().unwrap().jails[0].name, "mail");
     assert!(client.incidents().unwrap().incidents.is_empty());

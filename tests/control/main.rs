@@ -15,6 +15,8 @@ mod events;
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]
+mod metrics;
+#[cfg(test)]
 mod page;
 #[cfg(test)]
 mod played;

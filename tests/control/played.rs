@@ -68,6 +68,7 @@ fn status() -> Status {
     Status {
         schema: SCHEMA,
         version: "0".to_owned(),
+        instance: None,
         at: Timestamp::now(),
         state: "healthy".to_owned(),
         since: Timestamp::now(),
@@ -77,6 +78,8 @@ fn status() -> Status {
         daemon: Daemon {
             pid: None,
             first_seen: None,
+            started: None,
+            version: None,
             ping: None,
             unit: None,
             socket: "/s".into(),

@@ -31,6 +31,15 @@ fn what_is_true_can_be_read() {
     let status = wait_status(&caller, |it| it["protection"] == "full");
     assert_eq!(status["state"], "healthy");
     assert_eq!(status["daemon"]["pid"], f2b.pid().as_raw_nonzero().get());
+    assert_eq!(status["daemon"]["version"], "1.0.2");
+    let at = |time: &Value| humantime::parse_rfc3339(time.as_str().unwrap()).unwrap();
+    let [started, seen] = [
+        &status["daemon"]["started"],
+        &status["daemon"]["first_seen"],
+    ]
+    .map(at);
+    assert!(started < seen, "{status:#}");
+    assert_eq!(status["instance"], Value::Null);
     let jails = caller.get("/api/jails").good(200);
     assert_eq!(jails["jails"][0]["name"], "mail");
     assert_eq!(jails["jails"][1]["condition"], "protects");

@@ -15,6 +15,8 @@ mod firewall;
 #[cfg(test)]
 mod guarded;
 #[cfg(test)]
+mod instances;
+#[cfg(test)]
 mod itself;
 #[cfg(test)]
 mod package;

@@ -4,9 +4,11 @@ use std::fs::{self, File, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use tempfile::TempDir;
+
+use crate::support::{program, skip};
 
 const NOBODY: u32 = 65534;
 
@@ -226,6 +228,119 @@ fn without_a_supervisor_nothing_is_done_and_what_to_do_is_said() {
     let settings = scene.path("settings.yaml");
     fs::write(&settings, "control:\n  socket: none\n").unwrap();
     scene.says(&["status"], 3, &["control.socket is none"]);
+}
+
+#[test]
+fn without_a_supervisor_the_incidents_that_it_kept_are_listed() {
+    let scene = Scene::new();
+    let file = scene.path("state/chronicle.json");
+    let incident = r#"{"id": "4f2a91bc", "began": "2026-11-24T18:00:00Z", "ended": "2026-11-24T18:02:05Z",
+        "end": "protected", "what": "fail2ban is not running", "unprotected": {"sshd": 125.0},
+        "rolled_back": ["web"], "given_up": 0}"#;
+    let kept =
+        format!(r#"{{"version": 1, "memory": {{"incidents": [{incident}], "hours": {{}}}}}}"#);
+    fs::write(&file, &kept).unwrap();
+    let parts = ["this is what it has kept", "4f2a91bc", "sshd for 2m 5s"];
+    scene.says(&["incidents"], 0, &parts);
+    let mut command = scene.command(&["incidents", "--json"]);
+    let said = command.stderr(Stdio::null()).output().unwrap();
+    let said: serde_json::Value = serde_json::from_slice(&said.stdout).unwrap();
+    assert_eq!(said["incidents"][0]["id"], "4f2a91bc");
+    assert_eq!(said["incident"], serde_json::Value::Null);
+
+    // What cannot be understood is said, and left as it is for the next jailwarden.
+    let future = kept.replacen('1', "2", 1);
+    fs::write(&file, &future).unwrap();
+    scene.says(
+        &["incidents"],
+        3,
+        &["cannot be read: version 2", "systemctl start jailwarden"],
+    );
+    assert_eq!(fs::read_to_string(&file).unwrap(), future);
+}
+
+/// Of its help and of wrong usage, as the parser of the command line prints them.
+#[test]
+fn colour_is_for_terminals_that_want_it() {
+    let colours = |words: &str, on_terminal: bool, no_color: &str| {
+        let line = format!("{} {words}", env!("CARGO_BIN_EXE_jailwarden"));
+        let mut command = if on_terminal {
+            let mut script = Command::new("script");
+            script.args(["--quiet", "--return", "--command", &line, "/dev/null"]);
+            script
+        } else {
+            let mut sh = Command::new("sh");
+            sh.args(["-c", &line]);
+            sh
+        };
+        command.env("TERM", "xterm").env("NO_COLOR", no_color);
+        for set in ["CLICOLOR", "CLICOLOR_FORCE"] {
+            command.env_remove(set);
+        }
+        let Output { stdout, stderr, .. } = command.stdin(Stdio::null()).output().unwrap();
+        let said = String::from_utf8([stdout, stderr].concat()).unwrap();
+        assert!(said.contains("Usage:"), "{said}");
+        said.contains('\u{1b}')
+    };
+    for words in ["--help", "status --help", "status --jsno"] {
+        assert!(!colours(words, false, ""), "{words}");
+        if has_script() {
+            assert!(colours(words, true, ""), "{words}");
+            assert!(!colours(words, true, "1"), "{words}");
+        }
+    }
+}
+
+fn has_script() -> bool {
+    let found = program("script").is_some();
+    if !found {
+        skip("there is no script(1) to make a terminal with");
+    }
+    found
+}
+
+#[test]
+fn the_settings_file_may_be_named_before_or_after_the_command() {
+    let scene = Scene::new();
+    let file = scene.path("settings.yaml");
+    let named = |words: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_jailwarden"));
+        command.args(words);
+        command
+    };
+    let file = file.to_str().unwrap();
+    scene.disable("web", "bad");
+    for words in [
+        &["--config", file, "rollback", "list"][..],
+        &["rollback", "--config", file, "list"],
+        &["rollback", "list", "--config", file],
+    ] {
+        says(named(words), 1, &["web: disabled since"]);
+    }
+    says(
+        named(&["--config", file, "config", "show"]),
+        0,
+        &["# line 1"],
+    );
+    // Another instance is another file, which is not there.
+    for words in [
+        &["--instance", "no-such", "status"][..],
+        &["status", "--instance", "no-such"],
+        &["run", "--instance", "no-such"],
+        &["--instance", "no-such", "config", "show"],
+    ] {
+        says(
+            named(words),
+            78,
+            &["/etc/jailwarden/no-such.yaml: cannot be read"],
+        );
+    }
+    for words in [
+        &["--instance", "../x", "status"][..],
+        &["status", "--instance", "a", "--config", "b"],
+    ] {
+        says(named(words), 2, &["--instance"]);
+    }
 }
 
 #[test]

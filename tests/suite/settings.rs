@@ -170,3 +170,39 @@ fn closed_pipe() -> io::PipeWriter {
     drop(reader);
     writer
 }
+
+/// What is hardened in one is in the other.
+#[test]
+fn the_unit_of_further_instances_is_the_one_unit_with_places_of_its_own() {
+    let unit = include_str!("../../systemd/jailwarden.service");
+    let template = include_str!("../../systemd/jailwarden@.service");
+    let lines = template.lines().skip_while(|line| *line != "[Unit]");
+    let changed: Vec<_> = unit
+        .lines()
+        .zip(lines.clone())
+        .filter(|(a, b)| a != b)
+        .collect();
+    assert_eq!(unit.lines().count(), lines.count());
+    assert_eq!(
+        changed,
+        [
+            (
+                "Description=Supervisor of fail2ban",
+                "Description=Supervisor of the fail2ban %i"
+            ),
+            (
+                "After=fail2ban.service",
+                "After=fail2ban.service fail2ban@%i.service"
+            ),
+            (
+                "ExecStart=/usr/bin/jailwarden run",
+                "ExecStart=/usr/bin/jailwarden run --instance %i"
+            ),
+            ("StateDirectory=jailwarden", "StateDirectory=jailwarden-%i"),
+            (
+                "RuntimeDirectory=jailwarden",
+                "RuntimeDirectory=jailwarden-%i"
+            ),
+        ]
+    );
+}

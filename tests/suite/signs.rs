@@ -202,6 +202,8 @@ async fn healthy_jails_are_never_blind(version: Version, backend: &str) {
         last.logs[&f2b.jail_log("busy")].honest,
         "reads are not seen: {last:#?}"
     );
+    let read = last.last_read(&last.jails["busy"]).unwrap();
+    assert!(read.elapsed().unwrap() < start.elapsed(), "{read:?}");
     assert!(last.jails["busy"].filter.is_some() && last.jails["busy"].actions.is_some());
     assert!(last.jails["busy"].failed > 0 && last.jails["busy"].banned > 0);
     f2b.wait_bans(&JAILS);

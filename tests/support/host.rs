@@ -28,7 +28,7 @@ mount -t overlay -o "lowerdir=/,upperdir=$BASE/up,workdir=$BASE/work" overlay "$
 cd "$BASE/root"
 rm -f etc/systemd/system/*.target.wants/*
 rm -f etc/systemd/system/fail2ban.service etc/systemd/system/jailwarden.service
-rm -rf etc/systemd/system/fail2ban.service.d etc/jailwarden var/lib/jailwarden var/lib/fail2ban/*
+rm -rf etc/systemd/system/fail2ban.service.d etc/jailwarden var/lib/jailwarden* var/lib/fail2ban/*
 rm -rf var/log/auth.log var/log/fail2ban.log var/log/journal/*
 tr -d - </proc/sys/kernel/random/uuid >etc/machine-id
 cd /
@@ -259,24 +259,33 @@ impl Host {
 
     /// Writes an action that notes whom it bans in `/var/log/bans`.
     pub(crate) fn write_mark(&self) {
+        self.write_mark_in("/etc/fail2ban");
+    }
+
+    fn write_mark_in(&self, config: &str) {
         self.write(
-            "/etc/fail2ban/action.d/mark.conf",
+            &format!("{config}/action.d/mark.conf"),
             "[Definition]\nactionban = echo '<name> <ip>' >>/var/log/bans\nactionunban =\n",
         );
     }
 
     /// Writes a jail that reads `/var/log/NAME.log`, and marks whom it bans.
     pub(crate) fn jail(&self, name: &str) {
-        self.write_mark();
+        self.jail_in("/etc/fail2ban", name);
+    }
+
+    /// The same for the fail2ban that has its config there.
+    pub(crate) fn jail_in(&self, config: &str, name: &str) {
+        self.write_mark_in(config);
         self.write(
-            &format!("/etc/fail2ban/filter.d/{name}.conf"),
+            &format!("{config}/filter.d/{name}.conf"),
             "[Definition]\nfailregex = fail from <HOST>\ndatepattern = {^LN-BEG}EPOCH\n",
         );
         let jail = format!(
             "[{name}]\nenabled = true\nbackend = polling\nlogpath = /var/log/{name}.log\n\
              maxretry = 5\nusedns = no\naction = mark[name=\"{name}\"]\n"
         );
-        self.write(&format!("/etc/fail2ban/jail.d/{name}.conf"), &jail);
+        self.write(&format!("{config}/jail.d/{name}.conf"), &jail);
         self.sh(&format!("touch /var/log/{name}.log"));
     }
 

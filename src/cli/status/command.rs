@@ -113,10 +113,16 @@ pub(super) struct Known {
     pub(super) pause: Result<Option<pause::Pause>, String>,
     /// The rollbacks that stand, or why that cannot be told.
     pub(super) rollbacks: Result<Vec<Standing>, String>,
+    /// The service that would run it.
+    pub(super) service: String,
+    /// How a person calls it.
+    pub(super) called: String,
 }
 
 impl Known {
     fn of(settings: &Settings) -> Self {
+        let service = settings.service();
+        let called = settings.called();
         let pause = pause::in_force(&settings.state_dir, SystemTime::now());
         let rollbacks = rollback::standing(&settings.config_dir);
         Self {
@@ -124,6 +130,8 @@ impl Known {
                 format!("{}: {error}", pause::path(&settings.state_dir).display())
             }),
             rollbacks: rollbacks.map_err(|error| error.to_string()),
+            service,
+            called,
         }
     }
 
@@ -151,8 +159,19 @@ impl Known {
                 ]);
             }
         };
-        add(Tone::Plain, "start it", "systemctl enable --now jailwarden");
-        add(Tone::Plain, "see why", "journalctl -u jailwarden -n 20");
+        let Self {
+            service, called, ..
+        } = self;
+        add(
+            Tone::Plain,
+            "start it",
+            &format!("systemctl enable --now {service}"),
+        );
+        add(
+            Tone::Plain,
+            "see why",
+            &format!("journalctl -u {service} -n 20"),
+        );
         add(Tone::Plain, "meanwhile", "fail2ban-client status");
         match &self.pause {
             Ok(None) => {}
@@ -160,7 +179,7 @@ impl Known {
                 let reason = pause.reason.as_deref().unwrap_or("no reason was given");
                 let until = match pause.until {
                     Some(until) => format!("until {}", when(Timestamp::from(until))),
-                    None => "until jailwarden resume".to_owned(),
+                    None => format!("until {called} resume"),
                 };
                 let text = format!("{until}, by {}: {reason}", pause.by);
                 add(Tone::Warn, "paused", &crate::text::safe(&text));

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::cli::paint::{self, Line, Tone, piece};
 use crate::status::headline::left;
-use crate::status::words::{said, when};
+use crate::status::words::{called, said, when};
 use crate::status::{Daemon, Incident, Status, Timestamp};
 use crate::text::safe;
 
@@ -35,13 +35,13 @@ pub(in crate::cli) fn facts(status: &Status, width: usize) -> Vec<Line> {
         facts.add(
             "",
             Tone::Warn,
-            &format!("and {more} more; see: jailwarden check"),
+            &format!("and {more} more; see: {} check", called(status)),
         );
     }
     if let Some(pause) = &status.pause {
         let until = match pause.until {
             Some(until) => format!("until {} ({} left)", when(until), ahead(until, status.at)),
-            None => "until jailwarden resume".to_owned(),
+            None => format!("until {} resume", called(status)),
         };
         facts.add("paused", Tone::Warn, &format!("{until}: {}", pause.why));
     }
@@ -79,6 +79,8 @@ fn daemon(status: &Status) -> String {
     let Daemon {
         pid,
         first_seen,
+        started,
+        version,
         ping,
         unit,
         ..
@@ -86,10 +88,16 @@ fn daemon(status: &Status) -> String {
     let Some(pid) = pid else {
         return "is not running".to_owned();
     };
-    let mut said = format!("pid {pid}");
-    if let Some(seen) = first_seen {
-        let _ = write!(said, ", seen for {}", paint::span(seen.age(status.at)));
-    }
+    let mut said = match version {
+        Some(version) => format!("{version}, pid {pid}"),
+        None => format!("pid {pid}"),
+    };
+    let age = |at: &Timestamp| paint::span(at.age(status.at));
+    let _ = match (started, first_seen) {
+        (Some(started), _) => write!(said, ", up {}", age(started)),
+        (None, Some(seen)) => write!(said, ", seen for {}", age(seen)),
+        (None, None) => Ok(()),
+    };
     let _ = match ping {
         Some(ping) => write!(said, ", answers in {:.1} ms", ping * 1000.0),
         None => write!(said, ", does not answer"),
@@ -117,9 +125,10 @@ pub(in crate::cli) fn last_incidents(status: &Status, width: usize) -> Vec<Line>
     if lines.is_empty() {
         return lines;
     }
+    let called = called(status);
     let title = vec![piece(
         Tone::Dim,
-        "  LAST INCIDENTS          TOOK     WHAT (all: jailwarden incidents)",
+        format!("  LAST INCIDENTS          TOOK     WHAT (all: {called} incidents)"),
     )];
     [title].into_iter().chain(lines).collect()
 }

@@ -1,11 +1,13 @@
 //! The jails, a row each; those that lack something come first, with why.
 
+use std::time::Duration;
+
 use crate::cli::paint::{self, Line, Tone, piece};
 use crate::status::words::{condition, folded, of_folded, reasons};
 use crate::status::{Jail, Status};
 
 /// The widest that the column of names gets.
-const NAME: usize = 24;
+const NAME: usize = 20;
 
 /// The table, without a row for each sound jail where there are too many.
 pub(in crate::cli) fn table(status: &Status, width: usize) -> Vec<Line> {
@@ -33,18 +35,26 @@ fn safe_name(jail: &Jail) -> String {
 pub(in crate::cli) fn header(jails: &[&Jail]) -> Line {
     let names = paint::pad("JAIL", name_width(jails));
     let text = format!(
-        "  {names}  {:<15}  {:>7}  UNPROTECTED 24H / 30D",
-        "STATE", "BANNED"
+        "  {names}  {:<15}  {:>7}  {:<9}  UNPROTECTED 24H/30D",
+        "STATE", "BANNED", "LAST READ"
     );
     vec![piece(Tone::Dim, text)]
 }
 
 /// A jail's row in columns; a name that is wider than its column has lines of its own.
-pub(in crate::cli) fn row(jail: &Jail, name_width: usize, width: usize) -> Vec<Line> {
+pub(in crate::cli) fn row(
+    jail: &Jail,
+    status: &Status,
+    name_width: usize,
+    width: usize,
+) -> Vec<Line> {
     let (tone, words) = condition(jail.condition);
     let banned = jail
         .banned
         .map_or("-".to_owned(), |banned| banned.to_string());
+    let read = jail
+        .last_read
+        .map_or("-".to_owned(), |read| ago(read.age(status.at)));
     let name = safe_name(jail);
     let is_long = paint::width(&name) > name_width;
     let mut lines = Vec::new();
@@ -57,9 +67,19 @@ pub(in crate::cli) fn row(jail: &Jail, name_width: usize, width: usize) -> Vec<L
     lines.push(vec![
         piece(Tone::Strong, format!("  {column}")),
         piece(Tone::from(tone), format!("  {words:<15}")),
-        piece(Tone::Plain, format!("  {banned:>7}  {}", unprotected(jail))),
+        piece(
+            Tone::Plain,
+            format!("  {banned:>7}  {read:<9}  {}", unprotected(jail)),
+        ),
     ]);
     lines
+}
+
+/// A span in its largest unit, such as `3h ago`.
+fn ago(span: Duration) -> String {
+    let span = paint::span(span);
+    let largest = span.split(' ').next().unwrap_or_default();
+    format!("{largest} ago")
 }
 
 fn unprotected(jail: &Jail) -> String {
@@ -72,7 +92,7 @@ fn unprotected(jail: &Jail) -> String {
 }
 
 fn rows(jail: &Jail, name_width: usize, status: &Status, width: usize) -> Vec<Line> {
-    let mut lines = row(jail, name_width, width);
+    let mut lines = row(jail, status, name_width, width);
     for text in reasons(jail, status) {
         for text in paint::wrap(&crate::text::safe(&text), width.saturating_sub(6)) {
             lines.push(vec![piece(Tone::Plain, format!("      {text}"))]);

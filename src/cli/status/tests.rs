@@ -12,7 +12,7 @@ pub(in crate::cli) fn healthy() -> Value {
         "schema": 1, "version": "0.1.0", "at": at(0), "state": "healthy", "since": at(-7500),
         "text": "healthy: 3 of 3 jails protect", "protection": "full", "deadline": null,
         "daemon": {
-            "pid": 812, "first_seen": at(-273_000), "ping": 0.0021, "unit": "fail2ban.service",
+            "pid": 812, "first_seen": at(-273_000), "started": at(-273_005), "version": "1.0.2", "ping": 0.0021, "unit": "fail2ban.service",
             "socket": "/run/fail2ban/fail2ban.sock",
         },
         "jails": [
@@ -28,6 +28,7 @@ pub(in crate::cli) fn healthy() -> Value {
 fn jail(name: &str, condition: &str, banned: u64) -> Value {
     json!({
         "name": name, "condition": condition, "why": null, "banned": banned, "rollback": null,
+        "last_read": (banned > 0).then(|| at(-754)),
         "unprotected": { "day": 0.0, "month": 0.0, "total": 0.0 },
     })
 }

@@ -129,7 +129,7 @@ fn table(view: &View, frame: &mut Frame<'_>, area: Rect) {
         if is_selected {
             begin = rows.len();
         }
-        let of_jail = status::row(jail, names, width);
+        let of_jail = status::row(jail, &view.status, names, width);
         rows.extend(of_jail.into_iter().map(|line| (is_selected, line)));
         for text in reason_lines(jail, view, width) {
             rows.push((false, vec![piece(Tone::Plain, format!("      {text}"))]));

@@ -136,6 +136,28 @@ fn a_filter_that_naps_over_an_open_log_fails_at_its_lines() {
 }
 
 #[test]
+fn the_last_read_is_that_of_the_log_that_was_read_last() {
+    let log = |seconds: u64, honest| LogSigns {
+        id: (1, 1),
+        size: 1,
+        read: i128::from(seconds) * 1_000_000_000,
+        open: false,
+        honest,
+        grown_at: None,
+        base: 1,
+    };
+    let jail = jail(&["/a", "/b", "/gone"], pulse(0), pulse(0));
+    let mut signs = signs(Instant::now(), jail.clone(), None);
+    assert_eq!(signs.last_read(&jail), None);
+    signs.logs = [("/a".into(), log(9, true)), ("/b".into(), log(7, true))].into();
+    let at = |seconds| Some(UNIX_EPOCH + Duration::from_secs(seconds));
+    assert_eq!(signs.last_read(&jail), at(9));
+    signs.logs.insert("/a".into(), log(9, false));
+    assert_eq!(signs.last_read(&jail), at(7));
+    assert_eq!(signs.last_read(&JailSigns::default()), None);
+}
+
+#[test]
 fn a_log_unread_for_long_is_told_unless_the_filter_is_at_work_on_another() {
     let start = Instant::now();
     let late = start + UNREAD_AFTER;

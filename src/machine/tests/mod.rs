@@ -300,6 +300,7 @@ pub(super) fn names() -> Names {
     Names {
         config_dir: "/etc/fail2ban".into(),
         unit: Some("fail2ban.service".into()),
+        ..Names::default()
     }
 }
 

@@ -14,12 +14,12 @@ use super::{NAMES_SHOWN, fault, names, protecting};
 
 impl Machine {
     /// What a person types to undo rollbacks.
-    pub(super) fn undo_rollbacks(jails: &BTreeSet<String>) -> String {
+    pub(super) fn undo_rollbacks(&self, jails: &BTreeSet<String>) -> String {
         let names: Vec<_> = match jails.len() {
             0..=NAMES_SHOWN => jails.iter().map(String::as_str).collect(),
             _ => vec!["--all"],
         };
-        format!("jailwarden rollback undo {}", names.join(" "))
+        format!("{} rollback undo {}", self.names.called, names.join(" "))
     }
 
     /// The file that disables a jail.
@@ -161,7 +161,7 @@ impl Machine {
     pub(in super::super) fn say_rolled_back(&mut self, jails: &[String], intent: &Intent) {
         let set: BTreeSet<_> = jails.iter().cloned().collect();
         let reason = &intent.reason;
-        let undo = Self::undo_rollbacks(&set);
+        let undo = self.undo_rollbacks(&set);
         let message = if intent.asked {
             format!(
                 "{} disabled, as was asked for. It stays so until its config changes; to have it \
@@ -220,7 +220,7 @@ impl Machine {
             format!(
                 "{} did not help, but could not be taken back: {why}. Once that is mended: {}",
                 guessed(guesses),
-                Self::take_back_by_hand(guesses),
+                self.take_back_by_hand(guesses),
             ),
         );
         report.jails = guesses.jails.iter().cloned().collect();
@@ -229,10 +229,10 @@ impl Machine {
     }
 
     /// What a person types to take guesses back: the last first.
-    fn take_back_by_hand(guesses: &Guesses) -> String {
-        let jails = (!guesses.jails.is_empty()).then(|| Self::undo_rollbacks(&guesses.jails));
+    fn take_back_by_hand(&self, guesses: &Guesses) -> String {
+        let jails = (!guesses.jails.is_empty()).then(|| self.undo_rollbacks(&guesses.jails));
         let files = guesses.replaced.iter().rev();
-        let files = files.map(|name| format!("jailwarden restore {name}"));
+        let files = files.map(|name| format!("{} restore {name}", self.names.called));
         jails
             .into_iter()
             .chain(files)
@@ -260,8 +260,8 @@ impl Machine {
         };
         let undo = match &done.replaced {
             Some(name) => format!(
-                " What stood there is kept; once it is mended, bring it back with: jailwarden \
-                 restore {name}"
+                " What stood there is kept; once it is mended, bring it back with: {} restore {name}",
+                self.names.called
             ),
             None => String::new(),
         };
@@ -283,7 +283,8 @@ impl Machine {
             Kind::RollbackFailed,
             format!(
                 "jailwarden was killed while it put the last good config back, and cannot tell how far \
-                 that went: {why}. `jailwarden history` lists what was replaced"
+                 that went: {why}. `{} history` lists what was replaced",
+                self.names.called
             ),
         );
         report.reason = Some(why.to_owned());

@@ -298,7 +298,7 @@ impl Machine {
                 message,
                 "; disabled for it: {}. To undo: {}",
                 names(&disabled),
-                Self::undo_rollbacks(&disabled),
+                self.undo_rollbacks(&disabled),
             );
         }
         if !self.lost.is_empty() {

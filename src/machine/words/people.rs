@@ -24,8 +24,9 @@ impl Machine {
             Kind::Paused,
             format!(
                 "jailwarden is paused{} ({why}): it watches and does nothing, whatever happens to \
-                 fail2ban. To end the pause: jailwarden resume",
-                self.pause_end()
+                 fail2ban. To end the pause: {} resume",
+                self.pause_end(),
+                self.names.called
             ),
         );
         report.reason = Some(why);
@@ -78,7 +79,7 @@ impl Machine {
                 "{} passed a trial, but the rollback could not be removed: {why}. It is tried again \
                  later; by hand: {}",
                 names(jails),
-                Self::undo_rollbacks(jails),
+                self.undo_rollbacks(jails),
             ),
         );
         report.jails = jails.iter().cloned().collect();

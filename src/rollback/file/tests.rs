@@ -178,7 +178,7 @@ fn no_word_of_the_reason_becomes_config() {
             ["[web]", "enabled = false", "backend = auto", "filter ="],
             "{text:?}"
         );
-        assert_eq!(text.lines().count(), 12);
+        assert_eq!(text.lines().count(), 11);
         let odd = |c: char| (c.is_control() && c != '\n') || is_invisible(c) || c == '\u{85}';
         assert!(!text.contains(odd), "{text:?}");
         assert!(text.len() < 8000);

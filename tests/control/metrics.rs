@@ -1,0 +1,88 @@
+//! What the shipped rules and the dashboard ask for is told by a real jailwarden.
+
+use std::collections::BTreeSet;
+
+use super::caller::{Caller, supervised};
+use crate::support::{GUARD, wait_until};
+
+const SHIPPED: [(&str, &str); 3] = [
+    (
+        "the rules",
+        include_str!("../../config/prometheus/jailwarden.rules.yml"),
+    ),
+    (
+        "their tests",
+        include_str!("../../config/prometheus/jailwarden.rules.test.yml"),
+    ),
+    (
+        "the dashboard",
+        include_str!("../../config/grafana/jailwarden.json"),
+    ),
+];
+
+/// Labels whose values are jailwarden's own words; those of the others are the host's.
+const OURS: [&str; 4] = ["cause", "kind", "level", "state"];
+
+fn exposition(caller: &Caller) -> String {
+    let output = caller.curl("/metrics").output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Every metric that a text names, each with the labels that it is asked for with. What rules record is
+/// named with what it is for before it, as in `instance:jailwarden_…`.
+fn metrics(text: &str) -> BTreeSet<(&str, &str)> {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let found = text.match_indices("jailwarden_").filter_map(|(at, _)| {
+        let is_whole = !text[..at].ends_with(|c: char| is_part(c) || c == ':');
+        let rest = &text[at..];
+        let end = rest.find(|c| !is_part(c)).unwrap_or(rest.len());
+        let (name, rest) = rest.split_at(end);
+        let labels = rest.strip_prefix('{').and_then(|it| it.split_once('}'));
+        is_whole.then_some((name, labels.map_or("", |(labels, _)| labels)))
+    });
+    found.collect()
+}
+
+/// The `label="value"` of ours in a list, where that very value is asked for.
+fn wanted(labels: &str) -> Vec<String> {
+    let labels = labels.replace('\\', "");
+    let each = labels.split(',').filter(|it| {
+        let label = it.split_once("=\"").map(|(label, _)| label.trim());
+        label.is_some_and(|label| OURS.contains(&label))
+    });
+    each.map(|it| it.trim().to_owned()).collect()
+}
+
+#[test]
+fn every_metric_that_is_asked_for_is_told() {
+    let Some((f2b, _warden, caller)) = supervised() else {
+        return;
+    };
+    // So that there was a start.
+    f2b.kill();
+    let has = |text: &str, name: &str, label: &str| {
+        let mut samples = text.lines().filter_map(|line| line.strip_prefix(name));
+        samples.any(|rest| rest.starts_with([' ', '{']) && rest.contains(label))
+    };
+    let told = wait_until(GUARD, || {
+        let text = exposition(&caller);
+        let is_all = has(&text, "jailwarden_starts_total", "cause=\"down\"")
+            && has(&text, "jailwarden_jail_banned", "")
+            && has(&text, "jailwarden_daemon_up", " 1");
+        is_all.then_some(text)
+    });
+    let told = told.unwrap_or_else(|| panic!("{}", exposition(&caller)));
+    for (whose, text) in SHIPPED {
+        let asked = metrics(text);
+        assert!(asked.len() > 5, "{whose}: {asked:?}");
+        for (name, labels) in asked {
+            assert!(has(&told, name, ""), "{whose}: no {name} in\n{told}");
+            for label in wanted(labels) {
+                // A cause is told once there was one.
+                let is_told = label.starts_with("cause=") || has(&told, name, &label);
+                assert!(is_told, "{whose}: no {name} with {label} in\n{told}");
+            }
+        }
+    }
+}
