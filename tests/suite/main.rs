@@ -21,6 +21,8 @@ mod commands;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod guide;
+#[cfg(test)]
 mod history;
 #[cfg(test)]
 mod journal;
