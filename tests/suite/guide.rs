@@ -50,7 +50,10 @@ fn markdown(text: &str) -> String {
             out.push_str(if is_command { "\n```sh\n" } else { "```\n\n" });
             in_commands = is_command;
         }
-        let line = line.trim_start().replace("@JAILWARDEN_", "").replace('@', "");
+        let line = line
+            .trim_start()
+            .replace("@JAILWARDEN_", "")
+            .replace('@', "");
         let _ = writeln!(out, "{line}");
     }
     if in_commands {
@@ -61,7 +64,9 @@ fn markdown(text: &str) -> String {
 
 /// Whether a paragraph only shows fields of the record.
 fn is_fields(paragraph: &str) -> bool {
-    paragraph.lines().all(|line| line.contains(": @JAILWARDEN_"))
+    paragraph
+        .lines()
+        .all(|line| line.contains(": @JAILWARDEN_"))
 }
 
 fn document(catalog: &str) -> String {
@@ -72,8 +77,12 @@ fn document(catalog: &str) -> String {
     for kind in kinds {
         let (id, name, priority) = (kind.message_id(), kind.name(), kind.priority().name());
         let (subject, text) = entries[id];
-        let (means, rest) = text.split_once(&format!("\n\n{BY_ITSELF}")).unwrap_or_else(|| panic!("{name} does not say {BY_ITSELF:?}"));
-        let (by_itself, to_do) = rest.split_once(&format!("\n\n{TO_DO}")).unwrap_or_else(|| panic!("{name} does not say {TO_DO:?}"));
+        let (means, rest) = text
+            .split_once(&format!("\n\n{BY_ITSELF}"))
+            .unwrap_or_else(|| panic!("{name} does not say {BY_ITSELF:?}"));
+        let (by_itself, to_do) = rest
+            .split_once(&format!("\n\n{TO_DO}"))
+            .unwrap_or_else(|| panic!("{name} does not say {TO_DO:?}"));
         let means: Vec<_> = means.split("\n\n").filter(|it| !is_fields(it)).collect();
         let _ = writeln!(table, "| {priority} | [{name}](#{name}) | {subject} |");
         let _ = write!(

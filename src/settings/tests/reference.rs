@@ -109,7 +109,11 @@ fn document() -> String {
             value => value.to_string(),
         };
         let (anchor, wants) = (key.replace('.', ""), wants(key, other));
-        let short = if default.len() > 40 { "see below" } else { &format!("`{default}`") };
+        let short = if default.len() > 40 {
+            "see below"
+        } else {
+            &format!("`{default}`")
+        };
         let _ = writeln!(table, "| [`{key}`](#{anchor}) | {short} | {wants} |");
         let _ = write!(
             texts,
