@@ -9,6 +9,8 @@ mod support;
 #[cfg(test)]
 mod boots;
 #[cfg(test)]
+mod docs;
+#[cfg(test)]
 mod faults;
 #[cfg(test)]
 mod firewall;
