@@ -14,7 +14,7 @@ use crate::support::docs::{self, Block, blocks, documents, root};
 
 /// Stand-ins for programs that a host lacks or that would hide an error, and what the documents' comments
 /// call to have the host as they need it.
-const TOOLS: [(&str, &str); 7] = [
+const TOOLS: [(&str, &str); 8] = [
     ("curl", "exec /usr/bin/curl --fail-with-body \"$@\""),
     ("sudo", "exec \"$@\""),
     ("sendmail", "cat >/dev/null"),
@@ -25,6 +25,12 @@ const TOOLS: [(&str, &str); 7] = [
     (
         "mend-web",
         "sed -i 's/ \\[$//' /etc/fail2ban/filter.d/web.conf",
+    ),
+    // All jails protect, and jailwarden supervises them.
+    (
+        "as-before",
+        "export PATH=/opt/docs:$PATH; mend-web; jailwarden resume; systemctl start fail2ban
+         systemctl enable --now --quiet jailwarden; jailwarden rollback undo --all; wait-status 'all 3'",
     ),
     // Until the status, or what was said, has these words.
     (
@@ -60,9 +66,6 @@ fn host() -> Option<Guarded> {
     }
     host.sh("chmod +x /opt/docs/*");
     host.sh("systemctl start fail2ban");
-    for jail in ["sshd", "mail", "web"] {
-        host.wait_protects(jail);
-    }
     Some(host)
 }
 
@@ -99,7 +102,10 @@ fn keep(host: &Guarded) {
 fn every_command_in_the_documents_does_what_they_say() {
     let Some(host) = host() else { return };
     let mut wrong = Vec::new();
-    for document in documents() {
+    for (nth, document) in documents().iter().enumerate() {
+        if nth > 0 {
+            host.sh("/opt/docs/as-before");
+        }
         let mut words = Vec::new();
         for block in blocks(&document.text) {
             for (line, what) in run(&host, &block, &mut words) {
@@ -110,94 +116,128 @@ fn every_command_in_the_documents_does_what_they_say() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// Runs a block, and says what was not as it says.
-fn run(host: &Guarded, block: &Block, words: &mut Vec<(String, String)>) -> Vec<(usize, String)> {
-    let (mut script, mut wrong) = (format!("{SET_UP}exec 2>&1\n"), Vec::new());
-    for (mark, value) in &block.marks {
-        match mark.as_str() {
-            "run" => {
-                let done = host.run(&["bash", "-ec", &format!("{SET_UP}{value}")]);
-                if !done.status.success() {
-                    wrong.push((
-                        block.line,
-                        format!("what it needs cannot be had: {value}: {done:?}"),
-                    ));
-                }
-            }
-            "let" => {
-                let (word, command) = value.split_once('=').unwrap();
-                words.push((word.to_owned(), host.sh(command).trim().to_owned()));
-            }
-            "no-run" => return wrong,
-            _ => {}
-        }
+/// What a document's words stand for.
+type Words = Vec<(String, String)>;
+
+/// Runs a block, and says what was not as it says, with the line.
+fn run(host: &Guarded, block: &Block, words: &mut Words) -> Vec<(usize, String)> {
+    if block.has("no-run") {
+        return Vec::new();
     }
-    for command in &block.commands {
-        let said = words
-            .iter()
-            .fold(command.text.clone(), |text, (word, value)| {
-                text.replace(word, value)
-            });
-        let said = if let Some(made) = made(&said) {
-            wrong.extend(made.err().map(|what| (command.line, what)));
-            continue;
-        } else if said.contains(" -N ") {
-            format!("timeout 2 {said}")
-        } else if said.contains(" --watch") {
-            let (said, _) = said.split_once('#').unwrap_or((&said, ""));
-            format!("timeout 2 script -qec '{}' /dev/null", said.trim())
-        } else {
-            said
-        };
+    if let Err(why) = prepare(host, block, words) {
+        return vec![(block.line, why)];
+    }
+    let (made, typed): (Vec<_>, Vec<_>) = block
+        .commands
+        .iter()
+        .partition(|command| is_make(&command.text));
+    let of_make = made
+        .into_iter()
+        .filter_map(|command| Some((command.line, make(&command.text)?)));
+    let mut wrong: Vec<_> = of_make.collect();
+    let mut script = format!("{SET_UP}exec 2>&1\n");
+    for command in &typed {
+        let text = typeable(&command.text, words);
         let _ = write!(
             script,
-            "{{ {said}\n}} </dev/null\nprintf '\\n{MARK}%s\\n' $?\n"
+            "{{ {text}\n}} </dev/null\nprintf '\\n{MARK}%s\\n' $?\n"
         );
     }
     let done = host.run(&["bash", "-c", &script]);
     let printed = String::from_utf8_lossy(&done.stdout);
     let mark = format!("\n{MARK}");
     let mut parts = printed.split(&mark);
-    let mut text = parts.next().unwrap_or_default().to_owned();
-    for command in block.commands.iter().filter(|it| made(&it.text).is_none()) {
+    let mut text = parts.next().unwrap_or_default();
+    for command in typed {
         let Some((code, rest)) = parts.next().and_then(|part| part.split_once('\n')) else {
             wrong.push((command.line, format!("it was not run: {printed}")));
             break;
         };
-        // What never ends by itself is ended.
-        let ended = [" -N ", " --watch"]
-            .iter()
-            .any(|it| command.text.contains(it));
-        let code: i32 = code.parse().unwrap();
-        if !(command.codes().contains(&code) || ended && code == 124) {
-            wrong.push((
-                command.line,
-                format!("`{}` exits with {code}: {text}", command.text),
-            ));
-        }
-        let shown = command.prints.as_deref().unwrap_or_default();
-        if command.prints.is_some() && !block.has("varies") && plain(shown) != plain(&text) {
-            wrong.push((
-                command.line,
-                format!("`{}` prints\n{text}and not\n{shown}", command.text),
-            ));
-        }
-        rest.clone_into(&mut text);
+        let said = judge(command, code.parse().unwrap(), text, block.has("varies"));
+        wrong.extend(said.err().map(|what| (command.line, what)));
+        text = rest;
     }
     wrong
 }
 
-/// What is made of a `make` command, whose tools a host lacks: whether there is such a target.
-fn made(command: &str) -> Option<Result<(), String>> {
-    let line = command.split('#').next().unwrap();
-    let parts: Vec<_> = line
-        .split("&&")
-        .map(|part| part.trim().trim_start_matches("sudo "))
-        .collect();
-    if !parts.iter().all(|part| part.starts_with("make ")) {
-        return None;
+/// Has the host as the block needs it.
+fn prepare(host: &Guarded, block: &Block, words: &mut Words) -> Result<(), String> {
+    for (mark, value) in &block.marks {
+        let is_word = mark == "let";
+        let (word, script) = if is_word {
+            value.split_once('=').unwrap()
+        } else {
+            ("", value.as_str())
+        };
+        if !is_word && mark != "run" {
+            continue;
+        }
+        let done = host.run(&["bash", "-ec", &format!("{SET_UP}{script}")]);
+        if !done.status.success() {
+            return Err(format!("what it needs cannot be had: {script}: {done:?}"));
+        }
+        if is_word {
+            let value = String::from_utf8_lossy(&done.stdout).trim().to_owned();
+            words.push((word.to_owned(), value));
+        }
     }
-    for part in parts {
+    Ok(())
+}
+
+/// Whether a command goes on until somebody ends it.
+fn is_endless(command: &str) -> bool {
+    [" -N ", " --watch"].iter().any(|it| command.contains(it))
+}
+
+/// A command with its words, and with an end.
+fn typeable(command: &str, words: &Words) -> String {
+    let mut text = String::new();
+    let is_part = |c: char| c.is_alphanumeric() || c == '_';
+    for word in command.split_inclusive(|c| !is_part(c)) {
+        let bare = word.trim_end_matches(|c| !is_part(c));
+        let known = words.iter().rev().find(|(word, _)| word == bare);
+        text.push_str(known.map_or(bare, |(_, value)| value));
+        text.push_str(&word[bare.len()..]);
+    }
+    if command.contains(" --watch") {
+        let (text, _) = text.split_once('#').unwrap_or((&text, ""));
+        return format!("timeout 1 script -qec '{}' /dev/null", text.trim());
+    }
+    if is_endless(command) {
+        text.insert_str(0, "timeout 1 ");
+    }
+    text
+}
+
+/// Whether a command ended and printed as the document says.
+fn judge(command: &docs::Command, code: i32, text: &str, varies: bool) -> Result<(), String> {
+    let typed = &command.text;
+    // 124: it was ended by timeout(1).
+    if !(command.codes().contains(&code) || is_endless(typed) && code == 124) {
+        return Err(format!("`{typed}` exits with {code}: {text}"));
+    }
+    match &command.prints {
+        Some(shown) if !varies && plain(shown) != plain(text) => {
+            Err(format!("`{typed}` prints\n{text}and not\n{shown}"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Whether a line is of `make` alone, whose tools a host lacks.
+fn is_make(command: &str) -> bool {
+    makes(command).all(|part| part.starts_with("make "))
+}
+
+fn makes(command: &str) -> impl Iterator<Item = &str> {
+    let line = command.split('#').next().unwrap_or_default();
+    line.split("&&")
+        .map(|part| part.trim().trim_start_matches("sudo "))
+}
+
+/// What is wrong with such a line: there must be each target.
+fn make(command: &str) -> Option<String> {
+    makes(command).find_map(|part| {
         let done = Command::new("make")
             .arg("-n")
             .args(part.split_whitespace().skip(1))
@@ -205,14 +245,9 @@ fn made(command: &str) -> Option<Result<(), String>> {
             .current_dir(root())
             .output()
             .unwrap();
-        if !done.status.success() {
-            return Some(Err(format!(
-                "`{part}`: {}",
-                String::from_utf8_lossy(&done.stderr)
-            )));
-        }
-    }
-    Some(Ok(()))
+        let said = String::from_utf8_lossy(&done.stderr).into_owned();
+        (!done.status.success()).then(|| format!("`{part}`: {said}"))
+    })
 }
 
 /// Without white space, and with one word for each number, time and id, which differ from run to run.

@@ -18,28 +18,21 @@ fn takes(words: &[&str]) -> Result<(), String> {
 fn each_command_of_jailwarden_is_one() {
     let mut wrong = Vec::new();
     for document in documents() {
-        let mut commands: Vec<String> = spans(&document.text)
-            .into_iter()
-            .map(String::from)
-            .collect();
-        for command in blocks(&document.text).iter().flat_map(|it| &it.commands) {
-            let parts = command.text.split(['|', '&', '#']);
-            let ours = parts
-                .map(str::trim)
-                .filter(|it| it.starts_with("jailwarden "));
-            commands.extend(ours.map(String::from));
-        }
-        for command in commands {
-            // What stands for many: `rollback add|list|undo`, `status [--watch]`, `--reason "moving logs"`.
+        let blocks = blocks(&document.text);
+        let commands = blocks.iter().flat_map(|block| &block.commands);
+        let texts = commands.map(|command| command.text.as_str());
+        let parts = texts
+            .chain(spans(&document.text))
+            .flat_map(|text| text.split(['|', '&', '#']));
+        for command in parts
+            .map(str::trim)
+            .filter(|it| it.starts_with("jailwarden "))
+        {
+            // Of words in quotes the first will do, and `[--watch]` is one that may be left out.
             let (mut first, mut quoted) = (Vec::new(), false);
             for word in command.split_whitespace().skip(1) {
                 if !quoted {
-                    first.push(
-                        word.trim_matches(['[', ']', '"', ',', '…'])
-                            .split('|')
-                            .next()
-                            .unwrap(),
-                    );
+                    first.push(word.trim_matches(['[', ']', '"', ',', '…']));
                 }
                 quoted ^= word.matches('"').count() % 2 == 1;
             }

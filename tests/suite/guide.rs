@@ -14,6 +14,11 @@ const HEAD: &str = "\
 Each record of jailwarden in the journal is of one of the kinds below and has its `MESSAGE_ID`, which never
 changes. `journalctl -x` shows the same explanations below the records:
 
+<!-- let: JAIL=echo web -->
+<!-- let: INCIDENT=jailwarden incidents --json | grep -o '\"id\": \"[^\"]*' | head -1 | cut -d'\"' -f4 -->
+<!-- let: LOGFILE=echo /var/log/web.log -->
+<!-- let: FILTER=echo web -->
+<!-- let: COMMAND=echo cat -->
 ```sh
 journalctl -t jailwarden -x -n 20
 ```
