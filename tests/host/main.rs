@@ -27,6 +27,8 @@ mod respects;
 #[cfg(test)]
 mod returns;
 #[cfg(test)]
+mod session;
+#[cfg(test)]
 mod undo;
 #[cfg(test)]
 mod will;
