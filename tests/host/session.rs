@@ -46,7 +46,8 @@ fn the_story_is_recorded() {
         at += PAUSE;
         lines.push((at, format!("\u{1b}[1m# {typed}\u{1b}[0m")));
         let asked = std::time::Instant::now();
-        let shell = format!("stty cols {COLUMNS}; {typed}");
+        let shell =
+            format!("export TERM=xterm-256color SYSTEMD_PAGER=cat; stty cols {COLUMNS}; {typed}");
         let done = host.run(&[
             "script",
             "--quiet",
@@ -131,7 +132,7 @@ fn svg(lines: &[(Duration, String)]) -> String {
     let width = COLUMNS * LETTER / 100 + 2 * MARGIN;
     let height = row * LINE + 2 * MARGIN;
     format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" role=\"img\">\n{HEAD}<g transform=\"translate({MARGIN} {MARGIN})\">\n{body}</g>\n</svg>\n"
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" role=\"img\" xml:space=\"preserve\">\n{HEAD}<g transform=\"translate({MARGIN} {MARGIN})\">\n{body}</g>\n</svg>\n"
     )
 }
 
