@@ -16,7 +16,7 @@ docdir := $(sharedir)/doc/jailwarden
 zshdir := $(sharedir)/zsh/$(if $(wildcard /etc/debian_version),vendor-completions,site-functions)
 settings := $(DESTDIR)/etc/jailwarden/jailwarden.yaml
 
-.PHONY: run test bench build lint install uninstall
+.PHONY: run test bench faults build lint install uninstall
 
 run:
 	scripts/setup run
@@ -37,6 +37,12 @@ BENCH ?=
 bench:
 	scripts/setup test
 	$(CARGO) bench --locked --bench tables -- $(BENCH)
+
+# All of docs/comparison.md, in about half an hour; some rows: make faults FAULTS='hang'.
+FAULTS ?=
+faults:
+	scripts/setup faults
+	$(CARGO) bench --locked --profile dev --bench faults -- $(FAULTS)
 
 build: $(built)
 
