@@ -69,7 +69,7 @@ ifneq ($(zshdir),$(sharedir)/zsh/site-functions)
 	rmdir --ignore-fail-on-non-empty $(sharedir)/zsh/site-functions
 endif
 	install -D -m 644 -t $(docdir) README.md CHANGELOG.md LICENSE-MIT LICENSE-APACHE
-	install -D -m 644 -t $(docdir)/docs docs/*.md docs/openapi.json
+	install -D -m 644 -t $(docdir)/docs docs/*.md docs/openapi.json docs/session.svg
 	install -D -m 755 -t $(docdir)/alerts config/alerts/*
 	install -D -m 644 -t $(docdir)/prometheus config/prometheus/*
 	install -D -m 644 -t $(docdir)/grafana config/grafana/*

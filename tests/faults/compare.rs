@@ -95,7 +95,7 @@ fn main() -> ExitCode {
     });
     let table = table(&faults, &done.into_inner().unwrap());
     print!("{table}");
-    if words.is_empty() && std::env::var_os("JAILWARDEN_WRITE_DOCS").is_some_and(|set| set == "1") {
+    if words.is_empty() && support::docs::is_written() {
         write(&table);
     }
     ExitCode::SUCCESS

@@ -5,7 +5,7 @@ use std::fs;
 use std::time::Duration;
 
 use crate::guarded::Guarded;
-use crate::support::docs::root;
+use crate::support::docs::{is_written, root};
 use crate::support::{GUARD, wait_until};
 
 /// What is typed, and what jailwarden's status must begin with before the next is.
@@ -74,7 +74,7 @@ fn the_story_is_recorded() {
     }
     let made = svg(&lines);
     assert!(made.len() < 100 << 10, "{} bytes", made.len());
-    if std::env::var_os("JAILWARDEN_WRITE_DOCS").is_some_and(|set| set == "1") {
+    if is_written() {
         fs::write(root().join("docs/session.svg"), made).unwrap();
     }
 }

@@ -62,6 +62,24 @@ pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
+/// Whether what is made or measured is to be written: `JAILWARDEN_WRITE_DOCS=1`.
+pub(crate) fn is_written() -> bool {
+    std::env::var_os("JAILWARDEN_WRITE_DOCS").is_some_and(|set| set == "1")
+}
+
+/// Holds a file to what was made for it, or writes it.
+pub(crate) fn hold(name: &str, made: &str) {
+    let file = root().join(name);
+    if is_written() {
+        fs::write(&file, made).unwrap();
+    }
+    let kept = fs::read_to_string(&file).unwrap_or_default();
+    assert!(
+        kept == made,
+        "{name} is out of date; JAILWARDEN_WRITE_DOCS=1 writes it"
+    );
+}
+
 /// README.md, then docs/*.md by their names.
 pub(crate) fn documents() -> Vec<Document> {
     let docs = fs::read_dir(root().join("docs")).unwrap();
