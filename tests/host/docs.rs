@@ -103,11 +103,13 @@ fn every_command_in_the_documents_does_what_they_say() {
     let Some(host) = host() else { return };
     let mut wrong = Vec::new();
     for (nth, document) in documents().iter().enumerate() {
-        if nth > 0 {
+        let blocks = blocks(&document.text);
+        // The README begins without jailwarden.
+        if nth > 0 && !blocks.is_empty() {
             host.sh("/opt/docs/as-before");
         }
         let mut words = Vec::new();
-        for block in blocks(&document.text) {
+        for block in blocks {
             for (line, what) in run(&host, &block, &mut words) {
                 wrong.push(format!("{}:{line}: {what}", document.name));
             }
