@@ -20,7 +20,7 @@ settings := $(DESTDIR)/etc/jailwarden/jailwarden.yaml
 # Of systemd/; the scripts in the packages take theirs from what is installed.
 units := jailwarden.service jailwarden@.service
 
-.PHONY: run test bench build lint install uninstall deb rpm
+.PHONY: run test bench faults build lint install uninstall deb rpm
 
 run:
 	scripts/setup run
@@ -43,6 +43,12 @@ BENCH ?=
 bench:
 	scripts/setup test
 	$(CARGO) bench --locked --bench tables -- $(BENCH)
+
+# All of docs/comparison.md, in about half an hour; some rows: make faults FAULTS='hang'.
+FAULTS ?=
+faults:
+	scripts/setup faults
+	$(CARGO) bench --locked --profile dev --bench faults -- $(FAULTS)
 
 build: $(built)
 
@@ -69,7 +75,7 @@ ifneq ($(zshdir),$(sharedir)/zsh/site-functions)
 	rmdir --ignore-fail-on-non-empty $(sharedir)/zsh/site-functions
 endif
 	install -D -m 644 -t $(docdir) README.md CHANGELOG.md LICENSE-MIT LICENSE-APACHE
-	install -D -m 644 -t $(docdir)/docs docs/*.md docs/openapi.json docs/page.png
+	install -D -m 644 -t $(docdir)/docs docs/*.md docs/openapi.json docs/page.png docs/session.svg
 	install -D -m 755 -t $(docdir)/alerts config/alerts/*
 	install -D -m 644 -t $(docdir)/prometheus config/prometheus/*
 	install -D -m 644 -t $(docdir)/grafana config/grafana/*

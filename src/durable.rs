@@ -1,12 +1,14 @@
 //! Files that are read without hanging and written without halves.
 
-use std::fs::File;
+use std::fs::{File, Permissions};
 use std::io::{self, Write as _};
 use std::os::fd::AsFd;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::path::Arg;
+use tempfile::TempDir;
 
 /// Files that are synced one by one; from there on syncing the whole file system is cheaper.
 const MOST_SINGLE_SYNCS: u32 = 32;
@@ -49,6 +51,18 @@ pub(crate) fn create(
     Ok(file)
 }
 
+/// A new folder for temporary files, which only its owner can look into: configs hold passwords, and
+/// tempfile by itself leaves it to the umask.
+///
+/// # Errors
+/// What the system says.
+pub(crate) fn private_folder(prefix: &str) -> io::Result<TempDir> {
+    tempfile::Builder::new()
+        .prefix(prefix)
+        .permissions(Permissions::from_mode(0o700))
+        .tempdir()
+}
+
 /// Syncs a folder, so that a new name in it lasts.
 ///
 /// # Errors
@@ -81,5 +95,17 @@ impl Batch {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let folder = rustix::fs::openat(CWD, folder, flags, Mode::empty())?;
         Ok(rustix::fs::syncfs(folder)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_private_folder_is_its_owners_alone() {
+        let folder = private_folder("jailwarden-test-").unwrap();
+        let mode = folder.path().metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o7777, 0o700);
     }
 }

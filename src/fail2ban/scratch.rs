@@ -7,6 +7,8 @@ use std::path::{Component, Path, PathBuf};
 
 use tempfile::TempDir;
 
+use crate::durable;
+
 /// How deep folders may lie in one another; a link can lead in a circle.
 const DEPTH: u32 = 8;
 
@@ -42,7 +44,7 @@ impl Scratch {
     /// # Errors
     /// [`ScratchError`] for the first file that cannot be copied.
     pub fn of(original: &Path, stand_ins: &[StandIn]) -> Result<Self, ScratchError> {
-        let folder = TempDir::with_prefix("jailwarden-check-");
+        let folder = durable::private_folder("jailwarden-check-");
         let folder = folder.map_err(|error| failed(&std::env::temp_dir(), error))?;
         copy(original, folder.path(), DEPTH)?;
         for StandIn { place, content } in stand_ins {

@@ -9,6 +9,7 @@ use std::path::{Component, Path, PathBuf};
 use super::HistoryError;
 use super::store::{Id, Store};
 use super::tree::Node;
+use crate::durable;
 use crate::fail2ban::blame::Blame;
 
 impl Store {
@@ -24,9 +25,7 @@ impl Store {
         config_dir: &Path,
         jail: &str,
     ) -> Result<Vec<PathBuf>, HistoryError> {
-        let then = tempfile::Builder::new()
-            .prefix("jailwarden-restore-")
-            .tempdir()
+        let then = durable::private_folder("jailwarden-restore-")
             .map_err(|error| HistoryError::io("make", &std::env::temp_dir(), error))?;
         self.lay_out(id, config_dir, then.path())?;
         let mut files = BTreeSet::new();

@@ -1,6 +1,7 @@
 //! The settings: YAML with positions in, checked values out, every mistake named with its place.
 //!
-//! `config/jailwarden.yaml` shows each key with its default; a test holds the two together.
+//! `config/jailwarden.yaml` shows each key with its default and says what it is for; tests hold it and this
+//! together, and make docs/settings.md of both.
 
 mod error;
 mod fields;
@@ -200,6 +201,21 @@ impl Settings {
         match &self.instance {
             Some(name) => format!("{HOST}@{name}"),
             None => HOST.to_owned(),
+        }
+    }
+
+    /// These settings once a file with `new` was read again: the timing and what a restart may do take
+    /// effect at once, all else when jailwarden is restarted.
+    #[must_use]
+    pub fn reloaded(&self, new: &Self) -> Self {
+        Self {
+            settle: new.settle,
+            probe: Probe {
+                firewall: self.probe.firewall,
+                ..new.probe
+            },
+            restart: new.restart,
+            ..self.clone()
         }
     }
 

@@ -1,6 +1,7 @@
 //! What a settings file may say, and what is said of one that is wrong.
 
 mod faulty;
+mod reference;
 
 use std::os::unix::net::UnixListener;
 
@@ -10,6 +11,23 @@ use super::fields::KEYS;
 use super::*;
 
 const SHIPPED: &str = include_str!("../../config/jailwarden.yaml");
+
+/// Every key, with another value than its default.
+const OTHER: &str = r#"
+config_dir: /c
+state_dir: /s
+settle: 1s 200ms
+daemon: {unit: none, socket: /k, pid_file: /p, client: [python3, /c l], start_command: go}
+probe: {interval: 1m, timeout: 100ms, busy_limit: 20s, firewall: false}
+restart:
+  comeback: 1m 30s
+  stop_timeout: "2 minutes"
+  replace_files: false
+alerts: {command: [mail, root], severity: critical}
+metrics: {textfile: /m.prom}
+control: {socket: none, admins: [web, alice]}
+page: {listen: "[::1]:80"}
+"#;
 
 fn parse(text: &str) -> Result<Settings, SettingsError> {
     Settings::parse(text, Path::new("f"))
@@ -152,22 +170,7 @@ fn the_defaults() {
 
 #[test]
 fn every_key_is_taken_over() {
-    let text = r#"
-config_dir: /c
-state_dir: /s
-settle: 1s 200ms
-daemon: {unit: none, socket: /k, pid_file: /p, client: [python3, /c l], start_command: go}
-probe: {interval: 1m, timeout: 100ms, busy_limit: 1s, firewall: false}
-restart:
-  comeback: 1m 30s
-  stop_timeout: "2 minutes"
-  replace_files: false
-alerts: {command: [mail, root], severity: critical}
-metrics: {textfile: /m.prom}
-control: {socket: none, admins: [web, alice]}
-page: {listen: "[::1]:80"}
-"#;
-    insta::assert_debug_snapshot!(parse(text).unwrap(), @r#"
+    insta::assert_debug_snapshot!(parse(OTHER).unwrap(), @r#"
     Settings {
         instance: None,
         config_dir: "/c",
@@ -188,7 +191,7 @@ page: {listen: "[::1]:80"}
         probe: Probe {
             interval: 60s,
             timeout: 100ms,
-            busy_limit: 1s,
+            busy_limit: 20s,
             firewall: false,
         },
         restart: Restart {

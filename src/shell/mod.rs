@@ -385,27 +385,20 @@ impl Supervisor {
         }
     }
 
-    /// SIGHUP: the timing takes effect at once; where fail2ban lives is fixed for a run.
+    /// SIGHUP: what [`Settings::reloaded`] takes is in force at once, the rest is fixed for a run.
     fn reread_settings(&mut self) -> Option<Event> {
         let _ = self.notifier.reloading();
         let read = Settings::load(self.config.as_deref());
         let event = match read {
             Ok(new) => {
-                // The timing alone takes effect at once.
-                let timing = |settings: &Settings| Settings {
-                    settle: new.settle,
-                    probe: new.probe,
-                    restart: new.restart,
-                    ..settings.clone()
-                };
                 let old = self.handle.settings();
-                let note = if timing(old) != new || old.probe.firewall != new.probe.firewall {
+                let note = if old.reloaded(&new) == new {
+                    String::new()
+                } else {
                     format!(
                         "; what is not about timing changes with: systemctl restart {}",
                         old.service()
                     )
-                } else {
-                    String::new()
                 };
                 self.tell(
                     Kind::SettingsReloaded,

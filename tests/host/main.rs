@@ -9,6 +9,8 @@ mod support;
 #[cfg(test)]
 mod boots;
 #[cfg(test)]
+mod docs;
+#[cfg(test)]
 mod faults;
 #[cfg(test)]
 mod firewall;
@@ -28,6 +30,8 @@ mod recovers;
 mod respects;
 #[cfg(test)]
 mod returns;
+#[cfg(test)]
+mod session;
 #[cfg(test)]
 mod undo;
 #[cfg(test)]

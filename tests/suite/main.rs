@@ -19,7 +19,11 @@ mod check;
 #[cfg(test)]
 mod commands;
 #[cfg(test)]
+mod docs;
+#[cfg(test)]
 mod faults;
+#[cfg(test)]
+mod guide;
 #[cfg(test)]
 mod history;
 #[cfg(test)]

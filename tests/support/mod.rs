@@ -1,6 +1,7 @@
 //! What the tests with real parts share: a private fail2ban, and a throwaway host.
 
 pub(crate) mod daemon;
+pub(crate) mod docs;
 pub(crate) mod fake;
 pub(crate) mod faults;
 pub(crate) mod host;

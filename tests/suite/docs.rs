@@ -1,0 +1,87 @@
+//! What README.md and docs/*.md say can be found and typed. `tests/host/docs.rs` types it.
+
+use std::process::Command;
+
+use crate::support::docs::{blocks, documents, root, spans};
+
+/// Whether the program takes these words: all are read before `--help` ends it.
+fn takes(words: &[&str]) -> Result<(), String> {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_jailwarden"));
+    let done = command.args(words).arg("--help").output().unwrap();
+    if done.status.success() {
+        return Ok(());
+    }
+    Err(String::from_utf8_lossy(&done.stderr).into_owned())
+}
+
+#[test]
+fn each_command_of_jailwarden_is_one() {
+    let mut wrong = Vec::new();
+    for document in documents() {
+        let blocks = blocks(&document.text);
+        let commands = blocks.iter().flat_map(|block| &block.commands);
+        let texts = commands.map(|command| command.text.as_str());
+        let parts = texts
+            .chain(spans(&document.text))
+            .flat_map(|text| text.split(['|', '&', '#']));
+        for command in parts
+            .map(str::trim)
+            .filter(|it| it.starts_with("jailwarden "))
+        {
+            // Of words in quotes the first will do, and `[--watch]` is one that may be left out.
+            let (mut first, mut quoted) = (Vec::new(), false);
+            for word in command.split_whitespace().skip(1) {
+                if !quoted {
+                    first.push(word.trim_matches(['[', ']', '"', ',', '…']));
+                }
+                quoted ^= word.matches('"').count() % 2 == 1;
+            }
+            if let Err(said) = takes(&first) {
+                wrong.push(format!("{}: `{command}`: {said}", document.name));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// As GitHub makes it of a heading.
+fn anchor(heading: &str) -> String {
+    let kept = heading
+        .chars()
+        .filter(|c| c.is_alphanumeric() || " -_".contains(*c));
+    kept.collect::<String>()
+        .trim()
+        .to_lowercase()
+        .replace(' ', "-")
+}
+
+#[test]
+fn each_link_leads_somewhere() {
+    let mut broken = Vec::new();
+    for document in documents() {
+        let folder = root().join(&document.name);
+        let folder = folder.parent().unwrap();
+        for link in document.text.split("](").skip(1) {
+            let link = link.split(')').next().unwrap();
+            if link.contains("://") {
+                continue;
+            }
+            let (file, heading) = link.split_once('#').unwrap_or((link, ""));
+            let text = match file {
+                "" => Some(document.text.clone()),
+                file if heading.is_empty() => folder.join(file).exists().then(String::new),
+                file => std::fs::read_to_string(folder.join(file)).ok(),
+            };
+            let has = |text: &String| {
+                let headings = text.lines().filter_map(|line| line.strip_prefix('#'));
+                headings
+                    .map(|line| anchor(line.trim_start_matches('#')))
+                    .any(|it| it == heading)
+            };
+            if !text.is_some_and(|text| heading.is_empty() || has(&text)) {
+                broken.push(format!("{}: {link}", document.name));
+            }
+        }
+    }
+    assert!(broken.is_empty(), "these lead nowhere: {broken:#?}");
+}
