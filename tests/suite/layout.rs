@@ -62,7 +62,18 @@ const RULES: [(&str, &[&str]); 10] = [
             "crate::cli",
         ],
     ),
-    ("src/status", &["crate::", "tokio"]),
+    (
+        "src/status",
+        &[
+            "crate::machine",
+            "crate::shell",
+            "crate::settings",
+            "crate::fail2ban",
+            "crate::control",
+            "crate::cli",
+            "tokio",
+        ],
+    ),
     (
         "src/control",
         &[
