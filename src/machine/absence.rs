@@ -4,6 +4,9 @@ use super::Machine;
 use super::event::{ActiveState, ExitKind, Sight, Unit};
 use super::incident::Incident;
 
+/// Why a daemon is left alone that may not be started.
+pub(super) const MASKED: &str = "its unit is masked";
+
 /// What the absence of the daemon means.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Absence {
@@ -37,7 +40,7 @@ pub fn read(unit: Option<&Unit>, traces: bool) -> Absence {
         };
     };
     if unit.load == "masked" {
-        return Absence::Deliberate("its unit is masked".into());
+        return Absence::Deliberate(MASKED.into());
     }
     if unit.job {
         return Absence::AtWork;

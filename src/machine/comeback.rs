@@ -133,6 +133,30 @@ impl Machine {
         }
     }
 
+    /// Whether it is still being started, with much to load or on a slow machine, and has more time to
+    /// be back: it is no fault of a jail that there are many.
+    fn is_slow(&mut self) -> bool {
+        let now = self.now;
+        let State::Restarting(restart) = &mut self.state else {
+            return false;
+        };
+        let Some((given, told)) = restart.given else {
+            return false;
+        };
+        let waited = now.since(given);
+        if waited >= self.policy.busy_limit.max(self.policy.comeback) {
+            return false;
+        }
+        restart.given = Some((given, true));
+        let until = now + Policy::SUSPECT_PACE;
+        restart.step = Step::ComingBack { until };
+        self.next_look = now;
+        if !told {
+            self.say_slow_start(waited);
+        }
+        true
+    }
+
     /// It was started and hangs again: what is in a log may make each process do so.
     pub(super) fn examined(&mut self, outcome: Outcome) {
         let State::Restarting(restart) = &mut self.state else {
@@ -142,6 +166,12 @@ impl Machine {
             return self.next_rung();
         };
         restart.burning = diagnosis.burning;
+        if diagnosis.busy && self.is_slow() {
+            return;
+        }
+        let State::Restarting(restart) = &mut self.state else {
+            return;
+        };
         if restart.burning.is_none() {
             return self.next_rung();
         }

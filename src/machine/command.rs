@@ -4,6 +4,7 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
+use super::absence;
 use super::assess::{Sign, Suspect};
 use super::event::Finding;
 use super::ladder::What;
@@ -292,7 +293,7 @@ impl Machine {
             return None;
         }
         if let State::Standby { why } = &self.state
-            && why.contains("masked")
+            && why == absence::MASKED
         {
             return Some(refused(format!(
                 "fail2ban may not be started ({why}); to allow it: systemctl unmask"

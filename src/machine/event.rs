@@ -309,6 +309,9 @@ pub struct Diagnosis {
     /// The jail whose filter burns the CPU, if that is sure: what makes its expression run for ever
     /// is still in its log, and would make it hang again.
     pub burning: Option<String>,
+    /// A thread of it that is no such filter used the processor all the time, as one that loads its
+    /// config does.
+    pub busy: bool,
 }
 
 /// Why a start came to nothing.

@@ -72,6 +72,8 @@ pub(super) struct Restart {
     moves: u32,
     /// The jail whose filter made the daemon hang.
     pub(super) burning: Option<String>,
+    /// When the start was given, and whether it was told that it takes long.
+    pub(super) given: Option<(MonoTime, bool)>,
 }
 
 /// What a restart is at.
@@ -122,6 +124,7 @@ impl Restart {
             failure: String::new(),
             verdict: Verdict::default(),
             burning: None,
+            given: None,
             moves: 0,
         }
     }
@@ -327,6 +330,9 @@ impl Machine {
         self.stopping = false;
         let until = self.now + self.policy.comeback;
         self.step(Step::ComingBack { until });
+        if let State::Restarting(restart) = &mut self.state {
+            restart.given = Some((self.now, false));
+        }
         self.next_look = self.now;
     }
 

@@ -240,7 +240,7 @@ async fn write_down(handle: &Handle, pid: u32) -> Diagnosis {
     let Some(process) = handle.held().filter(|p| number(p.pid()) == pid) else {
         return Diagnosis {
             words: "its process has ended meanwhile".to_owned(),
-            burning: None,
+            ..Diagnosis::default()
         };
     };
     let (log, jails) = {
@@ -253,15 +253,18 @@ async fn write_down(handle: &Handle, pid: u32) -> Diagnosis {
         let words = diagnose(process.pid(), log.as_deref());
         std::thread::sleep(Policy::DIAGNOSIS.saturating_sub(begun.elapsed()));
         let burnt = before.and_then(|before| burning::burning(process.pid(), &before));
-        let burning = burnt
-            .ok()
-            .flatten()
-            .and_then(|it| only_jail(&it.name, &jails));
-        Diagnosis { words, burning }
+        let burnt = burnt.ok().flatten();
+        let burning = burnt.as_ref().and_then(|it| only_jail(&it.name, &jails));
+        let busy = burnt.is_some() && burning.is_none();
+        Diagnosis {
+            words,
+            burning,
+            busy,
+        }
     });
     written.await.unwrap_or_else(|error| Diagnosis {
         words: error.to_string(),
-        burning: None,
+        ..Diagnosis::default()
     })
 }
 

@@ -1,6 +1,6 @@
 //! What jailwarden writes into the config folder, and takes back; and the last known good config.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use crate::history::{HistoryError, Restored, Store, Which};
@@ -110,6 +110,12 @@ pub(super) fn find_put_back(handle: &Handle, reason: &str) -> Result<PutBack, St
         files: set.paths.iter().map(|path| config_dir.join(path)).collect(),
         replaced: Some(set.id),
     }))
+}
+
+/// The fingerprint of the config that was last kept as good.
+pub(super) fn newest_good(state_dir: &Path) -> Option<u128> {
+    let kept = Store::open(state_dir).list().ok()?;
+    Some(kept.entries.first()?.fingerprint)
 }
 
 /// Keeps the config, if it is still the one with this fingerprint.

@@ -170,8 +170,16 @@ impl Supervisor {
         let watch = Watch::start(&paths).await;
         let state_file = memory_file::path(&settings.state_dir);
         let age = memory_file::age(&state_file);
-        let (memory, said) = memory_file::load(&state_file);
-        let memory = Memory { age, ..memory };
+        let (memory, said): (Memory, _) = memory_file::load(&state_file);
+        // What is kept outlives a memory that is lost.
+        let good = memory
+            .good
+            .or_else(|| files::newest_good(&settings.state_dir));
+        let memory = Memory {
+            age,
+            good,
+            ..memory
+        };
         let (chronicle, said_too) = Chronicle::load(&settings.state_dir);
         let (link, Loop { asks, feed }) = link::pair();
         server::spawn(&settings, link);

@@ -45,7 +45,7 @@ class Action(ActionBase):
             raise SystemExit
 ";
 
-pub(crate) const FAULTS: [Fault; 10] = [
+pub(crate) const FAULTS: [Fault; 9] = [
     fault(
         "fail2ban is killed (SIGKILL)",
         "systemctl kill -s KILL --kill-who=main fail2ban",
@@ -94,7 +94,6 @@ pub(crate) const FAULTS: [Fault; 10] = [
             ALL,
         )
     },
-    fault("one jail is idle", "fail2ban-client set web idle on", ALL),
     fault(
         "the socket file is deleted",
         "rm /run/fail2ban/fail2ban.sock",

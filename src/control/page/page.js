@@ -58,18 +58,20 @@
     again = false;
     try {
       const answer = await fetch('/', { cache: 'no-store', signal: AbortSignal.timeout(FRESH) });
+      if (!answer.ok) throw new Error('gives no answer');
       const page = new DOMParser().parseFromString(await answer.text(), 'text/html');
       const fresh = page.getElementById('page');
-      if (!fresh) throw new Error(answer.statusText);
+      if (!fresh) throw new Error('gives no answer');
       change(document.getElementById('page'), fresh);
       document.title = page.title;
       live.textContent = 'This page follows what happens.';
       isLost('');
-    } catch {
+    } catch (error) {
+      const what = error.message === 'gives no answer' ? error.message : 'cannot be reached';
       const at = document.getElementById('at');
       const known = at ? ` What is below was true at ${at.textContent}.` : '';
       document.title = document.title.replace(/^(\? )?/, '? ');
-      isLost(`jailwarden cannot be reached.${known}`);
+      isLost(`jailwarden ${what}.${known}`);
     }
     looking = false;
     if (again) look();

@@ -591,6 +591,7 @@ fn the_jail_that_made_the_daemon_hang_is_disabled_before_the_start() {
     rig.gets(Outcome::Diagnosis(Diagnosis {
         words: "f2b/f.m runs".into(),
         burning: Some("m".into()),
+        busy: false,
     }));
     rig.does("DaemonHung rollback(m)").ok();
     rig.does("RolledBack read-afresh");
@@ -650,4 +651,38 @@ fn a_config_that_never_rests_is_started_with_in_the_end() {
     }
     let last = rig.asked.last().map(|(_, effect)| effect);
     assert_eq!(last, Some(&Effect::Start { known: None }));
+}
+
+/// With hundreds of jails, or on a slow machine: no jail is to blame for that.
+#[test]
+fn a_daemon_that_takes_long_to_start_is_waited_for() {
+    let working = || {
+        Outcome::Diagnosis(Diagnosis {
+            busy: true,
+            ..Diagnosis::default()
+        })
+    };
+    let loading = Sight {
+        daemon: Daemon::Absent {
+            process: Some(8),
+            traces: false,
+            why: "no such file".into(),
+        },
+        ..absent(unit_stopped())
+    };
+    let mut rig = down_after_change();
+    rig.ok().keeps_seeing(&loading).does("diagnose:8");
+    rig.gets(working()).does("DaemonHung");
+    rig.keeps_seeing(&loading).does("diagnose:8");
+    rig.gets(working()).sees(answers_as(8, &["a", "m"]));
+    rig.does("AllClear").is("healthy");
+
+    let mut rig = down_after_change();
+    rig.ok().keeps_seeing(&loading).does("diagnose:8");
+    rig.gets(working()).does("DaemonHung");
+    while rig.words.last().is_none_or(|word| word == "diagnose:8") {
+        rig.keeps_seeing(&loading).gets(working());
+    }
+    // Not for ever: what is to blame is looked for.
+    assert_eq!(rig.words.last().unwrap(), "read-afresh");
 }

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::super::Machine;
+use super::super::absence::MASKED;
 use super::super::event::{Ailment, Complaint, Cure, Daemon, Sight};
 use super::super::incident::Incident;
 use super::super::report::Kind;
@@ -154,6 +155,20 @@ impl Machine {
             ),
         );
         report.reason = Some(what.to_owned());
+        self.say(report);
+    }
+
+    pub(in super::super) fn say_slow_start(&mut self, waited: Duration) {
+        let limit = self.policy.busy_limit;
+        let report = self.report(
+            Kind::DaemonHung,
+            format!(
+                "fail2ban was started {} ago, does not answer yet and is at work; jailwarden waits until {} \
+                 after the start. To give it longer: restart.comeback in the settings",
+                seconds(waited),
+                seconds(limit)
+            ),
+        );
         self.say(report);
     }
 
@@ -355,7 +370,7 @@ impl Machine {
 
     pub(in super::super) fn say_standby(&mut self, why: &str) {
         let start = match &self.names.unit {
-            Some(unit) if why.contains("masked") => {
+            Some(unit) if why == MASKED => {
                 format!("systemctl unmask {unit} && systemctl start {unit}")
             }
             Some(unit) => format!("systemctl start {unit}"),

@@ -47,6 +47,7 @@ impl World {
             Effect::Diagnose { .. } => Outcome::Diagnosis(Diagnosis {
                 words: String::new(),
                 burning: self.burning_jail(),
+                busy: self.burning_jail().is_none() && self.is_at_work(),
             }),
             Effect::FindCulprit => Outcome::Verdict(self.verdict()),
             Effect::Start { known: Some(known) } if *known != self.read().fingerprint => {

@@ -154,6 +154,12 @@ impl World {
         }
     }
 
+    /// The process uses the processor: it is being started, or hangs while doing so.
+    pub(super) fn is_at_work(&self) -> bool {
+        let at_work = |p: &Process| p.up_at > self.now || p.hang == Some(Hang::Busy);
+        self.process.as_ref().is_some_and(at_work)
+    }
+
     pub(super) fn burning_jail(&self) -> Option<String> {
         let mut jails = self.process.as_ref()?.jails.iter();
         let (name, _) = jails.find(|(_, jail)| self.burning == Some(jail.digest))?;
