@@ -60,7 +60,7 @@ pub(super) struct Kept {
     /// The same of the jails that a rollback disables, as if it did not.
     pub(super) awaited_by_rollbacks: Vec<String>,
     /// The process of the last look, and how often systemd had started it by itself.
-    pub(super) restarts: Option<(Pid, u32)>,
+    pub(super) restarts: Option<Restarts>,
     /// When packages last came or went, as of the last look.
     packages: Option<SystemTime>,
     /// The digests of the jails that passed a rehearsal.
@@ -83,6 +83,16 @@ pub(super) struct Kept {
     pub(super) start: Option<Given>,
     /// Where the traces of the last start begin.
     pub(super) begun: Option<Begun>,
+}
+
+/// The process that was looked at last, and how it came about.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Restarts {
+    pub(super) pid: Pid,
+    /// `NRestarts` of its unit then.
+    pub(super) restarts: u32,
+    /// systemd had started it by itself.
+    pub(super) revived: bool,
 }
 
 /// What is asked once of each process that answers.

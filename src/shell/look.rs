@@ -11,7 +11,7 @@ use crate::fail2ban::threads;
 use crate::fail2ban::vitals::{Activity, Vitals, uptime, vitals};
 use crate::machine::{ActiveState, Daemon, Health, Motion, Sight};
 
-use super::daemon::{About, Handle, number};
+use super::daemon::{About, Handle, Restarts, number};
 use super::{health, packages};
 
 /// How long an answer may be on its way before the process is watched for signs of life.
@@ -155,15 +155,21 @@ async fn ask_about(
     });
 }
 
-/// Whether systemd has started this process by itself since the last look.
+/// Whether systemd has started this process by itself, after the one that was looked at before.
 async fn was_revived(handle: &Handle, pid: Pid) -> bool {
     let before = handle.kept().restarts;
-    if before.is_some_and(|(last, _)| last == pid) {
-        return false;
+    // The look that found it out may have been ended before it could tell.
+    if let Some(known) = before.filter(|it| it.pid == pid) {
+        return known.revived;
     }
     let restarts = handle.show().await.map_or(0, |shown| shown.restarts);
-    handle.kept().restarts = Some((pid, restarts));
-    before.is_some_and(|(_, before)| restarts > 0 && restarts != before)
+    let revived = before.is_some_and(|it| restarts > 0 && restarts != it.restarts);
+    handle.kept().restarts = Some(Restarts {
+        pid,
+        restarts,
+        revived,
+    });
+    revived
 }
 
 fn is_silence(error: &CallError) -> bool {

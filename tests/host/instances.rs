@@ -191,6 +191,8 @@ fn two_at_once_recover_and_keep_out_of_each_others_way() {
     // Whoever uninstalls ends all of them, and fail2ban goes on.
     host.sh(&format!("systemctl start {SECOND}"));
     host.write("/root/source/Makefile", include_str!("../../Makefile"));
+    let what_stands = include_str!("../../packaging/what-stands.sh");
+    host.write("/root/source/packaging/what-stands.sh", what_stands);
     host.sh("make --directory /root/source uninstall PREFIX=/usr");
     host.wait_state(SECOND, "inactive");
     host.wait_state("jailwarden", "inactive");

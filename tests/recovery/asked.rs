@@ -147,7 +147,6 @@ mod scenario {
         for words in [
             &["reload"][..],
             &["restart"],
-            &["incidents"],
             &["rollback", "add", "web"],
         ] {
             says(&f2b, words, 3, &["systemctl start jailwarden"]);
