@@ -334,7 +334,7 @@ pub enum Culprit {
     /// No room, a database that cannot be used, a Python that does not fit: whatever jail were
     /// disabled for it, fail2ban would not run.
     Surroundings {
-        /// The jail at which fail2ban noticed it, if it did so at one.
+        /// The jail that needs a program or a Python module that is not there, if it is one.
         jail: Option<String>,
     },
     /// Nothing was found that tells.

@@ -59,7 +59,7 @@ pub(super) fn rungs(
         // A jail that was changed to need a module or a program that is not there is to blame itself.
         Culprit::Surroundings { jail } => {
             let new = jail.iter().filter(|jail| changed.contains(jail));
-            rungs.extend(new.map(|jail| Rung::blamed(What::Disable(vec![jail.clone()]))));
+            rungs.extend(new.map(|jail| Rung::guess(What::Disable(vec![jail.clone()]))));
             return rungs;
         }
         Culprit::Config { jail: Some(jail) } if plan.jails.contains_key(jail) => {

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::event::{ActionId, Outcome};
 use super::intent::Intent;
 use super::mend::Mend;
-use super::plan::Plan;
+use super::plan::{Doubt, Plan};
 use super::roll_back::{Guesses, InVain};
 use super::time::MonoTime;
 use super::{Effect, Machine, Policy, State};
@@ -26,6 +26,8 @@ pub struct Memory {
     pub held: BTreeSet<String>,
     /// What the daemon should be running.
     pub accepted: Option<Plan>,
+    /// What it may run otherwise, as it is not known whether it took a change.
+    pub doubt: Doubt,
     /// What the daemon last came up with from a cold start.
     pub proven: Option<Plan>,
     /// Jails that changed since, the last one first.
@@ -126,6 +128,7 @@ impl Machine {
             stopping: self.stopping,
             held: self.held.clone(),
             accepted: Some(self.accepted.clone()),
+            doubt: self.doubt.clone(),
             proven: self.proven.clone(),
             recent: self.recent.clone(),
             refused: self.refusal.as_ref().map(|r| r.fingerprint),

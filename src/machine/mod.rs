@@ -56,7 +56,7 @@ pub use intent::Intent;
 pub use ladder::What;
 pub use memory::{Memory, Start};
 pub use mend::Mend;
-pub use plan::{Change, Changes, JailPlan, Plan};
+pub use plan::{Change, Changes, Doubt, JailPlan, Plan};
 pub use policy::Policy;
 pub use roll_back::{Guesses, InVain};
 pub use snapshot::{Condition, JailView, STATES, Snapshot};
@@ -73,7 +73,6 @@ use known::Known;
 use memory::Unsaved;
 use mend::Wait;
 use pause::Pause;
-use plan::Doubt;
 use protection::Protection;
 use revive::Revived;
 use state::State;
@@ -170,7 +169,7 @@ impl Machine {
             rollbacks: BTreeSet::new(),
             refusal: None,
             spurned: Spurned::default(),
-            doubt: Doubt::default(),
+            doubt: memory.doubt.clone(),
             mends: memory.mends.clone(),
             waits: BTreeMap::new(),
             pause: None,

@@ -39,11 +39,13 @@ pub enum Change {
 pub type Changes = BTreeMap<String, Change>;
 
 /// What a daemon may run otherwise than a plan says, as it is not known whether it took a change.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Doubt {
-    pub(super) server: bool,
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Doubt {
+    /// The server-wide settings.
+    pub server: bool,
     /// As they run, if not as the plan says.
-    pub(super) jails: BTreeMap<String, JailPlan>,
+    pub jails: BTreeMap<String, JailPlan>,
 }
 
 impl Doubt {

@@ -85,10 +85,10 @@ impl Machine {
                 // The dead jails were not loaded again: that is tried once more.
                 incident.revived = std::mem::replace(&mut incident.missed, true);
             }
-            return self.prove();
+            return self.prove(None);
         };
         if matches!(reload.step, Step::Restoring(_)) {
-            return self.prove();
+            return self.prove(Some(target));
         }
         if applied.unreachable.is_some() {
             self.doubt_reload();
@@ -145,11 +145,7 @@ impl Machine {
         }
         target.changes.retain(|name, _| !refused.contains(name));
         if restore.is_empty() {
-            self.state = State::Reloading(Reload {
-                step: Step::Restoring(ActionId(0)),
-                target: Some(target),
-            });
-            return self.prove();
+            return self.prove(Some(target));
         }
         let id = self.run(Effect::Apply {
             server: None,
@@ -162,13 +158,14 @@ impl Machine {
     }
 
     /// Only the probe says whether the daemon runs what it was told.
-    fn prove(&mut self) {
+    fn prove(&mut self, target: Option<Target>) {
         let until = self.now + Policy::PROOF_LIMIT;
         // One that began before may have seen what was there before.
         self.look = None;
-        if let State::Reloading(reload) = &mut self.state {
-            reload.step = Step::Proving { until };
-        }
+        self.state = State::Reloading(Reload {
+            step: Step::Proving { until },
+            target,
+        });
         self.next_look = self.now;
     }
 

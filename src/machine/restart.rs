@@ -247,7 +247,9 @@ impl Machine {
         let until = self.now + self.policy.comeback;
         let step = Step::ComingBack { until };
         let ran = self.accepted.clone();
-        self.state = State::Restarting(Restart::begin(Cause::Interrupted, None, ran, step));
+        let mut restart = Restart::begin(Cause::Interrupted, None, ran, step);
+        restart.given = Some((self.now, false));
+        self.state = State::Restarting(restart);
         // What was read now may be another config than it was started with.
         self.disk.distrust(self.now);
         self.restart_seen(sight);

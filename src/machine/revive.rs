@@ -10,7 +10,7 @@ use super::{Effect, Machine, Policy, State};
 /// A jail that was loaded again since it had died.
 #[derive(Debug, Clone)]
 pub(super) struct Revived {
-    /// How often, each time within `CURE_WINDOW` of the one before.
+    /// How often, with less than `PROBATION` of life each time.
     times: u32,
     last: MonoTime,
     /// When that is due again; until then it counts as lost.
@@ -57,7 +57,7 @@ impl Machine {
     pub(super) fn rest(&mut self, dead: &BTreeSet<String>) -> bool {
         let now = self.now;
         self.revived
-            .retain(|_, it| it.again.is_some() || now.since(it.last) < Policy::CURE_WINDOW);
+            .retain(|_, it| it.again.is_some() || now.since(it.last) < Policy::PROBATION);
         let mut resting = BTreeSet::new();
         let mut longest = now;
         for (jail, it) in &mut self.revived {

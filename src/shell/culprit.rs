@@ -6,14 +6,15 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::process::Command;
 
-use crate::fail2ban::cause::{self, Cause, Kind, Log, Start};
+use crate::fail2ban::cause::{self, Cause, Kind, Log, Start, Trouble};
 use crate::fail2ban::ownlog::{self, Position};
 use crate::machine::{Culprit, Verdict};
 
 use super::daemon::Handle;
 use super::{notify, transient};
 
-/// How long the journal may take to tell what the unit's processes said.
+/// How long the journal may take to tell what the unit's processes said, and fail2ban's log to tell how
+/// long it is.
 const LIMIT: Duration = Duration::from_secs(5);
 /// How many lines of that are read; a start that fails says a few.
 const LINES: &str = "500";
@@ -37,7 +38,11 @@ pub(super) async fn begin(handle: &Handle) {
         })
     });
     let log = match position {
-        Some(asked) => asked.await.ok(),
+        // Where its file system hangs, fail2ban says nothing there either.
+        Some(asked) => tokio::time::timeout(LIMIT, asked)
+            .await
+            .ok()
+            .and_then(Result::ok),
         None => None,
     };
     let at = SystemTime::now();
@@ -91,7 +96,10 @@ fn verdict(cause: Cause) -> Verdict {
         Kind::Environment(trouble) => {
             words.insert(0, trouble.to_string());
             words.push(trouble.help().to_owned());
-            let jail = cause.evidence.iter().find_map(|it| it.jail.clone());
+            // What else is wrong befalls whichever jail happens to be loaded first.
+            let is_needed = matches!(trouble, Trouble::Python | Trouble::MissingProgram);
+            let mut jails = cause.evidence.iter().filter_map(|it| it.jail.clone());
+            let jail = jails.next().filter(|_| is_needed);
             Culprit::Surroundings { jail }
         }
         Kind::Unknown => Culprit::Unknown,

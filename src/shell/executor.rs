@@ -79,7 +79,6 @@ impl Executor {
             #[cfg(debug_assertions)]
             point.reach("before");
             let outcome = match (effect, saved) {
-                (Effect::Save(memory), Ok(())) => save(&handle, memory, ended).await,
                 (Effect::Save(_), Err(before)) => {
                     tokio::spawn(keep_until(before, ended));
                     Outcome::Effect(Err(
@@ -87,7 +86,8 @@ impl Executor {
                     ))
                 }
                 (effect, _) => {
-                    let outcome = tokio::time::timeout(LIMIT, perform(&handle, effect)).await;
+                    let performed = perform(&handle, effect, ended);
+                    let outcome = tokio::time::timeout(LIMIT, performed).await;
                     outcome.unwrap_or(Outcome::Lost)
                 }
             };
@@ -139,7 +139,8 @@ async fn save(handle: &Handle, memory: Box<Memory>, ended: watch::Sender<()>) ->
     })
 }
 
-async fn perform(handle: &Handle, effect: Effect) -> Outcome {
+/// `ended` is closed once a save has really ended.
+async fn perform(handle: &Handle, effect: Effect, ended: watch::Sender<()>) -> Outcome {
     match effect {
         Effect::Look { expect } => {
             handle.look_for_logs().await;
@@ -193,7 +194,7 @@ async fn perform(handle: &Handle, effect: Effect) -> Outcome {
             let state_dir = handle.settings().state_dir.clone();
             blocking(move || end_pause(&state_dir)).await
         }
-        Effect::Save(memory) => save(handle, memory, watch::channel(()).0).await,
+        Effect::Save(memory) => save(handle, memory, ended).await,
     }
 }
 
@@ -255,7 +256,7 @@ async fn write_down(handle: &Handle, pid: u32) -> Diagnosis {
         let burnt = before.and_then(|before| burning::burning(process.pid(), &before));
         let burnt = burnt.ok().flatten();
         let burning = burnt.as_ref().and_then(|it| only_jail(&it.name, &jails));
-        let busy = burnt.is_some() && burning.is_none();
+        let busy = burnt.is_some_and(|it| threads::jails_of(&it.name, &jails).is_none());
         Diagnosis {
             words,
             burning,

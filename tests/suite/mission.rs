@@ -106,9 +106,9 @@ fn a_start_is_a_process_and_never_a_request() {
         .collect();
     assert!(!requests.is_empty());
     for (_, words) in requests {
-        // `status` of all, or of one jail: both only read.
+        // `status` of all, or of one jail, and `version`: all only read.
         let verb = words.split(' ').next().unwrap_or_default();
-        assert!(["ping", "status"].contains(&verb), "{words}");
+        assert!(["ping", "status", "version"].contains(&verb), "{words}");
     }
 }
 

@@ -195,7 +195,7 @@ impl World {
         // Without a unit nothing tells a stop that nobody saw from a host that has just booted.
         self.stopped_by_admin &= self.has_unit || self.memory.standby;
         self.later.retain(|(_, t)| !matches!(t, Then::Answer(..)));
-        (self.life_began, self.gave_up_at) = (self.now, None);
+        self.gave_up_at = None;
         let (machine, actions) = Machine::new(Policy::default(), names(), self.memory.clone(), 1);
         // One clock for the world, a new one for each machine, would only obscure the tests.
         self.machine = machine;

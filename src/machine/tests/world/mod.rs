@@ -114,8 +114,6 @@ pub(super) struct World {
     #[expect(clippy::option_option, reason = "a pause may have no end")]
     pub(super) paused: Option<Option<MonoTime>>,
     pub(super) changed_ever: BTreeSet<String>,
-    /// When this jailwarden started.
-    life_began: MonoTime,
     /// When it gave up, if nobody has touched the config since.
     gave_up_at: Option<MonoTime>,
     /// Somebody touched the config since the last start.
@@ -172,7 +170,6 @@ impl World {
             stopped_jails: BTreeSet::new(),
             paused: None,
             changed_ever: BTreeSet::new(),
-            life_began: MonoTime::START,
             gave_up_at: None,
             untried: false,
             touched_since_guess: false,

@@ -93,7 +93,7 @@ impl World {
     /// A restart begins only within the budget; another try only after its wait, unless somebody
     /// touched the config.
     fn check_budget(&mut self) {
-        let since = self.life_began.max(self.now - Policy::BUDGET_WINDOW);
+        let since = self.now - Policy::BUDGET_WINDOW;
         let recent = self.starts.iter().filter(|at| **at > since).count();
         if let State::Restarting(restart) = &self.machine.state
             && restart.rungs.is_none()
