@@ -1,6 +1,7 @@
 //! The verdict on a look: fine, or a sign of trouble that must last before anything is done.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use super::absence::{self, Absence};
 use super::ailing::Ailing;
@@ -29,6 +30,15 @@ pub(super) enum Sign {
     /// It is away, and systemd has something under way, or whoever installs packages.
     /// Whether that it takes long was told.
     AtWork { packages: bool, told: bool },
+}
+
+/// The pause before the next look at what is waited for until a limit: ever longer, and over by then.
+fn pace(waited: Duration, limit: Duration) -> Duration {
+    let pace = (waited / 10).clamp(Policy::FAST_PACE, Policy::SUSPECT_PACE);
+    match limit.checked_sub(waited) {
+        Some(left) if !left.is_zero() => pace.min(left),
+        _ => pace,
+    }
 }
 
 impl Machine {
@@ -139,7 +149,7 @@ impl Machine {
                     jails: missing,
                     looks,
                 },
-                Policy::SUSPECT_PACE,
+                Policy::SUSPECT_PACE.saturating_sub(self.now.since(self.look_began)),
             );
         }
     }
@@ -165,7 +175,7 @@ impl Machine {
                 sign: Sign::Silent { told },
                 since,
             }) => (*told, self.now.since(*since)),
-            _ => (false, std::time::Duration::ZERO),
+            _ => (false, Duration::ZERO),
         };
         match pid {
             Some(pid) if self.is_hung(motion) && !leaving => {
@@ -182,9 +192,22 @@ impl Machine {
                     self.say_silent(waited, pid.is_some());
                 }
                 let told = told || tell;
-                self.suspect(Sign::Silent { told }, Policy::SUSPECT_PACE);
+                self.suspect(Sign::Silent { told }, self.until_hung());
             }
         }
+    }
+
+    /// The pause before the next look at a daemon that does not answer: it ends when the verdict is due, as
+    /// that look waits for an answer in vain.
+    fn until_hung(&self) -> Duration {
+        let verdict = self
+            .daemon
+            .busy_since
+            .map(|since| since + self.policy.busy_limit);
+        let due = verdict.and_then(|at| at.since(self.now).checked_sub(self.policy.timeout));
+        due.map_or(Policy::SUSPECT_PACE, |due| {
+            due.clamp(Policy::FAST_PACE, Policy::SUSPECT_PACE)
+        })
     }
 
     /// Whether a daemon that does not answer, and does this, will not answer any more.
@@ -220,7 +243,7 @@ impl Machine {
                 sign: Sign::Unaskable { told },
                 since,
             }) => (self.now.since(*since), *told),
-            _ => (std::time::Duration::ZERO, false),
+            _ => (Duration::ZERO, false),
         };
         let enough = waited >= self.policy.comeback && !job && self.disk.is_read();
         if enough && self.refusal.is_some() {
@@ -231,7 +254,7 @@ impl Machine {
         } else if enough {
             self.restart(Cause::Unaskable(why.to_owned()), Some(pid));
         } else {
-            let pace = (waited / 10).clamp(Policy::FAST_PACE, Policy::SUSPECT_PACE);
+            let pace = pace(waited, self.policy.comeback);
             self.suspect(Sign::Unaskable { told }, pace);
         }
     }
@@ -257,7 +280,7 @@ impl Machine {
                 sign: Sign::AtWork { told, .. },
                 since,
             }) => (self.now.since(*since), *told),
-            _ => (std::time::Duration::ZERO, false),
+            _ => (Duration::ZERO, false),
         };
         let job = sight.unit.as_ref().is_some_and(|u| u.job);
         let limit = if packages {
@@ -274,12 +297,12 @@ impl Machine {
                 self.say_job_lasts(waited);
             }
             let told = told || tell;
-            let pace = (waited / 10).clamp(Policy::FAST_PACE, Policy::SUSPECT_PACE);
+            let pace = pace(waited, limit);
             self.suspect(Sign::AtWork { packages, told }, pace);
         }
     }
 
-    fn suspect(&mut self, sign: Sign, pace: std::time::Duration) {
+    fn suspect(&mut self, sign: Sign, pace: Duration) {
         let since = match &self.state {
             State::Suspect(s)
                 if std::mem::discriminant(&s.sign) == std::mem::discriminant(&sign) =>

@@ -88,6 +88,7 @@ pub struct Machine {
     state: State,
     out: Vec<Action>,
     look: Option<ActionId>,
+    look_began: MonoTime,
     next_look: MonoTime,
     disk: Disk,
     /// What the daemon should be running.
@@ -158,6 +159,7 @@ impl Machine {
             state: State::Ended,
             out: Vec::new(),
             look: None,
+            look_began: MonoTime::START,
             next_look: MonoTime::START,
             disk: Disk::default(),
             accepted: memory.accepted.clone().unwrap_or_default(),
@@ -427,6 +429,7 @@ impl Machine {
             expect: self.expected(),
         };
         self.look = Some(self.run(effect));
+        self.look_began = self.now;
     }
 
     fn watch(&mut self) {

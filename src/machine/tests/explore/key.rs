@@ -75,7 +75,8 @@ fn blank_machine(machine: &Machine, now: MonoTime) -> Machine {
     let mut machine = machine.clone();
     machine.names = Names::default();
     (machine.seed, machine.last_id, machine.incidents) = (0, 0, 0);
-    machine.now = MonoTime::START;
+    // A look takes a moment here.
+    (machine.now, machine.look_began) = (MonoTime::START, MonoTime::START);
     machine.last_fine = None;
     machine.protection = Protection::default();
     machine.unprotected.clear();
