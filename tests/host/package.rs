@@ -219,7 +219,9 @@ fn an_upgrade_and_a_removal_lose_nothing() {
     let ids = |text: &str| {
         let kept: serde_json::Value = serde_json::from_str(text).unwrap();
         let all = kept["incidents"].as_array().unwrap().clone();
-        all.iter().map(|it| it["id"].to_string()).collect::<Vec<_>>()
+        all.iter()
+            .map(|it| it["id"].to_string())
+            .collect::<Vec<_>>()
     };
     assert!(ids(&now).ends_with(&ids(&incidents)), "{now} {incidents}");
 

@@ -144,11 +144,7 @@ mod scenario {
             (3, true),
             "{text}"
         );
-        for words in [
-            &["reload"][..],
-            &["restart"],
-            &["rollback", "add", "web"],
-        ] {
+        for words in [&["reload"][..], &["restart"], &["rollback", "add", "web"]] {
             says(&f2b, words, 3, &["systemctl start jailwarden"]);
         }
     }
