@@ -51,6 +51,10 @@ pub(super) struct Api {
     pub(super) client: Vec<std::ffi::OsString>,
     /// How a person calls this jailwarden.
     pub(super) called: String,
+    /// Its instance, if it is a further one of this host.
+    pub(super) instance: Option<String>,
+    /// Its service, as `journalctl -u` takes it.
+    service: String,
     /// A dry run takes a processor for seconds, so there is one at a time.
     pub(super) checking: Semaphore,
     pub(super) commands: Arc<Semaphore>,
@@ -74,6 +78,8 @@ impl Api {
             state_dir: settings.state_dir.clone(),
             client: settings.daemon.client.clone(),
             called: settings.called(),
+            instance: settings.instance.clone(),
+            service: settings.service(),
             checking: Semaphore::new(1),
             commands: Arc::new(Semaphore::new(COMMANDS)),
             rights,
@@ -137,7 +143,7 @@ impl Api {
             Route::Healthz => Ok(answer::json(&Health::from(&*self.status().await?))),
             Route::Readyz => self.ready().await,
             Route::Metrics => {
-                let text = cached(&self.metrics, self.link.metrics()).await?;
+                let text = cached(&self.metrics, self.answered(self.link.metrics())).await?;
                 Ok(answer::metrics((*text).clone()))
             }
             Route::OpenApi => Ok(answer::json_text(openapi::DOCUMENT)),
@@ -153,7 +159,7 @@ impl Api {
 
     /// What was true a moment ago.
     pub(super) async fn status(&self) -> Result<Arc<Status>, Problem> {
-        cached(&self.status, self.link.status()).await
+        cached(&self.status, self.answered(self.link.status())).await
     }
 
     /// What is true now.
@@ -164,7 +170,21 @@ impl Api {
 
     /// What is remembered.
     pub(super) async fn past(&self) -> Result<Arc<Past>, Problem> {
-        cached(&self.past, self.link.past()).await
+        cached(&self.past, self.answered(self.link.past())).await
+    }
+
+    /// What the loop answers, or where to see why it does not.
+    pub(super) async fn answered<T>(
+        &self,
+        ask: impl Future<Output = Result<T, NoAnswer>>,
+    ) -> Result<T, Problem> {
+        ask.await.map_err(|error| {
+            let service = &self.service;
+            Problem::new(
+                Kind::NoAnswer,
+                format!("{error}: it is ending, or hangs; see: journalctl -u {service}"),
+            )
+        })
     }
 
     async fn incidents(&self) -> Result<Answer, Problem> {
@@ -206,19 +226,10 @@ impl Api {
     }
 }
 
-impl From<NoAnswer> for Problem {
-    fn from(error: NoAnswer) -> Self {
-        Self::new(
-            Kind::NoAnswer,
-            format!("{error}: it is ending, or hangs; see: journalctl -u jailwarden"),
-        )
-    }
-}
-
 /// Whoever asks meanwhile waits for the same answer.
 async fn cached<T>(
     cache: &Cached<T>,
-    ask: impl Future<Output = Result<T, NoAnswer>>,
+    ask: impl Future<Output = Result<T, Problem>>,
 ) -> Result<Arc<T>, Problem> {
     let mut cache = cache.lock().await;
     if let Some((at, value)) = &*cache

@@ -32,10 +32,10 @@ async fn tell(
     command: Command,
     what: &'static str,
 ) -> Result<Answer, Problem> {
-    let link = api.link.clone();
+    let here = Arc::clone(api);
     say(by, what);
     to_the_end(api, async move {
-        match link.tell(command).await? {
+        match here.answered(here.link.tell(command)).await? {
             Reply::Done { .. } => Ok(answer::done()),
             reply => Err(failed(reply)),
         }
@@ -52,7 +52,7 @@ pub(super) async fn roll_back(api: &Arc<Api>, by: &str, name: &str) -> Result<An
         let command = Command::RollBack {
             jail: jail.to_owned(),
         };
-        let reply = here.link.tell(command).await?;
+        let reply = here.answered(here.link.tell(command)).await?;
         let message = match &reply {
             Reply::Done { .. } => format!(
                 "{jail} is disabled and fail2ban protects with the others; to undo it: {} rollback undo {jail}",
@@ -90,7 +90,7 @@ pub(super) async fn undo(api: &Arc<Api>, by: &str, name: &str) -> Result<Answer,
         }
         removed(&here, &jail).await?;
         let jail = jail.as_str();
-        let reply = here.link.tell(Command::Reload).await?;
+        let reply = here.answered(here.link.tell(Command::Reload)).await?;
         let status = here.status_now().await?;
         let is_alive = status.jails.iter().any(|it| {
             it.name == jail && matches!(it.condition, Condition::Protects | Condition::Ailing)

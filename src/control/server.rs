@@ -56,7 +56,7 @@ fn serve(settings: &Settings, link: Link) {
             let socket = open(settings)?.map(UnixListener::from_std).transpose()?;
             let rights = Rights::look_up(settings);
             let api = Arc::new(Api::new(settings, link, rights));
-            tokio::join!(at_socket(socket, &api), at_page(settings.page_listen, &api));
+            tokio::join!(at_socket(socket, &api), at_page(settings, &api));
             Ok(())
         })
     });
@@ -114,9 +114,11 @@ async fn at_socket(listener: Option<UnixListener>, api: &Arc<Api>) {
     }
 }
 
-async fn at_page(address: Option<SocketAddr>, api: &Arc<Api>) {
-    let Some(address) = address else { return };
-    let listener = bound(address).await;
+async fn at_page(settings: &Settings, api: &Arc<Api>) {
+    let Some(address) = settings.page_listen else {
+        return;
+    };
+    let listener = bound(address, &settings.service()).await;
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
         let Ok((stream, _)) = listener.accept().await else {
@@ -133,7 +135,7 @@ async fn at_page(address: Option<SocketAddr>, api: &Arc<Api>) {
 }
 
 /// Listens there, sooner or later.
-async fn bound(address: SocketAddr) -> TcpListener {
+async fn bound(address: SocketAddr, service: &str) -> TcpListener {
     let mut is_said = false;
     loop {
         match TcpListener::bind(address).await {
@@ -148,7 +150,7 @@ async fn bound(address: SocketAddr) -> TcpListener {
                 tracing::warn!(
                     "page.listen: {address}: the page is not served: {error}. See who is there: \
                      ss -ltnp 'sport = :{}'. Once it is free, it is taken within {} s; for another one, \
-                     set page.listen, then: systemctl restart jailwarden",
+                     set page.listen, then: systemctl restart {service}",
                     address.port(),
                     RETRY.as_secs()
                 );

@@ -39,7 +39,8 @@ const HOST: &str = "jailwarden";
 /// The largest settings file, in bytes.
 const SIZE_LIMIT: u64 = 64 * 1024;
 
-/// Checked settings. [`Settings::default`] is right for Debian's and Fedora's packages.
+/// Checked settings. [`Settings::default`] is right for Debian's package, and by its spec file for Fedora's,
+/// where nothing was tried.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
     /// Which instance it is, as in `jailwarden@second.service`; none for the host's own fail2ban.

@@ -6,7 +6,7 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::atomic::AtomicU64;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -140,6 +140,12 @@ pub(super) fn write(path: &Path, text: &str) -> Result<(), String> {
     write().map_err(|error| format!("{}: {error}", path.display()))
 }
 
+/// Nobody writes it any more: what is left would be served as what is true. Blocking.
+pub(super) fn remove(path: &Path) {
+    // It may not be there yet; that its figures are old is seen by the time in it.
+    let _ = std::fs::remove_file(path);
+}
+
 fn flag(is: bool) -> i64 {
     i64::from(is)
 }
@@ -174,6 +180,10 @@ fn register_host(registry: &mut Registry, status: &Status, snapshot: &Snapshot) 
         .get_or_create(&[("version", status.version.clone())])
         .set(1);
     registry.register("build_info", "The version that runs", build);
+    let at = status.at.time().duration_since(SystemTime::UNIX_EPOCH);
+    let at = i64::try_from(at.unwrap_or_default().as_secs()).unwrap_or(i64::MAX);
+    let written = "When these were written, in Unix time";
+    gauge(registry, "written_timestamp_seconds", written, at);
 
     let named = STATES.map(|state| (state.to_owned(), state == status.state));
     one_of(
@@ -268,7 +278,6 @@ fn register_jails(registry: &mut Registry, status: &Status) {
 mod tests {
     use std::collections::BTreeMap;
     use std::path::PathBuf;
-    use std::time::SystemTime;
 
     use super::*;
     use crate::machine::{Machine, Memory, Names, Policy};
@@ -362,9 +371,12 @@ mod tests {
         metrics.incident(&incident(3, End::Protected));
         metrics.incident(&incident(9, End::StoodBy));
         let (machine, _) = Machine::new(Policy::default(), Names::default(), Memory::default(), 0);
-        let text = metrics.text(&status(), &machine.snapshot()).unwrap();
+        let mut first = status();
+        first.at = Timestamp::from(SystemTime::UNIX_EPOCH + Duration::from_secs(1_790_000_000));
+        let text = metrics.text(&first, &machine.snapshot()).unwrap();
         for line in [
             "jailwarden_build_info{version=\"9.9.9\"} 1",
+            "jailwarden_written_timestamp_seconds 1790000000",
             "jailwarden_state{state=\"degraded\"} 1",
             "jailwarden_state{state=\"healthy\"} 0",
             "jailwarden_protection{level=\"partial\"} 1",

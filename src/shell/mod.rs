@@ -269,6 +269,13 @@ impl Supervisor {
         if let Some(unsaved) = self.chronicle.rest() {
             self.scribe.write(|| unsaved.write());
         }
+        if let Some((path, _)) = self.textfile {
+            // After what is still to be written there.
+            self.scribe.write(move || {
+                metrics::remove(&path);
+                Ok(())
+            });
+        }
         self.scribe.end().await;
         self.alerts.end().await;
     }

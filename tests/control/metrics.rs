@@ -1,8 +1,10 @@
 //! What the shipped rules and the dashboard ask for is told by a real jailwarden.
 
 use std::collections::BTreeSet;
+use std::fs;
 
-use super::caller::{Caller, supervised};
+use super::caller::{Caller, daemon, supervised};
+use crate::support::daemon::Warden;
 use crate::support::{GUARD, wait_until};
 
 const SHIPPED: [(&str, &str); 3] = [
@@ -39,7 +41,9 @@ fn metrics(text: &str) -> BTreeSet<(&str, &str)> {
         let end = rest.find(|c| !is_part(c)).unwrap_or(rest.len());
         let (name, rest) = rest.split_at(end);
         let labels = rest.strip_prefix('{').and_then(|it| it.split_once('}'));
-        is_whole.then_some((name, labels.map_or("", |(labels, _)| labels)))
+        // A label, which a further instance alone has.
+        let is_metric = is_whole && name != "jailwarden_instance";
+        is_metric.then_some((name, labels.map_or("", |(labels, _)| labels)))
     });
     found.collect()
 }
@@ -85,4 +89,18 @@ fn every_metric_that_is_asked_for_is_told() {
             }
         }
     }
+}
+
+#[test]
+fn the_textfile_of_one_that_ends_is_removed() {
+    let Some(f2b) = daemon() else { return };
+    // As one that was killed leaves it.
+    let textfile = f2b.path("jailwarden.prom");
+    fs::write(&textfile, "jailwarden_daemon_up 1\n").unwrap();
+    let extra = format!("metrics:\n  textfile: {}\n", textfile.display());
+    let mut warden = Warden::start(&f2b, &extra);
+    warden.wait_for("supervision begins");
+    assert!(textfile.exists());
+    assert_eq!(warden.end(), 0);
+    assert!(!textfile.exists());
 }

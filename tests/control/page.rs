@@ -163,6 +163,43 @@ fn the_page_says_the_facts_and_escapes_them() {
 }
 
 #[test]
+fn the_page_of_a_further_instance_names_it_and_what_to_type_to_it() {
+    let mut status = degraded();
+    status["instance"] = json!("second");
+    status["pause"] = json!({ "why": "root", "until": null });
+    let finding = status["findings"][0].clone();
+    status["findings"] = json!(vec![finding; 11]);
+    let mut past = past();
+    past.incidents = past.incidents.repeat(4);
+    let stage = Stage::new(&status, past);
+    let page = must_be(&stage.curl("/", &[]), 200);
+    for there in [
+        " (second)</title>",
+        " (second)</strong>",
+        "<code>jailwarden --instance second resume</code>",
+        "<code>jailwarden --instance second check</code>",
+        "<code>jailwarden --instance second incidents</code>",
+    ] {
+        assert!(page.contains(there), "no {there} in {page}");
+    }
+    let refused = must_be(&stage.curl("/", &["-X", "POST"]), 403);
+    assert!(
+        refused.contains("jailwarden --instance second restart"),
+        "{refused}"
+    );
+    stage.falls_silent();
+    let silent = wait_until(GUARD, || {
+        let page = text(&stage.curl("/", &[]));
+        page.starts_with("HTTP/1.1 503").then_some(page)
+    });
+    let silent = silent.unwrap();
+    assert!(
+        silent.contains(" (second)</title>") && silent.contains("journalctl -u jailwarden@second"),
+        "{silent}"
+    );
+}
+
+#[test]
 fn nobody_here_can_keep_others_from_it_for_long_nor_those_at_the_socket() {
     let f2b = daemon();
     let Some(f2b) = f2b else { return };

@@ -35,7 +35,10 @@ pub(crate) fn own_address() -> SocketAddr {
 impl Stage {
     pub(crate) fn new(status: &Value, past: Past) -> Self {
         let address = own_address();
-        let mut settings = Settings::default();
+        let mut settings = Settings {
+            instance: status["instance"].as_str().map(str::to_owned),
+            ..Settings::default()
+        };
         settings.control.socket = None;
         settings.page_listen = Some(address);
         let (link, Loop { mut asks, feed }) = pair();

@@ -49,12 +49,45 @@ fn run(name: &str, args: &[&str], sendmail: Option<&Path>) -> (bool, String) {
     (output.status.success(), said)
 }
 
+/// A file with a secret in it, as the command's last word names it.
+fn secret(text: &str) -> tempfile::NamedTempFile {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    writeln!(file, "{text}").unwrap();
+    file
+}
+
+/// Runs a shipped command with a file that holds its secret.
+fn run_with(name: &str, args: &[&str], secret: &tempfile::NamedTempFile) -> (bool, String) {
+    run(
+        name,
+        &[args, &[secret.path().to_str().unwrap()]].concat(),
+        None,
+    )
+}
+
+/// Whether that stands among the arguments of a process, for everybody to read.
+fn is_shown(text: &str) -> bool {
+    let processes = fs::read_dir("/proc").unwrap().flatten();
+    let mut lines = processes.filter_map(|it| fs::read(it.path().join("cmdline")).ok());
+    lines.any(|line| String::from_utf8_lossy(&line).contains(text))
+}
+
 /// A web server for one request: its address, and what it was sent.
 fn receiver(status: &'static str) -> (String, thread::JoinHandle<String>) {
+    receiver_that(status, |_| {})
+}
+
+/// The same, with something to be done with its address before it answers.
+fn receiver_that(
+    status: &'static str,
+    first: impl Fn(&str) + Send + 'static,
+) -> (String, thread::JoinHandle<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("http://{}/hook", listener.local_addr().unwrap());
+    let own = address.clone();
     let received = thread::spawn(move || {
         let (mut stream, _) = listener.accept().unwrap();
+        first(&own);
         let (mut request, mut piece) = (Vec::new(), [0; 4096]);
         loop {
             let text = String::from_utf8_lossy(&request).into_owned();
@@ -80,8 +113,10 @@ fn body(request: &str) -> serde_json::Value {
 
 #[test]
 fn the_webhook_gets_the_alert_as_it_is() {
-    let (address, received) = receiver("204 No Content");
-    assert_eq!(run("webhook", &[&address], None), (true, String::new()));
+    // curl waits for the answer meanwhile.
+    let (address, received) = receiver_that("204 No Content", |url| assert!(!is_shown(url)));
+    let file = secret(&address);
+    assert_eq!(run_with("webhook", &[], &file), (true, String::new()));
     let request = received.join().unwrap();
     assert!(request.starts_with("POST /hook"), "{request}");
     let sent: Alert = serde_json::from_value(body(&request)).unwrap();
@@ -91,7 +126,7 @@ fn the_webhook_gets_the_alert_as_it_is() {
 #[test]
 fn a_webhook_that_refuses_is_a_failure_with_its_words() {
     let (address, received) = receiver("500 Internal Server Error");
-    let (sent, said) = run("webhook", &[&address], None);
+    let (sent, said) = run_with("webhook", &[], &secret(&address));
     assert!(!sent && said.contains("500"), "{said}");
     received.join().unwrap();
 }
@@ -100,7 +135,7 @@ fn a_webhook_that_refuses_is_a_failure_with_its_words() {
 fn ntfy_gets_a_title_and_a_priority() {
     let (address, received) = receiver("200 OK");
     assert_eq!(
-        run("ntfy", &[&address, "topic"], None),
+        run_with("ntfy", &[&address], &secret("topic")),
         (true, String::new())
     );
     let sent = body(&received.join().unwrap());

@@ -43,8 +43,11 @@ pub(super) async fn answer(api: &Arc<Api>, request: Request<Incoming>) -> Result
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         return Err(Problem::new(
             Kind::Forbidden,
-            "at this address everything can be read and nothing changed; changes go through \
-             control.socket, or the command line, such as: jailwarden restart",
+            format!(
+                "at this address everything can be read and nothing changed; changes go through \
+                 control.socket, or the command line, such as: {} restart",
+                api.called
+            ),
         ));
     }
     let asset = |media_type, text| Ok(answer::text(StatusCode::OK, media_type, text));
@@ -73,7 +76,7 @@ async fn page(api: &Api) -> Answer {
         Err(problem) => answer::text(
             StatusCode::SERVICE_UNAVAILABLE,
             HTML,
-            view::no_answer(&host(), &problem),
+            view::no_answer(&host(), api.instance.as_deref(), &problem),
         ),
     }
 }

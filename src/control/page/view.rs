@@ -40,7 +40,13 @@ impl View {
             (part("states", "What jailwarden does", &self.states()))
             (part("facts", "fail2ban and jailwarden", &self.facts()))
         };
-        document(word(status.protection), &self.host, Some(status.at), &body)
+        let host = place(&self.host, status.instance.as_deref());
+        document(word(status.protection), &host, Some(status.at), &body)
+    }
+
+    /// What to type to this jailwarden.
+    fn command(&self, command: &str) -> Markup {
+        html! { code { (words::called(&self.status)) " " (command) } }
     }
 
     fn verdict(&self) -> Markup {
@@ -73,7 +79,7 @@ impl View {
                         (pause.why) ", "
                         @match pause.until {
                             Some(until) => { "until " (time(until)) },
-                            None => { "until: " code { "jailwarden resume" } },
+                            None => { "until: " (self.command("resume")) },
                         }
                     }
                 }))
@@ -84,7 +90,7 @@ impl View {
                     ul {
                         @for finding in status.findings.iter().take(FINDINGS) { li { (words::said(finding)) } }
                         @if let Some(more @ 1..) = status.findings.len().checked_sub(FINDINGS) {
-                            li { "and " (more) " more; see: " code { "jailwarden check" } }
+                            li { "and " (more) " more; see: " (self.command("check")) }
                         }
                     }
                 }))
@@ -173,7 +179,7 @@ impl View {
                     @for incident in past.iter().take(INCIDENTS) { (ended(incident)) }
                 }
                 @if past.len() > INCIDENTS {
-                    p { "All " (past.len()) ": " code { "jailwarden incidents" } }
+                    p { "All " (past.len()) ": " (self.command("incidents")) }
                 }
             }
         }
@@ -310,15 +316,23 @@ fn class(tone: Tone) -> &'static str {
     }
 }
 
+/// Whose page it is: `web1`, or `web1 (second)` of a further instance.
+fn place(host: &str, instance: Option<&str>) -> String {
+    match instance {
+        Some(instance) => format!("{host} ({instance})"),
+        None => host.to_owned(),
+    }
+}
+
 /// The page of a supervisor that says nothing.
-pub(super) fn no_answer(host: &str, problem: &Problem) -> String {
+pub(super) fn no_answer(host: &str, instance: Option<&str>, problem: &Problem) -> String {
     let body = html! {
         div.bad id="verdict" role="status" aria-atomic="true" {
             h1 { "Not known" }
             p { (problem.detail) }
         }
     };
-    document("Not known", host, None, &body)
+    document("Not known", &place(host, instance), None, &body)
 }
 
 /// Words of others are escaped by `html!`, and what is unsafe in them though it is no markup, here.

@@ -11,7 +11,8 @@ const HEAD: &str = "\
 # The settings
 
 `/etc/jailwarden/jailwarden.yaml`, or the file that `--config` names. Without the file, and for every key
-that it does not set, the defaults hold; they fit the fail2ban packages of Debian and Fedora.
+that it does not set, the defaults hold; they fit the fail2ban package of Debian, and by its spec file that of
+Fedora, where they were not tried.
 
 ```sh
 jailwarden config check        # says what is wrong, with line and column
