@@ -2,16 +2,35 @@
 # while it ran, so these are broken, or disabled by hand: enabled unasked, one can keep fail2ban from
 # starting. Needs no program of ours. $1: the folder that is taken for /.
 what_stands() (
-    said=
+    seen=
     for settings in "$1/etc/jailwarden/jailwarden.yaml" "$1"/etc/jailwarden/*.yaml; do
-        dir=$(sed -n "s/^config_dir: *[\"']*\([^\"']*[^\"' ]\).*/\1/p" "$settings" 2>/dev/null) || true
-        cd "$1${dir:-/etc/fail2ban}/jail.d" 2>/dev/null || continue
-        files=$(grep -ls '^# jailwarden rollback file' zzz-jailwarden-*.local) || continue
-        case "$said" in *" $PWD "*) continue ;; esac
-        said="$said $PWD "
-        echo "jailwarden has disabled jails. They stay disabled until these files of $PWD are removed:"
-        # shellcheck disable=SC2086
-        grep '^# Why:' $files /dev/null
-        echo 'To have a jail back, mend what is said there, remove its file, and: fail2ban-client reload'
+        config=$(sed -n "/^config_dir[[:space:]]*:/{
+            s///
+            s/[[:space:]]#.*//
+            s/[\"']//g
+            s/^[[:space:]]*//
+            s|[[:space:]/]*\$||
+            p
+            q
+        }" "$settings" 2>/dev/null) || true
+        config=${config:-/etc/fail2ban}
+        case "$seen" in *" $config "*) continue ;; esac
+        seen="$seen $config "
+        (
+            cd "$1$config/jail.d" 2>/dev/null || exit 0
+            files=$(grep -ls '^# jailwarden rollback file' zzz-jailwarden-*.local) || true
+            [ -n "$files" ] || exit 0
+            echo "jailwarden has disabled jails. They stay disabled until these files of $PWD are removed:"
+            # shellcheck disable=SC2086
+            grep '^# Why:' $files /dev/null || true
+            echo 'To have a jail back, mend what is said there, then:'
+            of=
+            [ "$config" = /etc/fail2ban ] || of="-c $config "
+            for file in $files; do
+                jail=${file#zzz-jailwarden-}
+                # Of all jails at once, one that is still broken would cost the others.
+                echo "  rm $PWD/$file && fail2ban-client ${of}reload --if-exists ${jail%.local}"
+            done
+        )
     done
 )

@@ -245,7 +245,7 @@ fn an_upgrade_and_a_removal_lose_nothing() {
     host.wait_protects("sshd");
 
     let said = does(&host, "dpkg --purge jailwarden");
-    stands(&said);
+    host.sh(&format!("test -e {ROLLBACK}"));
     let kept = host.sh("find /var/lib/jailwarden -name web.conf");
     assert!(
         kept.trim().starts_with("/var/lib/jailwarden/rejected/"),
@@ -257,6 +257,93 @@ fn an_upgrade_and_a_removal_lose_nothing() {
     );
     host.sh(&format!("grep -qx '# mine' {}", kept.trim()));
     host.sh("test $(ls /var/lib/jailwarden) = rejected; test ! -e /etc/jailwarden; getent group jailwarden");
+}
+
+/// Where an instance has its settings.
+fn settings_of(name: &str) -> String {
+    format!("/etc/jailwarden/{name}.yaml")
+}
+
+/// Two further instances that run, each for a fail2ban without jails.
+fn further(host: &Guarded) {
+    for name in ["second", "third"] {
+        host.write(&settings_of(name), &sound(name));
+        host.sh(&format!(
+            "cp -r /etc/fail2ban /etc/{name}; rm /etc/{name}/jail.d/*; \
+             systemctl enable --now --quiet jailwarden@{name}"
+        ));
+    }
+}
+
+fn sound(name: &str) -> String {
+    format!(
+        "config_dir: /etc/{name}\ndaemon:\n  unit: none\n  socket: /run/{name}.sock\n  \
+         pid_file: /run/{name}.pid\n"
+    )
+}
+
+/// An upgrade restarts `second` alone: neither the host's own nor `third` has settings that can be used.
+fn only_second_is_restarted(host: &Guarded, upgrade: impl Fn() -> String) {
+    let pids =
+        || ["jailwarden", "jailwarden@second", "jailwarden@third"].map(|unit| host.main_pid(unit));
+    let before = pids();
+    let faulty = "probe:\n  intervall: 1s\n";
+    host.write(SETTINGS, faulty);
+    host.write(&settings_of("third"), faulty);
+    let said = upgrade();
+    host.wait_new_process("jailwarden@second", &before[1]);
+    let after = pids();
+    assert_eq!([&after[0], &after[2]], [&before[0], &before[2]], "{said}");
+    for unit in ["jailwarden.service", "jailwarden@third.service"] {
+        let words = format!("{unit} is not (re)started with faulty settings");
+        assert!(said.contains(&words), "no {words:?} in\n{said}");
+    }
+    assert!(!said.contains("jailwarden@second.service is not"), "{said}");
+
+    host.write(SETTINGS, QUICK);
+    host.write(&settings_of("third"), &sound("third"));
+    upgrade();
+    host.wait_new_process("jailwarden", &after[0]);
+    host.wait_new_process("jailwarden@third", &after[2]);
+}
+
+#[test]
+fn an_upgrade_and_a_purge_treat_each_instance_by_itself() {
+    let Some(host) = begin() else { return };
+    bring(&host, &["1.0.0"]);
+    does(&host, "dpkg --install /root/1.0.0.deb");
+    further(&host);
+    only_second_is_restarted(&host, || does(&host, "dpkg --install /root/1.0.0.deb"));
+
+    // A file of the admin's that the second has replaced, and a copy that the admin has made.
+    let kept = "/var/lib/jailwarden-second/rejected/1/files/jail.local";
+    host.write(kept, "# mine\n");
+    host.write(
+        "/var/lib/jailwarden-second/rejected/1/manifest.json",
+        "{}\n",
+    );
+    host.sh("cp -r /var/lib/jailwarden-third /var/lib/jailwarden-copy");
+    let said = does(&host, "dpkg --remove jailwarden");
+    assert!(
+        said.contains("systemctl enable --now jailwarden@second.service"),
+        "{said}"
+    );
+    host.wait_state("jailwarden@second", "inactive");
+    host.sh("! ls /etc/systemd/system/*.wants | grep jailwarden@");
+    let said = does(&host, "dpkg --purge jailwarden");
+    for words in [
+        kept,
+        "rm -r /var/lib/jailwarden-second",
+        "stay: /etc/jailwarden/second.yaml",
+        "stay: /etc/jailwarden/third.yaml",
+        "/var/lib/jailwarden-copy stays",
+    ] {
+        assert!(said.contains(words), "no {words:?} in\n{said}");
+    }
+    host.sh(&format!(
+        "grep -qx '# mine' {kept}; test $(ls /var/lib/jailwarden-second) = rejected; \
+         test -d /var/lib/jailwarden-copy; test ! -e /var/lib/jailwarden; test ! -e /var/lib/jailwarden-third"
+    ));
 }
 
 #[test]
@@ -287,10 +374,15 @@ fn an_rpm_is_installed_upgraded_and_erased() {
     host.wait_new_process("jailwarden", &jailwarden);
     host.wait_status("degraded");
     assert_eq!(host.main_pid("fail2ban"), fail2ban);
+    further(&host);
+    only_second_is_restarted(&host, || {
+        does(&host, &format!("{RPM} --upgrade --force /root/1.0.0.rpm"))
+    });
 
     let said = does(&host, &format!("{RPM} --erase jailwarden"));
     assert!(said.contains("zzz-jailwarden-web.local:# Why:"), "{said}");
     host.wait_state("jailwarden", "inactive");
+    host.sh("! ls /etc/systemd/system/*.wants | grep jailwarden");
     assert_eq!(host.main_pid("fail2ban"), fail2ban);
     host.sh(&format!(
         "test -e {ROLLBACK}; test -e /var/lib/jailwarden/state.json; ! systemctl cat jailwarden 2>&1; \
