@@ -14,6 +14,8 @@ pub enum Kind {
     DaemonDown,
     /// The daemon lives but does not answer.
     DaemonHung,
+    /// The daemon takes long to start, and nothing is known to be wrong; it is waited for.
+    Waiting,
     /// The daemon answers, but a jail that should run does not protect.
     JailDead,
     /// The daemon answers and its jails are alive, but one of them sees or does nothing.
@@ -97,11 +99,12 @@ impl Priority {
 
 impl Kind {
     /// Every kind, for the tests that hold the catalog and this list together.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 28] = [
         Self::Supervising,
         Self::Ending,
         Self::DaemonDown,
         Self::DaemonHung,
+        Self::Waiting,
         Self::JailDead,
         Self::JailAiling,
         Self::Restarting,
@@ -135,6 +138,7 @@ impl Kind {
             Self::Ending => "7e993265b71d44288affb342407a25c7",
             Self::DaemonDown => "9b4408f410a747669605c8f0abb89e3c",
             Self::DaemonHung => "330c1275781c4fc3b3f4eef9c6b0fa8a",
+            Self::Waiting => "e3e3655cb4d244bdb508b62850b58c82",
             Self::JailDead => "08d6fb9ba05247cd9b5777533f1804cb",
             Self::JailAiling => "e95afc8b073845f4b0a3f1231dcdc758",
             Self::Restarting => "b7614b9eb2074de8a2db1ed2061cb722",
@@ -169,6 +173,7 @@ impl Kind {
             Self::Ending => "ending",
             Self::DaemonDown => "daemon-down",
             Self::DaemonHung => "daemon-hung",
+            Self::Waiting => "waiting",
             Self::JailDead => "jail-dead",
             Self::JailAiling => "jail-ailing",
             Self::Restarting => "restarting",
@@ -208,9 +213,11 @@ impl Kind {
             | Self::FilesPutBack
             | Self::JailAiling
             | Self::SettingsRefused => Priority::Error,
-            Self::Restarting | Self::WatchIncomplete | Self::StateNotKept | Self::AlertNotSent => {
-                Priority::Warning
-            }
+            Self::Waiting
+            | Self::Restarting
+            | Self::WatchIncomplete
+            | Self::StateNotKept
+            | Self::AlertNotSent => Priority::Warning,
             Self::AllClear
             | Self::ChangeWithdrawn
             | Self::RollbackUndone

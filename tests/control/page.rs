@@ -170,7 +170,7 @@ fn the_page_of_a_further_instance_names_it_and_what_to_type_to_it() {
     let finding = status["findings"][0].clone();
     status["findings"] = json!(vec![finding; 11]);
     let mut past = past();
-    past.incidents = past.incidents.repeat(4);
+    past.incidents = past.incidents.iter().cycle().take(11).cloned().collect();
     let stage = Stage::new(&status, past);
     let page = must_be(&stage.curl("/", &[]), 200);
     for there in [

@@ -672,14 +672,14 @@ fn a_daemon_that_takes_long_to_start_is_waited_for() {
     };
     let mut rig = down_after_change();
     rig.ok().keeps_seeing(&loading).does("diagnose:8");
-    rig.gets(working()).does("DaemonHung");
+    rig.gets(working()).does("Waiting");
     rig.keeps_seeing(&loading).does("diagnose:8");
     rig.gets(working()).sees(answers_as(8, &["a", "m"]));
     rig.does("AllClear").is("healthy");
 
     let mut rig = down_after_change();
     rig.ok().keeps_seeing(&loading).does("diagnose:8");
-    rig.gets(working()).does("DaemonHung");
+    rig.gets(working()).does("Waiting");
     while rig.words.last().is_none_or(|word| word == "diagnose:8") {
         rig.keeps_seeing(&loading).gets(working());
     }

@@ -77,7 +77,7 @@ fn systemd_at_work_is_waited_for() {
     );
     rig.does("read-afresh ready Supervising");
     rig.sees_for(200, &absent(with_job(unit_stopped())))
-        .does("DaemonDown")
+        .does("Waiting")
         .is("suspect");
     rig.sees(answers(&["a"])).reads(config(&["a"]));
     rig.does("BackByHand read-afresh").is("healthy");

@@ -161,7 +161,7 @@ impl Machine {
     pub(in super::super) fn say_slow_start(&mut self, waited: Duration) {
         let limit = self.policy.busy_limit;
         let report = self.report(
-            Kind::DaemonHung,
+            Kind::Waiting,
             format!(
                 "fail2ban was started {} ago, does not answer yet and is at work; jailwarden waits until {} \
                  after the start. To give it longer: restart.comeback in the settings",
@@ -174,7 +174,7 @@ impl Machine {
 
     pub(in super::super) fn say_job_lasts(&mut self, waited: Duration) {
         let report = self.report(
-            Kind::DaemonDown,
+            Kind::Waiting,
             format!(
                 "fail2ban is down, and systemd has had a job on its unit for {}; jailwarden waits until \
                  that is done. What it waits for: systemctl list-jobs",
