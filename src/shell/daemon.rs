@@ -90,7 +90,7 @@ pub(super) struct Kept {
 pub(super) struct Restarts {
     pub(super) pid: Pid,
     /// `NRestarts` of its unit then.
-    pub(super) restarts: u32,
+    pub(super) count: u32,
     /// systemd had started it by itself.
     pub(super) revived: bool,
 }

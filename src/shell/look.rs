@@ -163,10 +163,10 @@ async fn was_revived(handle: &Handle, pid: Pid) -> bool {
         return known.revived;
     }
     let restarts = handle.show().await.map_or(0, |shown| shown.restarts);
-    let revived = before.is_some_and(|it| restarts > 0 && restarts != it.restarts);
+    let revived = before.is_some_and(|it| restarts > 0 && restarts != it.count);
     handle.kept().restarts = Some(Restarts {
         pid,
-        restarts,
+        count: restarts,
         revived,
     });
     revived

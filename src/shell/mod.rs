@@ -176,8 +176,8 @@ impl Supervisor {
             .good
             .or_else(|| files::newest_good(&settings.state_dir));
         let memory = Memory {
-            age,
             good,
+            age,
             ..memory
         };
         let (chronicle, said_too) = Chronicle::load(&settings.state_dir);

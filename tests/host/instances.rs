@@ -82,6 +82,7 @@ fn jails(host: &Guarded, words: &str) -> Vec<String> {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one story of two daemons")]
 fn two_at_once_recover_and_keep_out_of_each_others_way() {
     let Some(host) = begin() else { return };
     host.write(SETTINGS, &settings(""));
