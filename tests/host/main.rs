@@ -21,6 +21,8 @@ mod instances;
 #[cfg(test)]
 mod itself;
 #[cfg(test)]
+mod newcomer;
+#[cfg(test)]
 mod package;
 #[cfg(test)]
 mod pairs;
@@ -30,6 +32,8 @@ mod recovers;
 mod respects;
 #[cfg(test)]
 mod returns;
+#[cfg(test)]
+mod routes;
 #[cfg(test)]
 mod session;
 #[cfg(test)]
