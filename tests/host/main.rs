@@ -7,6 +7,8 @@
 mod support;
 
 #[cfg(test)]
+mod ansible;
+#[cfg(test)]
 mod boots;
 #[cfg(test)]
 mod docs;
