@@ -2,10 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::{Seek as _, Write as _};
+use std::process::Command;
 
 use super::caller::{Caller, daemon, supervised};
 use crate::support::daemon::Warden;
-use crate::support::{GUARD, wait_until};
+use crate::support::{GUARD, tool, wait_until};
 
 const SHIPPED: [(&str, &str); 3] = [
     (
@@ -89,6 +91,28 @@ fn every_metric_that_is_asked_for_is_told() {
             }
         }
     }
+    check(&told);
+}
+
+/// promtool finds nothing wrong. It reads the form that was there before `OpenMetrics`, as `node_exporter`
+/// does, in which the help of a counter stands at its whole name.
+fn check(text: &str) {
+    let Some(promtool) = tool("promtool") else {
+        return;
+    };
+    let mut file = tempfile::tempfile().unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+    file.rewind().unwrap();
+    let checked = Command::new(promtool)
+        .args(["check", "metrics"])
+        .stdin(file)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&checked.stderr).into_owned();
+    // It ends with 3 where it read all and would have it nicer.
+    assert_eq!(checked.status.code(), Some(3), "{said}");
+    let wrong = said.lines().find(|it| !it.ends_with("_total no help text"));
+    assert_eq!(wrong, None, "{text}");
 }
 
 #[test]

@@ -58,6 +58,13 @@ fn host() -> Option<Guarded> {
     keep(&host);
     host.sh("sed -i 's/maxretry = 6/maxretry = 5/' /etc/fail2ban/jail.d/web.conf");
     keep(&host);
+    bring_tools(&host);
+    host.sh("systemctl start fail2ban");
+    Some(host)
+}
+
+/// Puts the programs of [`TOOLS`] into `/opt/docs` of the host.
+pub(crate) fn bring_tools(host: &Guarded) {
     for (name, script) in TOOLS {
         host.write(
             &format!("/opt/docs/{name}"),
@@ -65,8 +72,6 @@ fn host() -> Option<Guarded> {
         );
     }
     host.sh("chmod +x /opt/docs/*");
-    host.sh("systemctl start fail2ban");
-    Some(host)
 }
 
 /// Keeps the config as jailwarden does once fail2ban was healthy with it for a minute.

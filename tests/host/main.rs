@@ -7,6 +7,8 @@
 mod support;
 
 #[cfg(test)]
+mod ansible;
+#[cfg(test)]
 mod boots;
 #[cfg(test)]
 mod docs;
@@ -21,6 +23,8 @@ mod instances;
 #[cfg(test)]
 mod itself;
 #[cfg(test)]
+mod newcomer;
+#[cfg(test)]
 mod package;
 #[cfg(test)]
 mod pairs;
@@ -30,6 +34,8 @@ mod recovers;
 mod respects;
 #[cfg(test)]
 mod returns;
+#[cfg(test)]
+mod routes;
 #[cfg(test)]
 mod session;
 #[cfg(test)]

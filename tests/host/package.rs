@@ -12,7 +12,7 @@ use jailwarden::history::Store;
 use crate::guarded::{Guarded, QUICK};
 use crate::support::{program, skip};
 
-const APT: &str = "apt-get --quiet --yes --no-install-recommends";
+pub(crate) const APT: &str = "apt-get --quiet --yes --no-install-recommends";
 const POLICY: &str = "/usr/sbin/policy-rc.d";
 const SETTINGS: &str = "/etc/jailwarden/jailwarden.yaml";
 const ROLLBACK: &str = "/etc/fail2ban/jail.d/zzz-jailwarden-web.local";
@@ -44,18 +44,18 @@ fn stripped(folder: &Path) -> PathBuf {
 }
 
 /// Puts the packages into `/root` of the host.
-fn bring(host: &Guarded, versions: &[&str]) {
+pub(crate) fn bring(host: &Guarded, versions: &[&str]) {
     let folder = tempfile::tempdir().unwrap();
+    let binary = stripped(folder.path());
     for version in versions {
-        let binary = Path::new(env!("CARGO_BIN_EXE_jailwarden"));
-        let made = package("deb", binary, folder.path(), version, "-Znone");
+        let made = package("deb", &binary, folder.path(), version, "-Znone");
         let to = host.root().join(format!("root/{version}.deb"));
         fs::copy(made, to).unwrap();
     }
 }
 
 /// What apt or dpkg says.
-fn does(host: &Guarded, words: &str) -> String {
+pub(crate) fn does(host: &Guarded, words: &str) -> String {
     host.sh(&format!("DEBIAN_FRONTEND=noninteractive {words} 2>&1"))
 }
 
@@ -70,9 +70,9 @@ fn files(host: &Guarded) -> BTreeSet<String> {
     found.lines().map(str::to_owned).collect()
 }
 
-/// A host with two jails that protect, and without what a container's image forbids: to start services,
+/// A host whose fail2ban was never started, without what a container's image forbids: to start services,
 /// and to unpack docs.
-fn begin() -> Option<Guarded> {
+pub(crate) fn fresh() -> Option<Guarded> {
     if program("dpkg-shlibdeps").is_none() {
         skip("a Debian package takes dpkg-shlibdeps, of dpkg-dev");
         return None;
@@ -82,6 +82,12 @@ fn begin() -> Option<Guarded> {
     // It takes long, and has nothing to do with it: all man pages are listed at each package.
     host.sh("rm -f /var/lib/man-db/auto-update");
     host.make_auth_log();
+    Some(host)
+}
+
+/// The same with two jails that protect.
+fn begin() -> Option<Guarded> {
+    let host = fresh()?;
     host.jail("web");
     host.sh("systemctl start fail2ban");
     host.wait_protects("sshd");

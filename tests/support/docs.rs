@@ -94,6 +94,22 @@ pub(crate) fn documents() -> Vec<Document> {
     paths.into_iter().map(document).collect()
 }
 
+/// What the blocks of YAML that begin with this line say, one after the other.
+pub(crate) fn yaml(document: &str, begins: &str) -> String {
+    let text = fs::read_to_string(root().join(document)).unwrap();
+    let fenced = text.split("```").skip(1).step_by(2);
+    let blocks = fenced.filter_map(|block| {
+        let body = block.strip_prefix("yaml\n")?;
+        let indent = body.len() - body.trim_start().len();
+        let lines = body
+            .lines()
+            .map(|line| line.get(indent..).unwrap_or_default());
+        let body: String = lines.flat_map(|line| [line, "\n"]).collect();
+        body.starts_with(begins).then_some(body)
+    });
+    blocks.collect()
+}
+
 /// The blocks with commands.
 pub(crate) fn blocks(text: &str) -> Vec<Block> {
     let (mut blocks, mut marks) = (Vec::new(), Vec::new());

@@ -67,3 +67,13 @@ pub(crate) fn program(name: &str) -> Option<PathBuf> {
         .map(|folder| folder.join(name))
         .find(|file| file.is_file())
 }
+
+/// A program that `scripts/setup test` unpacks from its package.
+pub(crate) fn tool(name: &str) -> Option<PathBuf> {
+    let program = docs::root().join("target/tools").join(name);
+    if !program.is_file() {
+        skip(&format!("{name} is not there"));
+        return None;
+    }
+    Some(program)
+}
