@@ -130,3 +130,39 @@ async fn said_by(unit: &str, since: SystemTime) -> String {
         _ => String::new(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fail2ban::cause::Evidence;
+
+    /// A database that is locked fails whichever jail is loaded first.
+    #[test]
+    fn only_what_a_jail_itself_needs_is_held_against_it() {
+        let of = |trouble| {
+            let evidence = vec![Evidence {
+                trouble: Some(trouble),
+                jail: Some("sshd".to_owned()),
+                file: None,
+                line: None,
+                words: "words".to_owned(),
+            }];
+            let kind = Kind::Environment(trouble);
+            verdict(Cause { kind, evidence }).culprit
+        };
+        for trouble in [
+            Trouble::NoRoom,
+            Trouble::ReadOnly,
+            Trouble::DatabaseLocked,
+            Trouble::DatabaseDamaged,
+            Trouble::TooManyFiles,
+            Trouble::OutOfMemory,
+        ] {
+            assert_eq!(of(trouble), Culprit::Surroundings { jail: None });
+        }
+        for trouble in [Trouble::Python, Trouble::MissingProgram] {
+            let jail = Some("sshd".to_owned());
+            assert_eq!(of(trouble), Culprit::Surroundings { jail });
+        }
+    }
+}

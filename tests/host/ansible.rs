@@ -56,7 +56,7 @@ fn maxretry(host: &Guarded) -> String {
 }
 
 #[test]
-#[ignore = "takes ansible-core, and a minute"]
+#[ignore = "takes ansible-core, and a minute; JAILWARDEN_ALL=1 make test"]
 fn a_fleet_is_rolled_out_host_by_host() {
     let Some(host) = fresh() else { return };
     host.jail("web");

@@ -203,7 +203,7 @@ fn two_at_once_recover_and_keep_out_of_each_others_way() {
 }
 
 #[test]
-#[ignore = "takes half a minute more"]
+#[ignore = "half a minute more; JAILWARDEN_ALL=1 make test"]
 fn a_start_that_is_still_on_its_way_is_ended_before_the_next() {
     let Some(host) = begin() else { return };
     host.write(

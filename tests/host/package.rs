@@ -149,7 +149,7 @@ fn it_is_installed_and_purged_without_a_trace() {
 
 /// Debian's fail2ban does not start on a host without `auth.log`, and the package comes next.
 #[test]
-#[ignore = "what the package adds to `boots` is only that dpkg holds its lock"]
+#[ignore = "a minute more, and `boots` has all but dpkg's lock; JAILWARDEN_ALL=1 make test"]
 fn it_is_installed_where_fail2ban_does_not_start() {
     let Some(host) = Guarded::boot() else { return };
     host.sh(&format!("rm -f {POLICY}"));
@@ -353,7 +353,7 @@ fn an_upgrade_and_a_purge_treat_each_instance_by_itself() {
 }
 
 #[test]
-#[ignore = "takes rpmbuild, and half a minute to pack twice"]
+#[ignore = "takes rpmbuild, and half a minute to pack twice; JAILWARDEN_ALL=1 make test"]
 fn an_rpm_is_installed_upgraded_and_erased() {
     const RPM: &str = "rpm --force-debian --nodeps";
     let Some(host) = begin() else { return };
