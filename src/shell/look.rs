@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::fail2ban::client::{CallError, Connection, JailList, Unreachable};
-use crate::fail2ban::process::{Pid, Process};
+use crate::fail2ban::process::Process;
 use crate::fail2ban::threads;
 use crate::fail2ban::vitals::{Activity, Vitals, uptime, vitals};
 use crate::machine::{ActiveState, Daemon, Health, Motion, Sight};
@@ -116,7 +116,7 @@ async fn ask(handle: &Handle, mut connection: Connection, expect: &BTreeSet<Stri
     ask_about(handle, &mut connection, &process, timeout).await;
     let health = health::look(handle, &mut connection, process.pid(), timeout).await;
     connection.close();
-    let revived = was_revived(handle, process.pid()).await;
+    let revived = revived(handle, Some(&process)).await;
     let daemon = Daemon::Answers {
         pid: number(process.pid()),
         ping,
@@ -156,7 +156,10 @@ async fn ask_about(
 }
 
 /// Whether systemd has started this process by itself, after the one that was looked at before.
-async fn was_revived(handle: &Handle, pid: Pid) -> bool {
+async fn revived(handle: &Handle, process: Option<&Process>) -> bool {
+    let Some(pid) = process.map(Process::pid) else {
+        return false;
+    };
     let before = handle.kept().restarts;
     // The look that found it out may have been ended before it could tell.
     if let Some(known) = before.filter(|it| it.pid == pid) {
@@ -205,19 +208,22 @@ async fn silent(
         (Some(process), Some(before)) => motion_since(process, before).await,
         _ => Motion::Progressing,
     };
+    let revived = revived(handle, process.as_deref()).await;
     let pid = process.map(|p| number(p.pid()));
     let unit = handle.show().await.map(|s| s.unit);
     Sight {
         daemon: Daemon::Silent { pid, motion },
         unit,
-        revived: false,
+        revived,
         packages: false,
         health: Health::default(),
     }
 }
 
 async fn absent(handle: &Handle, why: String) -> Sight {
-    let process = handle.living().await.map(|p| number(p.pid()));
+    let process = handle.living().await;
+    let revived = revived(handle, process.as_deref()).await;
+    let process = process.map(|p| number(p.pid()));
     let instance = handle.instance();
     let traces = instance.socket.exists() || instance.pid_file.exists();
     Sight {
@@ -227,7 +233,7 @@ async fn absent(handle: &Handle, why: String) -> Sight {
             why,
         },
         unit: handle.show().await.map(|s| s.unit),
-        revived: false,
+        revived,
         packages: packages::are_changing(),
         health: Health::default(),
     }

@@ -9,12 +9,31 @@ const ROLLBACK: &str = "jail.d/zzz-jailwarden-web.local";
 fn a_crash() {
     let Some(host) = Guarded::begin() else { return };
 
-    // systemd starts it again by itself.
+    // systemd starts it again by itself, and takes its time.
+    host.write(DROP_IN, "[Service]\nRestartSec=2s\n");
+    host.sh("systemctl daemon-reload");
     host.kill("fail2ban", "KILL");
     host.wait_said("fail2ban is down: its process was killed by signal 9");
     host.wait_said("fail2ban protects again");
     host.wait_all_protect();
     assert_eq!(host.property("fail2ban", "NRestarts"), "1");
+
+    // It was quicker than jailwarden's look, which finds a process that has no socket yet.
+    host.write(
+        DROP_IN,
+        "[Service]\nExecStart=\n\
+         ExecStart=/bin/sh -c 'sleep 3; exec /usr/bin/fail2ban-server -xf start'\n",
+    );
+    host.sh("systemctl daemon-reload");
+    host.mark();
+    let before = host.main_pid("fail2ban");
+    host.kill("jailwarden", "STOP");
+    host.kill("fail2ban", "KILL");
+    host.wait_new_process("fail2ban", &before);
+    host.kill("jailwarden", "CONT");
+    host.wait_said("fail2ban had died, and systemd has started it again");
+    host.wait_said("fail2ban protects again");
+    host.wait_all_protect();
 
     // Now jailwarden has to.
     host.write(DROP_IN, "[Service]\nRestart=no\n");
