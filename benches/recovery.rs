@@ -32,6 +32,8 @@ const ROUNDS: usize = 3;
 const PACE: Duration = Duration::from_millis(5);
 /// Long enough for jailwarden to hear that a file was written, and too short for it to settle.
 const NOTICED: Duration = Duration::from_millis(50);
+/// How long a daemon has run when a fault strikes it, as jailwarden's first look takes.
+const SINCE_LOOK: Duration = Duration::from_millis(500);
 /// A timeout of 4 s is the least of which a look at a silent daemon makes full use.
 const SETTINGS: &str = "settle: 100ms\nprobe:\n  interval: 3s\n  timeout: 4s\n  busy_limit: 8s\n\
                         restart:\n  comeback: 10s\n";
@@ -358,7 +360,7 @@ impl Scene {
                 seen
             },
             || {
-                let (bare, alone) = self.bare(fault);
+                let (bare, alone) = self.bare(fault, waited);
                 starts.push(alone.as_secs_f64() * 1000.0);
                 bare
             },
@@ -416,8 +418,16 @@ impl Scene {
     }
 
     /// The same by hand, of the daemon as jailwarden left it; and without the readings.
-    fn bare(&self, fault: &Fault) -> (Duration, Duration) {
+    fn bare(&self, fault: &Fault, waited: Duration) -> (Duration, Duration) {
         let f2b = &self.f2b;
+        if matches!(fault.bare, Bare::Reload | Bare::Terminate) {
+            // The longer its threads have waited for lines, the later they end when told (`wait_for` in
+            // `server/utils.py` of 1.0.2 looks ever more rarely).
+            self.restore();
+            thread::sleep(SINCE_LOOK);
+            (fault.strike)(f2b);
+            thread::sleep(waited);
+        }
         let old = f2b.pid();
         if matches!(fault.bare, Bare::Reload) {
             let took = time(client(f2b, &["reload", "--restart", "web"]));
