@@ -100,6 +100,9 @@ pub struct Jail {
     pub name: String,
     /// What it does, or what keeps it from that.
     pub condition: Condition,
+    /// Whether fail2ban lists it, which alone says little: it goes on listing a jail whose threads are gone.
+    /// None where fail2ban does not answer.
+    pub listed: Option<bool>,
     /// Why, where that is known.
     pub why: Option<String>,
     /// How many addresses it bans now, as of the last look at that.

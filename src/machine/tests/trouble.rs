@@ -320,15 +320,14 @@ fn a_death_is_looked_at_at_once_and_answered_with_a_start() {
 #[test]
 fn a_dead_daemon_has_no_active_jails() {
     let mut rig = Rig::healthy(&["a", "m"]);
-    assert_eq!(
-        (rig.machine.snapshot().alive, rig.machine.snapshot().pid),
-        (2, Some(7))
-    );
+    let counts = |rig: &Rig| {
+        let now = rig.machine.snapshot();
+        (now.listed, now.alive, now.pid)
+    };
+    assert_eq!(counts(&rig), (2, 2, Some(7)));
     rig.exits(7);
-    assert_eq!(
-        (rig.machine.snapshot().alive, rig.machine.snapshot().pid),
-        (0, None)
-    );
+    assert_eq!(counts(&rig), (0, 0, None));
+    assert_eq!(rig.machine.snapshot().jails["a"].listed, None);
 }
 
 #[test]
