@@ -172,9 +172,7 @@ impl Supervisor {
         let age = memory_file::age(&state_file);
         let (memory, said): (Memory, _) = memory_file::load(&state_file);
         // What is kept outlives a memory that is lost.
-        let good = memory
-            .good
-            .or_else(|| files::newest_good(&settings.state_dir));
+        let good = memory.good.or_else(|| files::newest_good(&settings));
         let memory = Memory {
             good,
             age,
@@ -454,7 +452,13 @@ impl Supervisor {
             self.happenings.report(&report);
             self.alerts.tell(&report);
             self.metrics.report(&report);
-            journal::report(&report, self.handle.settings().daemon.unit.as_deref());
+            let settings = self.handle.settings();
+            let whose = journal::Whose {
+                called: &settings.called(),
+                service: &settings.service(),
+                unit: settings.daemon.unit.as_deref(),
+            };
+            journal::report(&report, whose);
         }
     }
 
