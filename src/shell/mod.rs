@@ -187,7 +187,8 @@ impl Supervisor {
         let textfile = settings.metrics_textfile.clone().map(|path| (path, clock));
         let handle = Handle::new(settings, to_loop);
         let (of_alerts, of_scribe) = (handle.clone(), handle.clone());
-        let alerts = Alerts::new(&handle.settings().alerts, move |why| {
+        let settings = handle.settings();
+        let alerts = Alerts::new(&settings.alerts, settings.instance.clone(), move |why| {
             let what = format!("an alert could not be sent: {why}");
             of_alerts.tell(Message::Say(Kind::AlertNotSent, what));
         });

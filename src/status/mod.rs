@@ -255,6 +255,8 @@ pub struct Alert {
     pub schema: u32,
     /// The host's name.
     pub host: String,
+    /// Which instance tells it, as in `jailwarden@second.service`; none for that of the host's own fail2ban.
+    pub instance: Option<String>,
     /// When.
     pub at: Timestamp,
     /// How loud: `alert`, `critical`, `error`, `warning`, `notice` or `info`.

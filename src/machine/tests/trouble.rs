@@ -33,7 +33,7 @@ fn a_daemon_that_gets_on_with_something_is_waited_for() {
         .does("DaemonHung")
         .is("suspect");
     rig.sees(answers(&["a"])).reads_as(ConfigRead::Unchanged);
-    rig.does("read-afresh").is("healthy");
+    rig.does("AllClear read-afresh").is("healthy");
 }
 
 #[test]

@@ -174,7 +174,7 @@ impl Machine {
 
     pub(in super::super) fn say_job_lasts(&mut self, waited: Duration) {
         let report = self.report(
-            Kind::Waiting,
+            Kind::DaemonDown,
             format!(
                 "fail2ban is down, and systemd has had a job on its unit for {}; jailwarden waits until \
                  that is done. What it waits for: systemctl list-jobs",
@@ -235,8 +235,12 @@ impl Machine {
             }
             (None, None) => "jailwarden leaves it alone".to_owned(),
         };
+        let kind = match ailment.cure {
+            Some(_) => Kind::JailAiling,
+            None => Kind::JailFaulty,
+        };
         let mut report = self.report(
-            Kind::JailAiling,
+            kind,
             format!(
                 "{jail} is alive but does not protect: {}; {then}",
                 ailment.words
@@ -249,7 +253,7 @@ impl Machine {
 
     pub(in super::super) fn say_complaint(&mut self, complaint: &Complaint) {
         let mut report = self.report(
-            Kind::JailAiling,
+            Kind::JailFaulty,
             format!("fail2ban's own log says: {}", complaint.words),
         );
         report.jails = complaint.jail.iter().cloned().collect();
