@@ -58,7 +58,7 @@ impl Metrics {
         self.reports.get_or_create(&[("kind", kind)]).inc();
     }
 
-    /// The daemon is being started, for this reason.
+    /// The start of the daemon was given, for this reason.
     pub(super) fn start(&self, cause: &'static str) {
         self.starts
             .get_or_create(&[("cause", cause.to_owned())])

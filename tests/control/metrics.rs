@@ -5,7 +5,7 @@ use std::fs;
 use std::io::{Seek as _, Write as _};
 use std::process::Command;
 
-use super::caller::{Caller, daemon, supervised};
+use super::caller::{Caller, SETTINGS, daemon, supervised};
 use crate::support::daemon::Warden;
 use crate::support::{GUARD, tool, wait_until};
 
@@ -129,6 +129,22 @@ fn check(text: &str) {
     assert_eq!(checked.status.code(), Some(3), "{said}");
     let wrong = said.lines().find(|it| !it.ends_with("_total no help text"));
     assert_eq!(wrong, None, "{text}");
+}
+
+#[test]
+fn a_start_that_cannot_be_given_is_not_counted() {
+    let Some(f2b) = daemon() else { return };
+    let nowhere = ["/nowhere/at-all".to_owned()];
+    let warden = Warden::start_with(&f2b, &nowhere, SETTINGS);
+    warden.wait_for("supervision begins");
+    f2b.kill();
+    warden.wait_for("/nowhere/at-all");
+    let told = exposition(&Caller::new(&Warden::control(&f2b)));
+    assert!(
+        told.contains("jailwarden_state{state=\"gave-up\"} 1"),
+        "{told}"
+    );
+    assert!(!told.contains("jailwarden_starts_total{"), "{told}");
 }
 
 #[test]

@@ -219,6 +219,19 @@ fn a_held_jail_whose_config_changes_runs_again() {
 }
 
 #[test]
+fn every_jail_that_was_stopped_by_hand_is_told_how_to_start() {
+    let mut rig = Rig::healthy(&["a", "m", "z"]);
+    rig.sees_for(3, &answers(&["a"])).does("JailHeld");
+    let told = &rig.told.last().unwrap().message;
+    for part in [
+        "m, z were stopped by hand and are left alone",
+        "fail2ban-client reload --if-exists m && fail2ban-client reload --if-exists z",
+    ] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+}
+
+#[test]
 fn several_jails_lost_at_once_with_none_left_were_not_stopped_by_hand() {
     let mut rig = Rig::healthy(&["a", "m"]);
     rig.sees_for(3, &answers(&[])).does("JailDead apply(*a *m)");
