@@ -7,6 +7,8 @@ CARGO ?= cargo
 # What `install` installs; a program that was built elsewhere: make install BINARY=path
 BINARY := target/release/jailwarden
 built := target/release/jailwarden
+# Of what is packed: 8 MiB.
+most := 8388608
 bindir := $(DESTDIR)$(PREFIX)/bin
 unitdir := $(DESTDIR)$(PREFIX)/lib/systemd/system
 catalogdir := $(DESTDIR)$(PREFIX)/lib/systemd/catalog
@@ -111,5 +113,6 @@ endif
 
 # The packages hold what `install` installs. DEB_FLAGS, VERSION, MAINTAINER: see scripts/package.
 deb rpm: build
+	@test $$(stat -c %s $(BINARY)) -le $(most) || { echo '$(BINARY) has more than $(most) bytes' >&2; exit 1; }
 	scripts/setup $@
 	scripts/package $@ $(BINARY) target/packages

@@ -11,6 +11,7 @@
 mod api;
 mod change;
 mod check;
+mod idle;
 mod memory;
 mod recovery;
 mod stream;
@@ -23,12 +24,13 @@ use support::Plan;
 /// Prints its tables; whether each limit was held.
 type Bench = fn(Plan) -> bool;
 
-const BENCHES: [(&str, Bench); 6] = [
+const BENCHES: [(&str, Bench); 7] = [
     ("check", check::run),
     ("change", change::run),
     ("recovery", recovery::run),
     ("memory", memory::run),
     ("api", api::run),
+    ("idle", idle::run),
     ("stream", stream::run),
 ];
 

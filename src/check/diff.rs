@@ -37,6 +37,8 @@ pub struct Comparison {
     pub config_dir: PathBuf,
     /// Where jailwarden keeps its state file.
     pub state_dir: PathBuf,
+    /// How a person calls jailwarden, to be followed by a command.
+    pub called: String,
 }
 
 /// What a reload would change.
@@ -46,6 +48,7 @@ pub struct Changes {
     settings: SettingChanges,
     /// How much fail2ban finds wrong while it reads the config.
     findings: usize,
+    called: String,
 }
 
 /// Why there is no comparison.
@@ -106,22 +109,23 @@ pub async fn compare(comparison: &Comparison) -> Result<Changes, DiffError> {
     let read = read.map_err(CheckError::from)?;
     super::all_must_be_readable(&read.findings)?;
     let diff = read.stream.digests().since(&old);
-    let (given, has_server) = given(&comparison.state_dir, &old);
+    let (given, has_server) = given(comparison, &old);
     let mut secrets = Secrets::default();
     Ok(Changes {
         settings: SettingChanges::of(&diff, &given, has_server, &read.stream, &mut secrets),
         diff,
         findings: read.findings.len(),
+        called: comparison.called.clone(),
     })
 }
 
 /// What the daemon was last given, as far as the snapshots hold it, and whether that is true of the
 /// server's settings.
-fn given(state_dir: &Path, digests: &Digests) -> (Stream, bool) {
+fn given(comparison: &Comparison, digests: &Digests) -> (Stream, bool) {
     let mut given = Stream::default();
     let mut has_server = false;
     // Without snapshots it is told without settings.
-    let store = Store::open(state_dir);
+    let store = Store::open(&comparison.state_dir, &comparison.called);
     for stream in store.streams().into_iter().flatten() {
         if !has_server && stream.digests().server == digests.server {
             given.server.clone_from(&stream.server);
@@ -203,7 +207,7 @@ impl Changes {
         }
         if self.findings > 0 {
             let findings = counted(self.findings, "finding");
-            let _ = writeln!(out, "fail2ban has {findings}: see jailwarden check");
+            let _ = writeln!(out, "fail2ban has {findings}: see {} check", self.called);
         }
         out
     }

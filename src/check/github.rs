@@ -9,9 +9,9 @@ use super::human;
 use crate::text::{near, safe};
 
 /// One annotation for each finding, and the summary. Paths below `cwd` are told from there, which in
-/// a workflow is the repository.
+/// a workflow is the repository. `called` is how a person calls jailwarden.
 #[must_use]
-pub fn render(report: &Report, cwd: &Path) -> String {
+pub fn render(report: &Report, cwd: &Path, called: &str) -> String {
     let mut out: String = report
         .diagnostics
         .iter()
@@ -21,7 +21,7 @@ pub fn render(report: &Report, cwd: &Path) -> String {
         let why = escaped(&safe(&unproven.why), false);
         let _ = writeln!(out, "::warning title=not proven::{why}");
     }
-    out + &human::summary(report)
+    out + &human::summary(report, called)
 }
 
 fn annotation(diagnostic: &Diagnostic, cwd: &Path) -> String {

@@ -24,9 +24,9 @@ pub struct Style {
 }
 
 /// The report as text; paths below `cwd` are shown from there. Nothing in it steers a terminal but
-/// the colours that were asked for.
+/// the colours that were asked for. `called` is how a person calls jailwarden.
 #[must_use]
-pub fn render(report: &Report, cwd: &Path, style: Style) -> String {
+pub fn render(report: &Report, cwd: &Path, style: Style, called: &str) -> String {
     let renderer = if style.colour {
         Renderer::styled()
     } else {
@@ -46,13 +46,13 @@ pub fn render(report: &Report, cwd: &Path, style: Style) -> String {
         out.push_str(&renderer.render(&[title.element(note)]));
         out.push_str("\n\n");
     }
-    out.push_str(&summary(report));
+    out.push_str(&summary(report, called));
     out
 }
 
 /// The result in one line: `2 findings in 2 of 14 jails`; and one more where rollbacks stand.
 #[must_use]
-pub fn summary(report: &Report) -> String {
+pub fn summary(report: &Report, called: &str) -> String {
     let config = safe(&report.config_dir.display().to_string());
     let all = report.jails.len();
     let jails = counted(all, "jail");
@@ -72,7 +72,7 @@ pub fn summary(report: &Report) -> String {
         let names: Vec<_> = report.rolled_back.iter().map(|jail| safe(jail)).collect();
         let _ = writeln!(
             line,
-            "disabled by jailwarden, and checked as if not: {} (see jailwarden rollback list)",
+            "disabled by jailwarden, and checked as if not: {} (see {called} rollback list)",
             names.join(", ")
         );
     }

@@ -31,6 +31,8 @@ pub struct Question {
     pub state_dir: PathBuf,
     /// The first digits of a snapshot's id.
     pub id: String,
+    /// How a person calls jailwarden, to be followed by a command.
+    pub called: String,
 }
 
 /// What differs.
@@ -41,6 +43,7 @@ pub struct Difference {
     config_dir: PathBuf,
     files: Vec<FileDiff>,
     jails: Jails,
+    called: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,7 +71,7 @@ pub enum SinceError {
 /// # Errors
 /// [`SinceError`]; a config that fail2ban refuses is none.
 pub async fn compare(question: &Question) -> Result<Difference, SinceError> {
-    let store = Store::open(&question.state_dir);
+    let store = Store::open(&question.state_dir, &question.called);
     let id = store.find(&question.id)?;
     let config_dir = readable_folder(&question.config_dir)?;
     let mut secrets = Secrets::default();
@@ -94,6 +97,7 @@ pub async fn compare(question: &Question) -> Result<Difference, SinceError> {
         config_dir,
         files,
         jails,
+        called: question.called.clone(),
     })
 }
 
@@ -127,7 +131,7 @@ impl Difference {
         match &self.jails {
             Jails::Known(diff, settings) => out.push_str(&settings.human(diff)),
             Jails::Refused(words) => {
-                let _ = writeln!(out, "{}: see jailwarden check", safe(words));
+                let _ = writeln!(out, "{}: see {} check", safe(words), self.called);
             }
             Jails::NotKept => {
                 out.push_str(

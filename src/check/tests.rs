@@ -89,7 +89,12 @@ fn render(source: &str, width: usize, colour: bool) -> String {
         diagnostics: vec![diagnostic(source)],
         unproven: None,
     };
-    human::render(&report, Path::new("/"), Style { colour, width })
+    human::render(
+        &report,
+        Path::new("/"),
+        Style { colour, width },
+        "jailwarden",
+    )
 }
 
 #[test]

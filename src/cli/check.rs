@@ -88,6 +88,7 @@ pub(super) fn check(words: Words) -> ExitCode {
     } else {
         words.format
     };
+    let called = settings.called();
     let request = Request {
         client: settings.daemon.client,
         config_dir: words.config_dir.unwrap_or(settings.config_dir),
@@ -97,7 +98,7 @@ pub(super) fn check(words: Words) -> ExitCode {
     };
     match run(check::gather(&request)) {
         Ok(report) => {
-            output::print(&rendered(&report, format));
+            output::print(&rendered(&report, format, &called));
             ExitCode::from(verdict(&report))
         }
         Err(error) => {
@@ -145,13 +146,13 @@ fn progress(text: &str) {
     drop(write!(stderr, "{text}").and_then(|()| stderr.flush()));
 }
 
-pub(super) fn rendered(report: &Report, format: Format) -> String {
+pub(super) fn rendered(report: &Report, format: Format, called: &str) -> String {
     let cwd = env::current_dir().unwrap_or_default();
     match format {
-        Format::Human => human::render(report, &cwd, style()),
+        Format::Human => human::render(report, &cwd, style(), called),
         Format::Json => check::json::render(report),
         Format::Sarif => check::sarif::render(report, &cwd),
-        Format::Github => check::github::render(report, &cwd),
+        Format::Github => check::github::render(report, &cwd, called),
     }
 }
 

@@ -57,10 +57,12 @@ pub(super) fn diff(words: Words) -> ExitCode {
 }
 
 fn against_the_daemon(settings: Settings, config_dir: PathBuf, json: bool) -> ExitCode {
+    let called = settings.called();
     let comparison = Comparison {
         client: settings.daemon.client,
         config_dir,
         state_dir: settings.state_dir,
+        called,
     };
     match check::run(diff::compare(&comparison)) {
         Ok(changes) => {
@@ -83,11 +85,13 @@ fn against_the_daemon(settings: Settings, config_dir: PathBuf, json: bool) -> Ex
 }
 
 fn against_a_snapshot(settings: Settings, config_dir: PathBuf, id: String, json: bool) -> ExitCode {
+    let called = settings.called();
     let question = Question {
         client: settings.daemon.client,
         config_dir,
         state_dir: settings.state_dir,
         id,
+        called,
     };
     match check::run(since::compare(&question)) {
         Ok(difference) => {

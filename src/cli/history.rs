@@ -35,7 +35,7 @@ pub(super) fn history(words: &Words) -> ExitCode {
         Ok(settings) => settings,
         Err(code) => return code,
     };
-    let store = Store::open(&settings.state_dir);
+    let store = Store::open(&settings.state_dir, &settings.called());
     let listed = store.list().and_then(|kept| Ok((kept, store.rejected()?)));
     let (kept, rejected) = match listed {
         Ok(listed) => listed,

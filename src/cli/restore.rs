@@ -64,7 +64,7 @@ pub(super) fn restore(words: Words) -> ExitCode {
         Ok(settings) => settings,
         Err(code) => return code,
     };
-    let store = Store::open(&settings.state_dir);
+    let store = Store::open(&settings.state_dir, &settings.called());
     let restoring = Restoring {
         config_dir: words
             .config_dir
@@ -144,9 +144,10 @@ impl Restoring {
             });
             return Ok(u8::from(is_refused));
         }
+        let called = self.settings.called();
         let reason = match &self.words.jail {
-            None => format!("`jailwarden restore {}`", id.short()),
-            Some(jail) => format!("`jailwarden restore {} --jail {}`", id.short(), safe(jail)),
+            None => format!("`{called} restore {}`", id.short()),
+            Some(jail) => format!("`{called} restore {} --jail {}`", id.short(), safe(jail)),
         };
         let restored = self
             .store
@@ -191,7 +192,7 @@ impl Restoring {
             self.say(&answer);
             return Ok(0);
         }
-        let reason = format!("`jailwarden restore {id}`");
+        let reason = format!("`{} restore {id}`", self.settings.called());
         let restored = self.store.restore_rejected(id, &reason)?;
         answer.verb = "done";
         answer.done = &restored.done;
@@ -239,7 +240,8 @@ impl Restoring {
         }
         let refused = answer.report.filter(|report| !report.is_sound());
         if let Some(report) = refused {
-            output::print(&check::rendered(report, Format::Human));
+            let called = self.settings.called();
+            output::print(&check::rendered(report, Format::Human, &called));
             output::print("\n");
         }
         output::print(&answer.human());

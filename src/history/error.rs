@@ -18,10 +18,12 @@ pub enum HistoryError {
         folder: PathBuf,
     },
     /// No snapshot and no set of replaced files has such an id.
-    #[error("nothing is kept as \"{id}\"; `jailwarden history` lists what is")]
+    #[error("nothing is kept as \"{id}\"; `{called} history` lists what is")]
     NoSuch {
         /// The id, as it was given.
         id: String,
+        /// How a person calls jailwarden.
+        called: String,
     },
     /// Several have.
     #[error("\"{id}\" fits {}; give more digits", among(found))]
@@ -50,7 +52,7 @@ pub enum HistoryError {
         path: PathBuf,
     },
     /// A file of the history is not what jailwarden wrote.
-    #[error("{}: {why}; take another snapshot of `jailwarden history`", path.display())]
+    #[error("{}: {why}; take another snapshot of the history", path.display())]
     Damaged {
         /// The file.
         path: PathBuf,

@@ -126,11 +126,7 @@ fn replaced(out: &mut String, entry: &Rejected) {
             "not all was put back: do it again to finish it",
         );
     }
-    line(
-        out,
-        "bring back",
-        &format!("jailwarden restore {}", entry.id),
-    );
+    line(out, "bring back", &entry.undo);
 }
 
 /// What was done, or would be, path by path.
@@ -155,7 +151,7 @@ pub fn undo(replaced: &Replaced) -> String {
     format!(
         "what stood there is kept in {}\nundo: {}\n",
         shown(&replaced.files),
-        replaced.undo()
+        replaced.undo
     )
 }
 

@@ -73,6 +73,7 @@ fn replaced(entry: &Rejected) -> Value {
         "paths": paths.collect::<Vec<_>>(),
         "files": entry.files.to_string_lossy(),
         "finished": entry.finished,
+        "undo": entry.undo,
     })
 }
 
@@ -99,7 +100,7 @@ pub fn deeds(
         .iter()
         .map(|left| json!({"path": left.path.to_string_lossy(), "why": left.why.to_string()}));
     let replaced = replaced
-        .map(|it| json!({"id": it.id, "files": it.files.to_string_lossy(), "undo": it.undo()}));
+        .map(|it| json!({"id": it.id, "files": it.files.to_string_lossy(), "undo": it.undo}));
     [
         ("done", done.collect()),
         ("left", left.collect()),

@@ -45,14 +45,8 @@ pub struct Replaced {
     pub id: String,
     /// Their folder, under the same paths as in the config folder.
     pub files: PathBuf,
-}
-
-impl Replaced {
     /// The command that brings them back.
-    #[must_use]
-    pub fn undo(&self) -> String {
-        format!("jailwarden restore {}", self.id)
-    }
+    pub undo: String,
 }
 
 impl fmt::Display for Restored {
@@ -64,8 +58,7 @@ impl fmt::Display for Restored {
         let paths: Vec<_> = paths.iter().map(ToString::to_string).collect();
         write!(f, "done before that: {}", paths.join(", "))?;
         if let Some(replaced) = &self.replaced {
-            let undo = replaced.undo();
-            write!(f, "; `{undo}` brings back what stood there")?;
+            write!(f, "; `{}` brings back what stood there", replaced.undo)?;
         }
         Ok(())
     }
@@ -268,6 +261,7 @@ impl Store {
         let id = self.set_aside(&root, &steps, &aim.origin, reason)?;
         restored.replaced = Some(Replaced {
             files: self.aside_file(&id, Path::new("")),
+            undo: self.restore_command(&id),
             id: id.clone(),
         });
         let mut batch = Batch::default();

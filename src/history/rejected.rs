@@ -43,6 +43,8 @@ pub struct Rejected {
     pub files: PathBuf,
     /// Whether all was put back for which they were replaced.
     pub finished: bool,
+    /// The command that brings them back.
+    pub undo: String,
 }
 
 /// What took the place of what is set aside.
@@ -86,6 +88,7 @@ impl Store {
                     .collect(),
                 files: folder.join(FILES),
                 finished: folder.join(FINISHED).exists(),
+                undo: self.restore_command(&id),
                 id,
             }
         });
@@ -96,16 +99,13 @@ impl Store {
     }
 
     pub(super) fn aside(&self, id: &str) -> Result<Aside, HistoryError> {
-        let no_such = || HistoryError::NoSuch {
-            id: id.escape_debug().to_string(),
-        };
         if order(id).is_none() {
-            return Err(no_such());
+            return Err(self.no_such(id));
         }
         let path = self.rejected.join(id).join(MANIFEST);
         match manifest::read::<Aside>(&path) {
             Ok((aside, _)) => Ok(aside),
-            Err(None) => Err(no_such()),
+            Err(None) => Err(self.no_such(id)),
             Err(Some(warning)) => Err(HistoryError::Damaged {
                 path,
                 why: warning.to_string(),

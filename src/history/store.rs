@@ -33,6 +33,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub struct Store {
     pub(super) folder: PathBuf,
     pub(super) rejected: PathBuf,
+    /// How a person calls jailwarden for it, to be followed by a command.
+    pub(super) called: String,
 }
 
 /// The id of a snapshot: a hash of what it holds.
@@ -89,12 +91,14 @@ impl<T> Default for Listing<T> {
 }
 
 impl Store {
-    /// The history below this state folder, which need not exist; looks at nothing yet.
+    /// The history below this state folder, which need not exist; looks at nothing yet. `called` is how a
+    /// person calls the jailwarden whose it is, in the commands that are named.
     #[must_use]
-    pub fn open(state_dir: &Path) -> Self {
+    pub fn open(state_dir: &Path, called: &str) -> Self {
         Self {
             folder: state_dir.join("history"),
             rejected: state_dir.join("rejected"),
+            called: called.to_owned(),
         }
     }
 
@@ -206,9 +210,7 @@ impl Store {
             .collect();
         match found.as_slice() {
             [id] => Ok(*id),
-            [] => Err(HistoryError::NoSuch {
-                id: prefix.escape_debug().to_string(),
-            }),
+            [] => Err(self.no_such(prefix)),
             _ => Err(HistoryError::Ambiguous {
                 id: prefix.to_owned(),
                 found,
@@ -250,6 +252,18 @@ impl Store {
         Ok(walk::scan(config_dir)?.tree.since(&manifest.tree))
     }
 
+    /// The command that puts back what has this id.
+    pub(super) fn restore_command(&self, id: &str) -> String {
+        format!("{} restore {id}", self.called)
+    }
+
+    pub(super) fn no_such(&self, id: &str) -> HistoryError {
+        HistoryError::NoSuch {
+            id: id.escape_debug().to_string(),
+            called: self.called.clone(),
+        }
+    }
+
     pub(super) fn blobs(&self) -> Blobs {
         Blobs(self.folder.join("contents"))
     }
@@ -266,7 +280,7 @@ impl Store {
                 path,
                 why: "it is not what its name says".to_owned(),
             }),
-            Err(None) => Err(HistoryError::NoSuch { id: id.short() }),
+            Err(None) => Err(self.no_such(&id.short())),
             Err(Some(warning)) => Err(HistoryError::Damaged {
                 path,
                 why: warning.to_string(),

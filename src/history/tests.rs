@@ -41,7 +41,7 @@ fn place_in(folder: &Path) -> Place {
     fs::write(root.join("filter.d/web.conf"), "[Definition]\n").unwrap();
     Place {
         _dir: dir,
-        store: Store::open(&state),
+        store: Store::open(&state, "jailwarden --instance second"),
         root,
         elsewhere,
         state,
@@ -720,7 +720,7 @@ fn an_immutable_file_is_named_with_what_was_done_so_far() {
         "jail.d/web.local",
         "chattr +i",
         "done before that: filter.d/web.conf",
-        "jailwarden restore 2",
+        "`jailwarden --instance second restore 2",
     ] {
         assert!(words.contains(part), "{part}: {words}");
     }

@@ -98,10 +98,11 @@ impl Machine {
                 .ailment
                 .cure
                 .filter(|_| known != 0 && it.cures < Policy::CURES);
-            if cure.is_some() {
+            let is_past = it.ailment.cure.is_some() && it.cures >= Policy::CURES;
+            let given_up = is_past && (!it.told || it.cures == Policy::CURES);
+            if cure.is_some() || given_up {
                 self.open_incident();
             }
-            let given_up = it.ailment.cure.is_some() && it.cures == Policy::CURES;
             if !it.told || cure.is_some() || given_up {
                 self.say_ailing(&jail, &it.ailment, cure);
             }

@@ -189,6 +189,7 @@ impl Machine {
             _ => {
                 let tell = !told && !leaving && waited >= self.policy.busy_limit;
                 if tell {
+                    self.open_incident();
                     self.say_silent(waited, pid.is_some());
                 }
                 let told = told || tell;
@@ -294,6 +295,7 @@ impl Machine {
         } else {
             let tell = !told && job && waited >= self.policy.stop_timeout;
             if tell {
+                self.open_incident();
                 self.say_job_lasts(waited);
             }
             let told = told || tell;

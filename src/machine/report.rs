@@ -18,8 +18,10 @@ pub enum Kind {
     Waiting,
     /// The daemon answers, but a jail that should run does not protect.
     JailDead,
-    /// The daemon answers and its jails are alive, but one of them sees or does nothing.
+    /// The daemon answers and its jails are alive, but one of them sees or does nothing: an incident.
     JailAiling,
+    /// Something about a jail is for a person to mend, or passes by itself.
+    JailFaulty,
     /// A restart of the daemon begins.
     Restarting,
     /// The incident is over: what was lost, for how long, what undoes what was done.
@@ -99,7 +101,7 @@ impl Priority {
 
 impl Kind {
     /// Every kind, for the tests that hold the catalog and this list together.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 29] = [
         Self::Supervising,
         Self::Ending,
         Self::DaemonDown,
@@ -107,6 +109,7 @@ impl Kind {
         Self::Waiting,
         Self::JailDead,
         Self::JailAiling,
+        Self::JailFaulty,
         Self::Restarting,
         Self::AllClear,
         Self::ChangeApplied,
@@ -141,6 +144,7 @@ impl Kind {
             Self::Waiting => "e3e3655cb4d244bdb508b62850b58c82",
             Self::JailDead => "08d6fb9ba05247cd9b5777533f1804cb",
             Self::JailAiling => "e95afc8b073845f4b0a3f1231dcdc758",
+            Self::JailFaulty => "d37eea162782415b9d91202b62f72480",
             Self::Restarting => "b7614b9eb2074de8a2db1ed2061cb722",
             Self::AllClear => "34266520018b4fcbaf71804444e38263",
             Self::ChangeApplied => "68f7185fd52843f38084fba7d93c1b4f",
@@ -176,6 +180,7 @@ impl Kind {
             Self::Waiting => "waiting",
             Self::JailDead => "jail-dead",
             Self::JailAiling => "jail-ailing",
+            Self::JailFaulty => "jail-faulty",
             Self::Restarting => "restarting",
             Self::AllClear => "all-clear",
             Self::ChangeApplied => "change-applied",
@@ -200,18 +205,21 @@ impl Kind {
         }
     }
 
-    /// How loud a report of this kind is.
+    /// How loud a report of this kind is. What opens an incident that nobody asked for is critical, so that
+    /// whoever is told of no less hears of each incident, and of its end.
     #[must_use]
     pub fn priority(self) -> Priority {
         match self {
             Self::GaveUp => Priority::Alert,
-            Self::DaemonDown | Self::DaemonHung | Self::JailDead | Self::RollbackFailed => {
-                Priority::Critical
-            }
+            Self::DaemonDown
+            | Self::DaemonHung
+            | Self::JailDead
+            | Self::JailAiling
+            | Self::RollbackFailed => Priority::Critical,
             Self::ChangeRefused
             | Self::RolledBack
             | Self::FilesPutBack
-            | Self::JailAiling
+            | Self::JailFaulty
             | Self::SettingsRefused => Priority::Error,
             Self::Waiting
             | Self::Restarting

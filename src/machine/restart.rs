@@ -188,12 +188,7 @@ impl Restart {
     pub(super) fn is_rolling_back(&self) -> bool {
         matches!(
             self.step,
-            Step::Examining(_)
-                | Step::FindingCulprit(_)
-                | Step::Judging(_)
-                | Step::Intending { .. }
-                | Step::RollingBack { .. }
-                | Step::Verifying { .. }
+            Step::Intending { .. } | Step::RollingBack { .. } | Step::Verifying { .. }
         )
     }
 }

@@ -23,6 +23,9 @@ pub struct Snapshot {
     pub deadline: Option<MonoTime>,
     /// How many jails should run.
     pub expected: usize,
+    /// How many jails fail2ban listed at the last look, whether they should run or not; 0 when the daemon is
+    /// not running or does not answer.
+    pub listed: usize,
     /// How many of them were seen alive at the last look; 0 when the daemon is not running.
     pub alive: usize,
     /// The daemon's process, if it is known to live.
@@ -48,6 +51,8 @@ pub struct Snapshot {
 pub struct JailView {
     /// What it does, or what keeps it from that.
     pub condition: Condition,
+    /// Whether fail2ban listed it at the last look; `None` when that did not answer.
+    pub listed: Option<bool>,
     /// Why, where that is known.
     pub why: Option<String>,
     /// When it is tried again without its rollback.
@@ -110,6 +115,7 @@ impl Machine {
         Snapshot {
             state: self.state_name(),
             expected,
+            listed: self.daemon.ping.map_or(0, |_| self.daemon.listed.len()),
             alive,
             unprotected: self.unprotected(),
             since: self.state_since.1,
@@ -176,6 +182,7 @@ impl Machine {
             let condition = self.condition(jail);
             let view = JailView {
                 condition,
+                listed: self.daemon.ping.map(|_| self.daemon.listed.contains(jail)),
                 why: self.why(jail, condition),
                 next_try: self.next_try(jail),
             };

@@ -32,6 +32,8 @@ const WORDS: u64 = 500;
 /// The way to the command.
 #[derive(Debug)]
 pub(super) struct Alerts {
+    /// Which instance tells them, if it is a further one of this host.
+    instance: Option<String>,
     loudest: Priority,
     to_task: Option<mpsc::Sender<Alert>>,
     task: Option<JoinHandle<()>>,
@@ -43,8 +45,13 @@ pub(super) struct Alerts {
 
 impl Alerts {
     /// `failed` is told why an alert could not be sent, once until one is sent again.
-    pub(super) fn new(settings: &Settings, failed: impl Fn(String) + Send + 'static) -> Self {
+    pub(super) fn new(
+        settings: &Settings,
+        instance: Option<String>,
+        failed: impl Fn(String) + Send + 'static,
+    ) -> Self {
         let mut alerts = Self {
+            instance,
             loudest: priority(settings.severity),
             to_task: None,
             task: None,
@@ -63,9 +70,13 @@ impl Alerts {
     /// Sends a report, if it is for people who do not read the journal.
     pub(super) fn tell(&mut self, report: &Report) {
         let Some(to_task) = &self.to_task else { return };
-        let ends = report.kind == Kind::AllClear
-            && self.incident.is_some()
-            && report.incident == self.incident;
+        let ends = match report.kind {
+            Kind::AllClear => report.incident == self.incident,
+            // The incident is over then, and nobody wants it otherwise.
+            Kind::Standby => true,
+            _ => false,
+        };
+        let ends = ends && self.incident.is_some();
         // That alerts cannot be sent is nothing to send.
         if report.kind == Kind::AlertNotSent || (report.kind.priority() > self.loudest && !ends) {
             return;
@@ -80,7 +91,7 @@ impl Alerts {
         }
         // The worst, and the end of what was told, are few by themselves.
         let few = ends || report.kind.priority() == Priority::Alert;
-        let alert = alert(report, self.left_out);
+        let alert = alert(report, self.instance.clone(), self.left_out);
         if (self.sent.len() >= RATE && !few) || to_task.try_send(alert).is_err() {
             self.left_out += 1;
             return;
@@ -114,13 +125,14 @@ fn priority(severity: Severity) -> Priority {
     }
 }
 
-fn alert(report: &Report, left_out: u64) -> Alert {
+fn alert(report: &Report, instance: Option<String>, left_out: u64) -> Alert {
     Alert {
         schema: SCHEMA,
         host: rustix::system::uname()
             .nodename()
             .to_string_lossy()
             .into_owned(),
+        instance,
         at: Timestamp::now(),
         severity: report.kind.priority().name().to_owned(),
         kind: report.kind.name().to_owned(),
@@ -210,7 +222,7 @@ mod tests {
             severity,
         };
         let tell = move |why| to_test.send(why).unwrap();
-        (Alerts::new(&settings, tell), failed)
+        (Alerts::new(&settings, None, tell), failed)
     }
 
     fn report(kind: Kind, incident: Option<&str>) -> Report {
@@ -247,12 +259,17 @@ mod tests {
             (Kind::RolledBack, Some("2")),
             (Kind::Paused, None),
             (Kind::AllClear, Some("2")),
-            (Kind::AllClear, Some("2")),
+            (Kind::Standby, None),
+            (Kind::DaemonDown, Some("3")),
+            // Somebody stopped it: nobody waits for the end of that incident any more.
+            (Kind::Standby, None),
+            (Kind::AllClear, Some("3")),
         ] {
             alerts.tell(&report(kind, incident));
         }
         alerts.end().await;
-        assert_eq!(kinds(&file), ["daemon-down", "all-clear"]);
+        let told = ["daemon-down", "all-clear", "daemon-down", "standby"];
+        assert_eq!(kinds(&file), told);
     }
 
     #[tokio::test]
@@ -301,7 +318,7 @@ mod tests {
             command: Some(vec!["/nowhere/at-all".into()]),
             severity: Severity::Info,
         };
-        let mut alerts = Alerts::new(&settings, move |why| to_test.send(why).unwrap());
+        let mut alerts = Alerts::new(&settings, None, move |why| to_test.send(why).unwrap());
         alerts.tell(&report(Kind::DaemonDown, None));
         assert!(failed.recv().await.unwrap().contains("No such file"));
     }

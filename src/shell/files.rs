@@ -1,11 +1,12 @@
 //! What jailwarden writes into the config folder, and takes back; and the last known good config.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::SystemTime;
 
 use crate::history::{HistoryError, Restored, Store, Which};
 use crate::machine::{Outcome, Plan, PutBack};
 use crate::rollback::{self, JailName, Why};
+use crate::settings::Settings;
 
 use super::daemon::Handle;
 
@@ -113,8 +114,8 @@ pub(super) fn find_put_back(handle: &Handle, reason: &str) -> Result<PutBack, St
 }
 
 /// The fingerprint of the config that was last kept as good.
-pub(super) fn newest_good(state_dir: &Path) -> Option<u128> {
-    let kept = Store::open(state_dir).list().ok()?;
+pub(super) fn newest_good(settings: &Settings) -> Option<u128> {
+    let kept = store_of(settings).list().ok()?;
     Some(kept.entries.first()?.fingerprint)
 }
 
@@ -140,7 +141,11 @@ pub(super) fn keep(handle: &Handle, fingerprint: u128, plan: &Plan) -> Result<()
 }
 
 fn store(handle: &Handle) -> Store {
-    Store::open(&handle.settings().state_dir)
+    store_of(handle.settings())
+}
+
+fn store_of(settings: &Settings) -> Store {
+    Store::open(&settings.state_dir, &settings.called())
 }
 
 #[cfg(test)]

@@ -105,9 +105,22 @@ fn level(wanted: &str) -> Option<LevelFilter> {
     }
 }
 
-/// Says `report`. With `unit` it also shows in that unit's own journal (`journalctl -u fail2ban`),
-/// which journald allows to root only (`man 7 systemd.journal-fields`, `OBJECT_SYSTEMD_UNIT=`).
-pub fn report(report: &Report, unit: Option<&str>) {
+/// Whose a report is.
+#[derive(Debug, Clone, Copy)]
+pub struct Whose<'a> {
+    /// How a person calls the jailwarden that says it, to be followed by a command: what the catalog tells
+    /// to do is right for a further instance too.
+    pub called: &'a str,
+    /// Its service, as `systemctl` takes it.
+    pub service: &'a str,
+    /// The unit that it is about. With one it also shows in that unit's own journal (`journalctl -u
+    /// fail2ban`), which journald allows to root only (`man 7 systemd.journal-fields`,
+    /// `OBJECT_SYSTEMD_UNIT=`).
+    pub unit: Option<&'a str>,
+}
+
+/// Says `report`.
+pub fn report(report: &Report, whose: Whose<'_>) {
     let jails = (!report.jails.is_empty()).then(|| report.jails.join(record::BETWEEN_JAILS));
     let file = report.file.as_ref().map(|file| file.display().to_string());
     // An event's level is part of its callsite, so each level needs a callsite of its own.
@@ -122,7 +135,9 @@ pub fn report(report: &Report, unit: Option<&str>) {
                 reason = report.reason.as_deref(),
                 file = file.as_deref(),
                 line = report.line,
-                unit,
+                called = whose.called,
+                service = whose.service,
+                unit = whose.unit,
                 jail = jails.as_deref(),
                 "{}",
                 report.message

@@ -6,6 +6,8 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::io::Errno;
 use rustix::time::{ClockId, clock_gettime};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -14,6 +16,8 @@ use serde::{Deserialize, Serialize};
 const VERSION: u32 = 1;
 /// Far above what thousands of jails need.
 const MAX_BYTES: u64 = 4 << 20;
+/// So many files that could not be understood are kept.
+const MOST_ASIDE: u32 = 9;
 
 #[derive(Serialize, Deserialize)]
 struct Document<M> {
@@ -34,15 +38,32 @@ pub(super) fn load<M: Default + DeserializeOwned>(path: &Path) -> (M, Option<Str
         Err(error) if error.kind() == io::ErrorKind::NotFound => return (M::default(), None),
         Err(error) => error,
     };
-    let aside = path.with_extension("json.unreadable");
-    let moved = match fs::rename(path, &aside) {
-        Ok(()) => format!("it is kept as {}", aside.display()),
+    let moved = match set_aside(path) {
+        Ok(aside) => format!("it is kept as {}", aside.display()),
         Err(error) => format!("and could not be moved aside: {error}"),
     };
     (
         M::default(),
         Some(format!("{}: {why}; {moved}", path.display())),
     )
+}
+
+/// Moves a file aside, to a name that none set aside before it has; of too many the last gives way.
+fn set_aside(path: &Path) -> io::Result<PathBuf> {
+    for number in 1..MOST_ASIDE {
+        let aside = path.with_extension(match number {
+            1 => "json.unreadable".to_owned(),
+            _ => format!("json.unreadable-{number}"),
+        });
+        match renameat_with(CWD, path, CWD, &aside, RenameFlags::NOREPLACE) {
+            Ok(()) => return Ok(aside),
+            Err(Errno::EXIST) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let last = path.with_extension(format!("json.unreadable-{MOST_ASIDE}"));
+    fs::rename(path, &last)?;
+    Ok(last)
 }
 
 /// How long ago the memory was written, as far as this machine has been up since.
@@ -157,5 +178,22 @@ mod tests {
             );
             assert_eq!(load(&path(dir.path())), (Memory::default(), None));
         }
+    }
+
+    #[test]
+    fn one_that_was_set_aside_is_not_lost_for_the_next() {
+        let dir = tempfile::tempdir().unwrap();
+        let aside =
+            |end: &str| fs::read_to_string(dir.path().join(format!("state.json.{end}"))).ok();
+        for number in 1..=11 {
+            fs::write(path(dir.path()), number.to_string()).unwrap();
+            let (_, said): (Memory, _) = load(&path(dir.path()));
+            assert!(said.unwrap().contains("it is kept as"));
+        }
+        assert_eq!(aside("unreadable").as_deref(), Some("1"));
+        assert_eq!(aside("unreadable-2").as_deref(), Some("2"));
+        assert_eq!(aside("unreadable-8").as_deref(), Some("8"));
+        assert_eq!(aside("unreadable-9").as_deref(), Some("11"));
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 9);
     }
 }

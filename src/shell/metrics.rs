@@ -58,7 +58,7 @@ impl Metrics {
         self.reports.get_or_create(&[("kind", kind)]).inc();
     }
 
-    /// The daemon is being started, for this reason.
+    /// The start of the daemon was given, for this reason.
     pub(super) fn start(&self, cause: &'static str) {
         self.starts
             .get_or_create(&[("cause", cause.to_owned())])
@@ -89,7 +89,7 @@ impl Metrics {
         let mut registry = Registry::with_prefix_and_labels("jailwarden", labels);
         self.register_counted(&mut registry);
         register_host(&mut registry, status, snapshot);
-        register_jails(&mut registry, status);
+        register_jails(&mut registry, status, snapshot);
         let mut text = String::new();
         encode(&mut text, &registry)?;
         Ok(text)
@@ -217,11 +217,18 @@ fn register_host(registry: &mut Registry, status: &Status, snapshot: &Snapshot) 
         "Jails that should run",
         expected,
     );
+    let listed = count(snapshot.listed);
+    gauge(
+        registry,
+        "jails_listed",
+        "Jails that fail2ban lists, alive or not, wanted or not",
+        listed,
+    );
     let alive = count(snapshot.alive);
     gauge(
         registry,
         "jails_alive",
-        "Of these, the ones seen alive",
+        "Of those that should run, the ones seen alive",
         alive,
     );
     let standing = status
@@ -248,7 +255,7 @@ fn register_host(registry: &mut Registry, status: &Status, snapshot: &Snapshot) 
     gauge(registry, "paused", "A person paused jailwarden", paused);
 }
 
-fn register_jails(registry: &mut Registry, status: &Status) {
+fn register_jails(registry: &mut Registry, status: &Status, snapshot: &Snapshot) {
     let (protects, banned) = (Gauges::default(), Gauges::default());
     let unprotected = Family::<Labels, Counter<f64, AtomicU64>>::default();
     for jail in &status.jails {
@@ -272,6 +279,16 @@ fn register_jails(registry: &mut Registry, status: &Status) {
         Unit::Seconds,
         unprotected,
     );
+    // Jails that are no more count on: a counter that fell would look like one that began anew.
+    let all = snapshot.unprotected.values().map(Duration::as_secs_f64);
+    let total: Counter<f64, AtomicU64> = Counter::default();
+    total.inc_by(all.sum());
+    registry.register_with_unit(
+        "unprotected",
+        "For how long jails did not protect though they should, summed over all, also those that are no more",
+        Unit::Seconds,
+        total,
+    );
 }
 
 #[cfg(test)]
@@ -287,6 +304,7 @@ mod tests {
         Jail {
             name: name.to_owned(),
             condition,
+            listed: Some(condition == Condition::Protects),
             why: None,
             banned,
             last_read: None,
@@ -373,7 +391,11 @@ mod tests {
         let (machine, _) = Machine::new(Policy::default(), Names::default(), Memory::default(), 0);
         let mut first = status();
         first.at = Timestamp::from(SystemTime::UNIX_EPOCH + Duration::from_secs(1_790_000_000));
-        let text = metrics.text(&first, &machine.snapshot()).unwrap();
+        let mut snapshot = machine.snapshot();
+        (snapshot.expected, snapshot.listed, snapshot.alive) = (3, 4, 2);
+        let lost = |(jail, seconds): (&str, u64)| (jail.to_owned(), Duration::from_secs(seconds));
+        snapshot.unprotected = [("sshd", 2), ("no more", 40)].map(lost).into();
+        let text = metrics.text(&first, &snapshot).unwrap();
         for line in [
             "jailwarden_build_info{version=\"9.9.9\"} 1",
             "jailwarden_written_timestamp_seconds 1790000000",
@@ -381,6 +403,10 @@ mod tests {
             "jailwarden_state{state=\"healthy\"} 0",
             "jailwarden_protection{level=\"partial\"} 1",
             "jailwarden_daemon_up 1",
+            "jailwarden_jails_expected 3",
+            "jailwarden_jails_listed 4",
+            "jailwarden_jails_alive 2",
+            "jailwarden_unprotected_seconds_total 42.0",
             "jailwarden_rollbacks 1",
             "jailwarden_jail_protects{jail=\"sshd\"} 1",
             "jailwarden_jail_banned{jail=\"sshd\"} 3",

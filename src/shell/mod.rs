@@ -42,8 +42,8 @@ use crate::control::link::{self, Ask, Loop, Reply};
 use crate::control::server;
 use crate::machine::report::{Kind, Report};
 use crate::machine::{
-    Action, CommandId, Daemon, Effect, Event, Machine, Memory, MonoTime, Names, Observed, Operator,
-    Outcome, Policy,
+    Action, ActionId, CommandId, Daemon, Effect, Event, Machine, Memory, MonoTime, Names, Observed,
+    Operator, Outcome, Policy,
 };
 use crate::pause;
 use crate::settings::Settings;
@@ -133,6 +133,8 @@ struct Supervisor {
     repeats: Repeats,
     alerts: Alerts,
     metrics: Metrics,
+    /// The start that is being given, and what for.
+    giving: Option<(ActionId, &'static str)>,
     begun: Vec<Action>,
     ended: bool,
 }
@@ -172,9 +174,7 @@ impl Supervisor {
         let age = memory_file::age(&state_file);
         let (memory, said): (Memory, _) = memory_file::load(&state_file);
         // What is kept outlives a memory that is lost.
-        let good = memory
-            .good
-            .or_else(|| files::newest_good(&settings.state_dir));
+        let good = memory.good.or_else(|| files::newest_good(&settings));
         let memory = Memory {
             good,
             age,
@@ -189,7 +189,8 @@ impl Supervisor {
         let textfile = settings.metrics_textfile.clone().map(|path| (path, clock));
         let handle = Handle::new(settings, to_loop);
         let (of_alerts, of_scribe) = (handle.clone(), handle.clone());
-        let alerts = Alerts::new(&handle.settings().alerts, move |why| {
+        let settings = handle.settings();
+        let alerts = Alerts::new(&settings.alerts, settings.instance.clone(), move |why| {
             let what = format!("an alert could not be sent: {why}");
             of_alerts.tell(Message::Say(Kind::AlertNotSent, what));
         });
@@ -222,6 +223,7 @@ impl Supervisor {
             repeats: Repeats::default(),
             alerts,
             metrics: Metrics::new(),
+            giving: None,
             begun,
             ended: false,
         };
@@ -323,6 +325,7 @@ impl Supervisor {
                         }
                         self.watch.verify().await;
                     }
+                    self.count_start(&event);
                     events.push_back(*event);
                 }
                 Message::Say(kind, what) => self.tell(kind, what),
@@ -353,6 +356,16 @@ impl Supervisor {
         events
     }
 
+    /// A start counts once it was given: it may be forestalled, or the config be another one by then.
+    fn count_start(&mut self, event: &Event) {
+        if let Event::Done { id, outcome } = event
+            && let Some((_, cause)) = self.giving.take_if(|(giving, _)| giving == id)
+            && *outcome == Outcome::Effect(Ok(()))
+        {
+            self.metrics.start(cause);
+        }
+    }
+
     /// The pause in force, if one is. A file that cannot be understood asks for one all the same.
     fn pause(&self) -> Option<Event> {
         let (state_dir, now) = (&self.handle.settings().state_dir, SystemTime::now());
@@ -373,10 +386,9 @@ impl Supervisor {
         for action in actions {
             match action {
                 Action::Run(id, effect) => {
-                    if matches!(effect, Effect::Start { .. })
-                        && let Some(cause) = self.machine.restart_cause()
-                    {
-                        self.metrics.start(cause);
+                    if matches!(effect, Effect::Start { .. }) {
+                        let cause = self.machine.restart_cause();
+                        self.giving = cause.map(|cause| (id, cause));
                     }
                     self.executor.run(id, effect);
                 }
@@ -454,7 +466,13 @@ impl Supervisor {
             self.happenings.report(&report);
             self.alerts.tell(&report);
             self.metrics.report(&report);
-            journal::report(&report, self.handle.settings().daemon.unit.as_deref());
+            let settings = self.handle.settings();
+            let whose = journal::Whose {
+                called: &settings.called(),
+                service: &settings.service(),
+                unit: settings.daemon.unit.as_deref(),
+            };
+            journal::report(&report, whose);
         }
     }
 

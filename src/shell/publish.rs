@@ -181,6 +181,7 @@ fn jails(snapshot: &Snapshot, handle: &Handle, chronicle: &Chronicle, clocks: Cl
         Jail {
             name: name.clone(),
             condition: condition(view.condition),
+            listed: view.listed,
             why: view.why.clone(),
             banned: told.get(name).map(|told| told.banned),
             last_read: told

@@ -100,6 +100,9 @@ pub struct Jail {
     pub name: String,
     /// What it does, or what keeps it from that.
     pub condition: Condition,
+    /// Whether fail2ban lists it, which alone says little: it goes on listing a jail whose threads are gone.
+    /// None where fail2ban does not answer.
+    pub listed: Option<bool>,
     /// Why, where that is known.
     pub why: Option<String>,
     /// How many addresses it bans now, as of the last look at that.
@@ -252,6 +255,8 @@ pub struct Alert {
     pub schema: u32,
     /// The host's name.
     pub host: String,
+    /// Which instance tells it, as in `jailwarden@second.service`; none for that of the host's own fail2ban.
+    pub instance: Option<String>,
     /// When.
     pub at: Timestamp,
     /// How loud: `alert`, `critical`, `error`, `warning`, `notice` or `info`.

@@ -96,6 +96,14 @@ pub(crate) fn reasons(jail: &Jail, status: &Status) -> Vec<String> {
         });
     } else if let Some(why) = &jail.why {
         said.push(why.clone());
+    } else if jail.condition == Condition::Dead {
+        said.extend(jail.listed.map(|listed| {
+            if listed {
+                "fail2ban lists it, but its threads are gone".to_owned()
+            } else {
+                "fail2ban does not list it".to_owned()
+            }
+        }));
     }
     said
 }

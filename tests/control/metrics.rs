@@ -5,11 +5,12 @@ use std::fs;
 use std::io::{Seek as _, Write as _};
 use std::process::Command;
 
-use super::caller::{Caller, daemon, supervised};
+use super::caller::{Caller, SETTINGS, daemon, supervised};
 use crate::support::daemon::Warden;
 use crate::support::{GUARD, tool, wait_until};
 
-const SHIPPED: [(&str, &str); 3] = [
+const SHIPPED: [(&str, &str); 4] = [
+    ("the document", include_str!("../../docs/fleet.md")),
     (
         "the rules",
         include_str!("../../config/prometheus/jailwarden.rules.yml"),
@@ -75,6 +76,7 @@ fn every_metric_that_is_asked_for_is_told() {
         let text = exposition(&caller);
         let is_all = has(&text, "jailwarden_starts_total", "cause=\"down\"")
             && has(&text, "jailwarden_jail_banned", "")
+            && has(&text, "jailwarden_jails_listed", " 2")
             && has(&text, "jailwarden_daemon_up", " 1");
         is_all.then_some(text)
     });
@@ -92,6 +94,20 @@ fn every_metric_that_is_asked_for_is_told() {
         }
     }
     check(&told);
+    let named: BTreeSet<_> = metrics(include_str!("../../docs/fleet.md"))
+        .into_iter()
+        .map(|(name, _)| name)
+        .collect();
+    for line in told.lines().filter_map(|line| line.strip_prefix("# TYPE ")) {
+        let (name, kind) = line.split_once(' ').unwrap();
+        let end = match kind {
+            "counter" => "_total",
+            "histogram" => "_bucket",
+            _ => "",
+        };
+        let name = format!("{name}{end}");
+        assert!(named.contains(name.as_str()), "docs/fleet.md lacks {name}");
+    }
 }
 
 /// promtool finds nothing wrong. It reads the form that was there before `OpenMetrics`, as `node_exporter`
@@ -113,6 +129,22 @@ fn check(text: &str) {
     assert_eq!(checked.status.code(), Some(3), "{said}");
     let wrong = said.lines().find(|it| !it.ends_with("_total no help text"));
     assert_eq!(wrong, None, "{text}");
+}
+
+#[test]
+fn a_start_that_cannot_be_given_is_not_counted() {
+    let Some(f2b) = daemon() else { return };
+    let nowhere = ["/nowhere/at-all".to_owned()];
+    let warden = Warden::start_with(&f2b, &nowhere, SETTINGS);
+    warden.wait_for("supervision begins");
+    f2b.kill();
+    warden.wait_for("/nowhere/at-all");
+    let told = exposition(&Caller::new(&Warden::control(&f2b)));
+    assert!(
+        told.contains("jailwarden_state{state=\"gave-up\"} 1"),
+        "{told}"
+    );
+    assert!(!told.contains("jailwarden_starts_total{"), "{told}");
 }
 
 #[test]

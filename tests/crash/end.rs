@@ -48,7 +48,7 @@ impl End {
             *text = without_times(text);
         }
         let store = f2b.path("state");
-        let sets = Store::open(&store).rejected().unwrap();
+        let sets = Store::open(&store, "jailwarden").rejected().unwrap();
         assert_eq!(sets.warnings, []);
         let replaced = sets.entries.iter().map(|set| {
             let why = set.reason.replace(folder, "DIR");

@@ -196,7 +196,7 @@ fn remember(f2b: &Fail2ban, memory: &str) {
 fn two_good_jails(f2b: &Fail2ban) {
     two_jails(f2b);
     let fingerprint = Snapshot::take(&f2b.config(), Limits::default()).fingerprint();
-    let store = Store::open(&f2b.path("state"));
+    let store = Store::open(&f2b.path("state"), "jailwarden");
     store
         .keep(&f2b.config(), fingerprint, "", SystemTime::now())
         .unwrap();

@@ -93,7 +93,7 @@ fn keep(host: &Guarded) {
     let stream = Stream::parse(&host.sh("fail2ban-client -d"))
         .unwrap()
         .text();
-    let store = Store::open(&folder.path().join("jailwarden"));
+    let store = Store::open(&folder.path().join("jailwarden"), "jailwarden");
     store
         .keep(&config, fingerprint, &stream, SystemTime::now())
         .unwrap();

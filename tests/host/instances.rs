@@ -115,6 +115,14 @@ fn two_at_once_recover_and_keep_out_of_each_others_way() {
         "jailwarden --instance second rollback undo ftp",
     );
     wait_said_by(&host, SECOND, "fail2ban protects again");
+    let explained = host.journal(SECOND);
+    for command in [
+        "jailwarden --instance second rollback undo ftp",
+        "jailwarden --instance second check",
+    ] {
+        let is_told = |line: &str| line.starts_with('░') && line.trim_end().ends_with(command);
+        assert!(explained.lines().any(is_told), "no {command}:\n{explained}");
+    }
     host.wait_protects("mail");
     host.wait_all_protect();
     host.sh(&format!("test -e {CONFIG}/jail.d/zzz-jailwarden-ftp.local"));

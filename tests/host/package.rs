@@ -185,7 +185,7 @@ fn an_upgrade_and_a_removal_lose_nothing() {
         .args([&host.root().join("etc/fail2ban"), &config])
         .status();
     assert!(done.unwrap().success());
-    let store = Store::open(&host.root().join("var/lib/jailwarden"));
+    let store = Store::open(&host.root().join("var/lib/jailwarden"), "jailwarden");
     let stream = host.sh("fail2ban-client -d");
     let fingerprint = Snapshot::take(&config, Limits::default()).fingerprint();
     let id = store.keep(&config, fingerprint, &stream, SystemTime::now());

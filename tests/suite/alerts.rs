@@ -14,6 +14,7 @@ fn alert() -> Alert {
     Alert {
         schema: SCHEMA,
         host: "web1".to_owned(),
+        instance: None,
         at: Timestamp::now(),
         severity: "error".to_owned(),
         kind: "rolled-back".to_owned(),

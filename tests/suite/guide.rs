@@ -25,7 +25,8 @@ journalctl -t jailwarden -x -n 20
 ```
 
 In the commands, `JAIL` and `INCIDENT` stand for what the record says: its fields `JAILWARDEN_JAIL` and
-`JAILWARDEN_INCIDENT`, which `-o verbose` shows. This page is made from `systemd/jailwarden.catalog` and the
+`JAILWARDEN_INCIDENT`, which `-o verbose` shows. For `jailwarden@second` the journal has the commands with
+`--instance second`. This page is made from `systemd/jailwarden.catalog` and the
 program (`JAILWARDEN_WRITE_DOCS=1 cargo test --test suite recovery_guide`).
 
 | priority | kind | what happened |
@@ -58,6 +59,8 @@ fn markdown(text: &str) -> String {
         }
         let line = line
             .trim_start()
+            .replace("@JAILWARDEN_CALLED@", "jailwarden")
+            .replace("@JAILWARDEN_SERVICE@", "jailwarden")
             .replace("@JAILWARDEN_", "")
             .replace('@', "");
         let _ = writeln!(out, "{line}");

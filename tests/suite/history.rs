@@ -42,7 +42,7 @@ impl Scene {
         );
         fs::write(&settings, text).unwrap();
         Some(Self {
-            store: Store::open(&state),
+            store: Store::open(&state, "jailwarden"),
             f2b,
             settings,
         })

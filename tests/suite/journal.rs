@@ -10,7 +10,7 @@ use std::thread;
 use std::time::Duration;
 
 use jailwarden::machine::report::{Kind, Report};
-use jailwarden::shell::journal::{Journal, Repeats, Sink, Verdict, report};
+use jailwarden::shell::journal::{Journal, Repeats, Sink, Verdict, Whose, report};
 use tempfile::TempDir;
 use tracing::Dispatch;
 use tracing::dispatcher::with_default;
@@ -94,6 +94,15 @@ fn parse(mut datagram: &[u8]) -> Fields {
     fields
 }
 
+/// A further instance, and the unit that a report is about.
+fn whose(unit: Option<&str>) -> Whose<'_> {
+    Whose {
+        called: "jailwarden --instance second",
+        service: "jailwarden@second",
+        unit,
+    }
+}
+
 #[track_caller]
 fn assert_field(fields: &Fields, name: &str, expected: &[&str]) {
     let values = fields.get(name).map(Vec::as_slice).unwrap_or_default();
@@ -105,7 +114,7 @@ fn a_report_reaches_journald_with_its_fields() {
     let (host, subscriber) = Host::new();
     let journald = host.journald();
     with_default(&subscriber, || {
-        report(&web_is_dead(), Some("fail2ban.service"));
+        report(&web_is_dead(), whose(Some("fail2ban.service")));
     });
     let fields = next(&journald);
     let message = "jail web: its filter thread is gone (jail.d/web.conf:3)";
@@ -120,10 +129,12 @@ fn a_report_reaches_journald_with_its_fields() {
         ("JAILWARDEN_JAIL", "web"),
         ("JAILWARDEN_FILE", "jail.d/web.conf"),
         ("JAILWARDEN_LINE", "3"),
+        ("JAILWARDEN_CALLED", "jailwarden --instance second"),
+        ("JAILWARDEN_SERVICE", "jailwarden@second"),
     ] {
         assert_field(&fields, name, &[expected]);
     }
-    assert_eq!(fields.len(), 10, "{fields:?}");
+    assert_eq!(fields.len(), 12, "{fields:?}");
     drop(subscriber);
     assert_eq!(host.stderr(), "");
 }
@@ -144,8 +155,8 @@ fn values_of_any_shape_come_through_whole_or_bounded() {
         ..web_is_dead()
     };
     with_default(&subscriber, || {
-        report(&several, None);
-        report(&endless, None);
+        report(&several, whose(None));
+        report(&endless, whose(None));
         tracing::info!(exit.code = 3, path = ?"x", "it\x1b[2J ended");
     });
 
@@ -176,7 +187,7 @@ fn every_priority_is_kept_though_tracing_has_fewer_levels() {
             kind,
             ..web_is_dead()
         };
-        with_default(&subscriber, || report(&said, None));
+        with_default(&subscriber, || report(&said, whose(None)));
         let fields = next(&journald);
         let priority = (kind.priority() as u8).to_string();
         assert_field(&fields, "PRIORITY", &[&priority]);
@@ -189,7 +200,7 @@ fn a_missing_journald_costs_a_count_and_is_found_again() {
     let (host, subscriber) = Host::new();
     with_default(&subscriber, || {
         tracing::error!("one\ntwo");
-        report(&web_is_dead(), None);
+        report(&web_is_dead(), whose(None));
         let journald = host.journald();
         tracing::info!("three");
         let note = &next(&journald)["MESSAGE"][0];
@@ -258,7 +269,7 @@ fn a_person_reads_lines() {
     let (mut reader, writer) = io::pipe().unwrap();
     let subscriber = dispatch(Journal::new(Sink::Stderr, writer.into()).unwrap());
     with_default(&subscriber, || {
-        report(&web_is_dead(), Some("fail2ban.service"));
+        report(&web_is_dead(), whose(Some("fail2ban.service")));
         tracing::warn!("a\nb\x1b[2J");
         tracing::info!("{}", "long ".repeat(10_000));
     });
@@ -389,5 +400,13 @@ fn the_catalog_explains_exactly_the_kinds() {
         assert_eq!(defined_by, "Defined-By: jailwarden");
         assert!(support.starts_with("Support: "), "{head}");
         assert!(text.trim().len() > 100, "says too little: {entry}");
+        for command in text.lines().filter_map(|line| line.strip_prefix("  ")) {
+            let is_ours = command.starts_with("jailwarden ");
+            let is_of_ours = command.starts_with("systemctl ") && command.contains(" jailwarden");
+            assert!(
+                !is_ours && !is_of_ours,
+                "of the host's own alone: {command}"
+            );
+        }
     }
 }

@@ -110,6 +110,59 @@ fn no_part_uses_what_it_may_not() {
     assert!(broken.is_empty(), "forbidden here:\n{}", broken.join("\n"));
 }
 
+/// Commands that a message may name.
+const COMMANDS: [&str; 15] = [
+    "check",
+    "completions",
+    "config",
+    "diff",
+    "history",
+    "incidents",
+    "pause",
+    "reload",
+    "restart",
+    "restore",
+    "resume",
+    "rollback add",
+    "rollback list",
+    "rollback undo",
+    "status",
+];
+
+/// A command that is told to somebody begins with `called`, which knows the instance. What `--help` says, in
+/// constants, and what describes the API are of no instance.
+#[test]
+fn no_message_names_a_command_of_the_hosts_own_instance_alone() {
+    let names_one = |line: &str| {
+        line.split("jailwarden ").skip(1).any(|rest| {
+            let after = |command: &&str| rest.strip_prefix(*command);
+            let is_whole = |end: &str| !end.starts_with(|c: char| c.is_ascii_alphabetic());
+            COMMANDS.iter().filter_map(|it| after(&it)).any(is_whole)
+        })
+    };
+    assert!(names_one("see: jailwarden rollback undo web"));
+    assert!(!names_one("fail2ban is down; jailwarden restarts it"));
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut bare = Vec::new();
+    for file in sources(&root.join("src")) {
+        if file.ends_with("control/routes.rs") {
+            continue;
+        }
+        let text = fs::read_to_string(&file).unwrap();
+        let mut in_constant = false;
+        for (number, line) in text.lines().enumerate() {
+            let words = line.trim_start();
+            in_constant |= words.starts_with("const ") && words.contains("&str = ");
+            let is_told = !in_constant && !words.starts_with("//") && !words.contains("Example: ");
+            in_constant &= !words.ends_with("\";");
+            if is_told && names_one(words) {
+                bare.push(format!("{}:{}: {words}", file.display(), number + 1));
+            }
+        }
+    }
+    assert!(bare.is_empty(), "without an instance:\n{}", bare.join("\n"));
+}
+
 /// The Rust files below a folder, without tests.
 fn sources(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();

@@ -22,7 +22,7 @@ use super::{exit, output};
 use crate::control::client::{Client, ClientError, Event};
 use crate::control::problem::Kind;
 use crate::control::wire::PauseRequest;
-use crate::status::{Happening, Status};
+use crate::status::{Happening, Status, words};
 
 /// How old what is shown may get while nothing happens.
 const FRESH: Duration = Duration::from_secs(1);
@@ -30,7 +30,10 @@ const FRESH: Duration = Duration::from_secs(1);
 /// Watches until it is told to quit. `status` is what is true now.
 pub(super) fn run(client: &Client, status: Status, may_change: bool) -> ExitCode {
     if !io::stdout().is_terminal() || !io::stdin().is_terminal() {
-        output::complain("--watch needs a terminal; for programs: jailwarden status --json");
+        output::complain(format_args!(
+            "--watch needs a terminal; for programs: {} status --json",
+            words::called(&status)
+        ));
         return ExitCode::from(exit::USAGE);
     }
     let mut terminal = match ratatui::try_init() {
@@ -156,7 +159,7 @@ fn call(client: &Client, deed: &Deed) -> Result<(), ClientError> {
         Deed::Pause => {
             let request = PauseRequest {
                 span: None,
-                reason: Some("asked for in jailwarden status --watch".to_owned()),
+                reason: Some("asked for in the live view".to_owned()),
             };
             client.pause(&request).map(drop)
         }

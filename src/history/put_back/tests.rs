@@ -21,7 +21,7 @@ struct Place {
 fn place() -> Place {
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path().join("fail2ban");
-    let store = Store::open(&dir.path().join("state"));
+    let store = Store::open(&dir.path().join("state"), "jailwarden");
     fs::create_dir_all(root.join("jail.d")).unwrap();
     fs::create_dir_all(root.join("gone.d")).unwrap();
     let write = |path: &str, content: &str| fs::write(root.join(path), content).unwrap();

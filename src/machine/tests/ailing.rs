@@ -61,10 +61,29 @@ fn what_does_not_help_ends_with_a_restart_and_then_with_words() {
 }
 
 #[test]
+fn one_that_ails_again_within_the_hour_is_lost_and_its_incident_ends() {
+    let mut rig = Rig::healthy(&["a", "m"]);
+    let blind = ailing("it reads no log", Some(Cure::Load));
+    for looks in [2, 1] {
+        rig.sees_for(looks, &blind).applied();
+        rig.sees(answers(&["a", "m"]));
+    }
+    rig.does("JailAiling apply(+m) JailAiling apply(*m)");
+    rig.sees_for(2, &blind).does("JailAiling AllClear");
+    rig.sees(well()).does("").is("healthy");
+    rig.sees_for(3, &blind).does("JailAiling AllClear");
+    let [.., told, end] = rig.told.as_slice() else {
+        panic!("{:?}", rig.told)
+    };
+    assert!(told.incident.is_some() && told.incident == end.incident);
+    assert!(end.message.contains("still without protection: m"), "{end}");
+}
+
+#[test]
 fn what_somebody_wants_is_said_and_left_alone() {
     let mut rig = Rig::healthy(&["a", "m"]);
     let idle = ailing("it is idle as somebody told it to be", None);
-    rig.sees_for(2, &idle).does("JailAiling");
+    rig.sees_for(2, &idle).does("JailFaulty");
     rig.sees_for(300, &idle).does("").is("healthy");
 }
 
@@ -99,6 +118,6 @@ fn what_fail2ban_complains_of_is_told() {
         jail: Some("m".into()),
         words: "jail 'm': action 'mail' fails to ban".into(),
     }];
-    rig.sees(sight).does("JailAiling").is("healthy");
+    rig.sees(sight).does("JailFaulty").is("healthy");
     assert_eq!(rig.told.last().unwrap().jails, ["m"]);
 }

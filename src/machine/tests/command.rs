@@ -246,15 +246,15 @@ fn jails_are_shown_with_what_keeps_them() {
     let views = rig.machine.snapshot().jails;
     let all: Vec<_> = views
         .iter()
-        .map(|(jail, view)| (jail.as_str(), view.condition))
+        .map(|(jail, view)| (jail.as_str(), view.condition, view.listed))
         .collect();
     assert_eq!(
         all,
         [
-            ("a", Condition::Protects),
-            ("m", Condition::Dead),
-            ("new", Condition::Waiting),
-            ("z", Condition::Protects),
+            ("a", Condition::Protects, Some(true)),
+            ("m", Condition::Dead, Some(true)),
+            ("new", Condition::Waiting, Some(false)),
+            ("z", Condition::Protects, Some(true)),
         ]
     );
     assert!(views["new"].why.is_some());

@@ -183,9 +183,10 @@ fn a_stop_after_giving_up_is_respected() {
 #[test]
 fn a_rollback_is_on_disk_and_read_back_before_anything_is_touched() {
     let mut rig = down_after_change();
-    rig.does_not_start().does("read-afresh").is("rolling-back");
+    rig.does_not_start().does("read-afresh").is("restarting");
     rig.reads(config_of_versions(&[("a", 1), ("m", 2)]))
-        .does("rollback(m)");
+        .does("rollback(m)")
+        .is("rolling-back");
     assert_eq!(rig.machine.look, None);
     rig.pass(secs(60))
         .does("")

@@ -77,10 +77,17 @@ fn systemd_at_work_is_waited_for() {
     );
     rig.does("read-afresh ready Supervising");
     rig.sees_for(200, &absent(with_job(unit_stopped())))
-        .does("Waiting")
+        .does("DaemonDown")
         .is("suspect");
+    assert!(
+        rig.told
+            .last()
+            .unwrap()
+            .message
+            .contains("systemctl list-jobs")
+    );
     rig.sees(answers(&["a"])).reads(config(&["a"]));
-    rig.does("BackByHand read-afresh").is("healthy");
+    rig.does("BackByHand AllClear read-afresh").is("healthy");
 }
 
 #[test]

@@ -33,7 +33,7 @@ fn a_daemon_that_gets_on_with_something_is_waited_for() {
         .does("DaemonHung")
         .is("suspect");
     rig.sees(answers(&["a"])).reads_as(ConfigRead::Unchanged);
-    rig.does("read-afresh").is("healthy");
+    rig.does("AllClear read-afresh").is("healthy");
 }
 
 #[test]
@@ -219,6 +219,19 @@ fn a_held_jail_whose_config_changes_runs_again() {
 }
 
 #[test]
+fn every_jail_that_was_stopped_by_hand_is_told_how_to_start() {
+    let mut rig = Rig::healthy(&["a", "m", "z"]);
+    rig.sees_for(3, &answers(&["a"])).does("JailHeld");
+    let told = &rig.told.last().unwrap().message;
+    for part in [
+        "m, z were stopped by hand and are left alone",
+        "fail2ban-client reload --if-exists m && fail2ban-client reload --if-exists z",
+    ] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+}
+
+#[test]
 fn several_jails_lost_at_once_with_none_left_were_not_stopped_by_hand() {
     let mut rig = Rig::healthy(&["a", "m"]);
     rig.sees_for(3, &answers(&[])).does("JailDead apply(*a *m)");
@@ -320,15 +333,14 @@ fn a_death_is_looked_at_at_once_and_answered_with_a_start() {
 #[test]
 fn a_dead_daemon_has_no_active_jails() {
     let mut rig = Rig::healthy(&["a", "m"]);
-    assert_eq!(
-        (rig.machine.snapshot().alive, rig.machine.snapshot().pid),
-        (2, Some(7))
-    );
+    let counts = |rig: &Rig| {
+        let now = rig.machine.snapshot();
+        (now.listed, now.alive, now.pid)
+    };
+    assert_eq!(counts(&rig), (2, 2, Some(7)));
     rig.exits(7);
-    assert_eq!(
-        (rig.machine.snapshot().alive, rig.machine.snapshot().pid),
-        (0, None)
-    );
+    assert_eq!(counts(&rig), (0, 0, None));
+    assert_eq!(rig.machine.snapshot().jails["a"].listed, None);
 }
 
 #[test]

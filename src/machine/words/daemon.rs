@@ -10,7 +10,7 @@ use super::super::event::{Ailment, Complaint, Cure, Daemon, Sight};
 use super::super::incident::Incident;
 use super::super::report::Kind;
 use super::super::restart::Cause;
-use super::{fault, jails, names, protecting, seconds, spans};
+use super::{NAMES_SHOWN, fault, jails, names, protecting, seconds, spans};
 
 impl Machine {
     pub(in super::super) fn say_supervising(&mut self, sight: &Sight) {
@@ -174,7 +174,7 @@ impl Machine {
 
     pub(in super::super) fn say_job_lasts(&mut self, waited: Duration) {
         let report = self.report(
-            Kind::Waiting,
+            Kind::DaemonDown,
             format!(
                 "fail2ban is down, and systemd has had a job on its unit for {}; jailwarden waits until \
                  that is done. What it waits for: systemctl list-jobs",
@@ -235,8 +235,12 @@ impl Machine {
             }
             (None, None) => "jailwarden leaves it alone".to_owned(),
         };
+        let kind = match ailment.cure {
+            Some(_) => Kind::JailAiling,
+            None => Kind::JailFaulty,
+        };
         let mut report = self.report(
-            Kind::JailAiling,
+            kind,
             format!(
                 "{jail} is alive but does not protect: {}; {then}",
                 ailment.words
@@ -249,7 +253,7 @@ impl Machine {
 
     pub(in super::super) fn say_complaint(&mut self, complaint: &Complaint) {
         let mut report = self.report(
-            Kind::JailAiling,
+            Kind::JailFaulty,
             format!("fail2ban's own log says: {}", complaint.words),
         );
         report.jails = complaint.jail.iter().cloned().collect();
@@ -258,14 +262,24 @@ impl Machine {
     }
 
     pub(in super::super) fn say_held(&mut self, held: &BTreeSet<String>) {
-        let first = held.iter().next().cloned().unwrap_or_default();
+        let (were, it) = if held.len() == 1 {
+            ("was stopped by hand and is", "it")
+        } else {
+            ("were stopped by hand and are", "them")
+        };
+        let reload = |jail: &str| format!("fail2ban-client reload --if-exists {jail}");
+        let reload = if held.len() > NAMES_SHOWN {
+            format!("{} for each", reload("JAIL"))
+        } else {
+            let each: Vec<_> = held.iter().map(|jail| reload(jail)).collect();
+            each.join(" && ")
+        };
         let mut report = self.report(
             Kind::JailHeld,
             format!(
-                "{} {} stopped by hand and is left alone; to run it again: \
-                 fail2ban-client reload --if-exists {first}, or change its config, or restart fail2ban",
+                "{} {were} left alone; to run {it} again: {reload}; or change the config, or restart \
+                 fail2ban",
                 names(held),
-                if held.len() == 1 { "was" } else { "were" },
             ),
         );
         report.jails = held.iter().cloned().collect();
