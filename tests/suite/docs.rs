@@ -44,6 +44,21 @@ fn each_command_of_jailwarden_is_one() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+#[test]
+fn each_exit_code_has_a_row() {
+    let codes = include_str!("../../src/cli/exit.rs").lines();
+    let codes = codes.filter_map(|line| line.strip_prefix("pub(super) const "));
+    let mut codes: Vec<_> = codes
+        .map(|code| code.split(['=', ';']).nth(1).unwrap().trim())
+        .collect();
+    codes.insert(0, "0");
+    let table = include_str!("../../docs/cli.md").lines();
+    let rows = table.filter_map(|line| line.strip_prefix("| ")?.split_once(" | "));
+    let rows = rows.map(|(code, _)| code);
+    let rows: Vec<_> = rows.filter(|code| code.parse::<u8>().is_ok()).collect();
+    assert_eq!(rows, codes);
+}
+
 /// As GitHub makes it of a heading.
 fn anchor(heading: &str) -> String {
     let kept = heading
