@@ -21,6 +21,8 @@ const NAMES_SHOWN: usize = 8;
 pub struct Names {
     /// How a person calls jailwarden, to be followed by a command.
     pub called: String,
+    /// How a person calls the client of this fail2ban, to be followed by a command.
+    pub client: String,
     /// fail2ban's config folder.
     pub config_dir: PathBuf,
     /// The unit that runs fail2ban, if one does.
@@ -31,6 +33,7 @@ impl Default for Names {
     fn default() -> Self {
         Self {
             called: "jailwarden".to_owned(),
+            client: "fail2ban-client".to_owned(),
             config_dir: PathBuf::new(),
             unit: None,
         }

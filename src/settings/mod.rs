@@ -12,6 +12,7 @@ mod values;
 mod yaml;
 
 use std::ffi::OsString;
+use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::net::SocketAddr;
@@ -194,6 +195,28 @@ impl Settings {
     #[must_use]
     pub fn called(&self) -> String {
         called(self.instance.as_deref())
+    }
+
+    /// How a person calls the client of this fail2ban, to be followed by a command: with the places that are
+    /// not those of the host's own.
+    #[must_use]
+    pub fn client_called(&self) -> String {
+        let words: Vec<_> = self
+            .daemon
+            .client
+            .iter()
+            .map(|word| word.to_string_lossy())
+            .collect();
+        let (mut called, usual) = (words.join(" "), Self::default());
+        for (option, is, usual) in [
+            ("-c", &self.config_dir, &usual.config_dir),
+            ("-s", &self.daemon.socket, &usual.daemon.socket),
+        ] {
+            if is != usual {
+                let _ = write!(called, " {option} {}", is.display());
+            }
+        }
+        called
     }
 
     /// The service of this instance, as `systemctl` takes it.

@@ -424,6 +424,11 @@ fn a_further_instance_has_places_of_its_own_and_shares_none_by_mistake() {
     let settings = Settings::parse(text, &file).unwrap();
     assert_eq!(settings.instance.as_deref(), Some("second"));
     assert_eq!(settings.state_dir, Path::new("/var/lib/jailwarden-second"));
+    assert_eq!(
+        settings.client_called(),
+        "fail2ban-client -c /etc/second -s /run/second/s"
+    );
+    assert_eq!(Settings::default().client_called(), "fail2ban-client");
     let socket = settings.control.socket.unwrap();
     assert_eq!(socket, Path::new("/run/jailwarden-second/control.sock"));
 

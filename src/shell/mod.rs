@@ -513,6 +513,7 @@ fn policy(settings: &Settings) -> Policy {
 fn names(settings: &Settings) -> Names {
     Names {
         called: settings.called(),
+        client: settings.client_called(),
         config_dir: settings.config_dir.clone(),
         unit: settings.daemon.unit.clone().filter(|_| unit::is_booted()),
     }

@@ -163,6 +163,44 @@ fn each_reply_has_its_status() {
     }
 }
 
+/// The same replies, as the command line ends with them.
+#[test]
+fn each_reply_has_its_exit_code() {
+    let why = || "because".to_owned();
+    let replies = [
+        (Reply::Done { alive: 2 }, 0),
+        (
+            Reply::Refused {
+                why: why(),
+                findings: Vec::new(),
+            },
+            5,
+        ),
+        (Reply::Unreachable { why: why() }, 6),
+        (
+            Reply::NotBack {
+                why: why(),
+                suspect: None,
+            },
+            7,
+        ),
+    ];
+    for (reply, code) in replies {
+        let played = Played::new(move |_| Some(reply.clone()));
+        let settings = played.folder.path().join("settings.yaml");
+        let socket = played.socket().display().to_string();
+        std::fs::write(&settings, format!("control: {{socket: {socket}}}\n")).unwrap();
+        for word in ["reload", "restart"] {
+            let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_jailwarden"));
+            let command = command.args([word, "--json", "--config"]).arg(&settings);
+            let ended = command.output().unwrap();
+            assert_eq!(ended.status.code(), Some(code), "{ended:?}");
+            let said: serde_json::Value = serde_json::from_slice(&ended.stdout).unwrap();
+            assert_eq!(said["done"], code == 0, "{said:#}");
+        }
+    }
+}
+
 #[test]
 fn a_suspect_whose_name_is_illegal_has_no_route() {
     let played = Played::new(|_| {

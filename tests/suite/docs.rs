@@ -44,6 +44,51 @@ fn each_command_of_jailwarden_is_one() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// Those that the API answers with too are described there; the others are held by `tests/suite/history.rs`.
+#[test]
+fn each_key_of_what_the_api_describes_has_a_place_in_its_row() {
+    let described = include_str!("../../docs/openapi.json");
+    let described: serde_json::Value = serde_json::from_str(described).unwrap();
+    let (_, table) = include_str!("../../docs/cli.md")
+        .split_once("| command | document |")
+        .unwrap();
+    for (command, kinds) in [
+        ("status", &["Status"][..]),
+        ("incidents", &["Incidents", "Incident", "Hour"]),
+        ("reload`, `restart", &["Problem"]),
+        ("rollback add", &["RollbackAnswer"]),
+    ] {
+        let row = table
+            .lines()
+            .find_map(|line| line.strip_prefix(&format!("| `{command}` | ")));
+        let row = row.unwrap_or_else(|| panic!("no row for {command}"));
+        for kind in kinds {
+            let keys = &described["components"]["schemas"][kind]["properties"];
+            for key in keys.as_object().unwrap().keys() {
+                assert!(
+                    row.contains(&format!("`{key}`")),
+                    "{command}: no `{key}` in {row}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn each_exit_code_has_a_row() {
+    let codes = include_str!("../../src/cli/exit.rs").lines();
+    let codes = codes.filter_map(|line| line.strip_prefix("pub(super) const "));
+    let mut codes: Vec<_> = codes
+        .map(|code| code.split(['=', ';']).nth(1).unwrap().trim())
+        .collect();
+    codes.insert(0, "0");
+    let table = include_str!("../../docs/cli.md").lines();
+    let rows = table.filter_map(|line| line.strip_prefix("| ")?.split_once(" | "));
+    let rows = rows.map(|(code, _)| code);
+    let rows: Vec<_> = rows.filter(|code| code.parse::<u8>().is_ok()).collect();
+    assert_eq!(rows, codes);
+}
+
 /// As GitHub makes it of a heading.
 fn anchor(heading: &str) -> String {
     let kept = heading

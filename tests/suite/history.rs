@@ -1,5 +1,6 @@
 //! `jailwarden history`, `diff ID` and `restore` on real configs, with the real fail2ban.
 
+use std::collections::BTreeSet;
 use std::fs::{self, Permissions};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
@@ -104,6 +105,67 @@ impl Said {
         for part in parts {
             assert!(all.contains(part), "no {part:?} in {self:#?}");
         }
+    }
+}
+
+/// Every key in a document, but those that are names of jails.
+fn keys<'a>(document: &'a Value, found: &mut BTreeSet<&'a str>) {
+    match document {
+        Value::Object(members) => {
+            for (name, value) in members {
+                found.insert(name);
+                match (name.as_str(), value) {
+                    ("settings", Value::Object(jails)) => {
+                        jails.values().for_each(|it| keys(it, found));
+                    }
+                    // Of another row.
+                    ("check", _) => {}
+                    _ => keys(value, found),
+                }
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|it| keys(it, found)),
+        _ => {}
+    }
+}
+
+#[test]
+fn every_key_of_the_json_is_documented() {
+    let Some(scene) = Scene::new(Version::V102, &["mail", "web"]) else {
+        return;
+    };
+    let f2b = &scene.f2b;
+    let first = scene.keep().short();
+    f2b.edit("jail.d/web.conf", "maxretry = 3", "maxretry = 5");
+    scene.keep();
+    f2b.edit("jail.d/mail.conf", "maxretry = 3", "maxretry = 6");
+    f2b.write("filter.d/web.conf", "[Definition]\nfailregex = ( <HOST>\n");
+    let state = fs::create_dir_all(f2b.path("state"));
+    state.unwrap();
+    fs::write(
+        f2b.path("state/state.json"),
+        "{\"version\": 1, \"memory\": {\"accepted\": {\"server\": 1, \"jails\": {}}}}",
+    )
+    .unwrap();
+    let documents = [
+        ("check", scene.json(&["check"])),
+        ("diff", scene.json(&["diff"])),
+        ("diff ID", scene.json(&["diff", &first])),
+        ("restore", scene.json(&["restore", &first])),
+        ("history", scene.json(&["history"])),
+    ];
+    let table = include_str!("../../docs/cli.md");
+    for (command, document) in documents {
+        let row = table
+            .lines()
+            .find_map(|line| line.strip_prefix(&format!("| `{command}` | `version`")));
+        let row = row.unwrap_or_else(|| panic!("no row for {command}"));
+        let named: BTreeSet<_> = row.split('`').collect();
+        let mut found = BTreeSet::new();
+        keys(&document, &mut found);
+        assert!(found.len() > 5, "{document:#}");
+        found.retain(|key| *key != "version" && !named.contains(key));
+        assert!(found.is_empty(), "{command}: {found:?} of {document:#}");
     }
 }
 

@@ -117,6 +117,8 @@ pub(super) struct Known {
     pub(super) service: String,
     /// How a person calls it.
     pub(super) called: String,
+    /// How a person calls the client of its fail2ban.
+    pub(super) client: String,
 }
 
 impl Known {
@@ -132,6 +134,7 @@ impl Known {
             rollbacks: rollbacks.map_err(|error| error.to_string()),
             service,
             called,
+            client: settings.client_called(),
         }
     }
 
@@ -160,7 +163,10 @@ impl Known {
             }
         };
         let Self {
-            service, called, ..
+            service,
+            called,
+            client,
+            ..
         } = self;
         add(
             Tone::Plain,
@@ -172,7 +178,7 @@ impl Known {
             "see why",
             &format!("journalctl -u {service} -n 20"),
         );
-        add(Tone::Plain, "meanwhile", "fail2ban-client status");
+        add(Tone::Plain, "meanwhile", &format!("{client} status"));
         match &self.pause {
             Ok(None) => {}
             Ok(Some(pause)) => {

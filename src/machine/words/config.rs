@@ -108,7 +108,8 @@ impl Machine {
             Kind::ChangeRefused,
             format!(
                 "a change of the config could not be checked, so it is not applied: {why}. It is \
-                 tried again by itself; to see more: fail2ban-client -d"
+                 tried again by itself; to see more: {} -d",
+                self.names.client
             ),
         );
         report.reason = Some(why.to_owned());

@@ -230,7 +230,8 @@ impl Machine {
             (Some(Cure::Restart), _) => "it is restarted, alone".to_owned(),
             (None, Some(_)) => {
                 format!(
-                    "what cures that did not help; to try by hand: fail2ban-client restart {jail}"
+                    "what cures that did not help; to try by hand: {} restart {jail}",
+                    self.names.client
                 )
             }
             (None, None) => "jailwarden leaves it alone".to_owned(),
@@ -267,7 +268,7 @@ impl Machine {
         } else {
             ("were stopped by hand and are", "them")
         };
-        let reload = |jail: &str| format!("fail2ban-client reload --if-exists {jail}");
+        let reload = |jail: &str| format!("{} reload --if-exists {jail}", self.names.client);
         let reload = if held.len() > NAMES_SHOWN {
             format!("{} for each", reload("JAIL"))
         } else {
@@ -388,7 +389,7 @@ impl Machine {
                 format!("systemctl unmask {unit} && systemctl start {unit}")
             }
             Some(unit) => format!("systemctl start {unit}"),
-            None => "fail2ban-client start".to_owned(),
+            None => format!("{} start", self.names.client),
         };
         let mut report = self.report(
             Kind::Standby,
