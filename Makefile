@@ -39,7 +39,7 @@ test:
 	then $(seed) $(CARGO) nextest run --locked $(if $(every),--run-ignored all); \
 	else $(seed) $(CARGO) test --locked $(if $(every),-- --include-ignored --skip in_a_process_of_its_own); fi
 
-# All of docs/performance.md, in about 20 minutes. Some of it: make bench BENCH='check stream'; another
+# All of docs/performance.md, in about half an hour. Some of it: make bench BENCH='check stream'; another
 # fail2ban: JAILWARDEN_BENCH_FAIL2BAN=1.1.1; whether they still run: JAILWARDEN_BENCH=smoke.
 BENCH ?=
 bench:

@@ -15,8 +15,10 @@ use crate::support::{Plan, Table, median, row, supervise};
 /// Mebibytes.
 const PROGRAM: f64 = 8.0;
 const MEMORY: f64 = 8.0;
-/// Of what it is without the API: a probe more or less falls into the time.
-const WAKE_UPS: f64 = 1.1;
+/// Of the thread that serves, while there is nobody to serve.
+const WAKE_UPS: f64 = 0.0;
+/// Its name (`control/server.rs`).
+const SERVES: &str = "control";
 /// What the start has left to do: the last good config is kept after a minute of health.
 const SETTLED: Duration = Duration::from_secs(75);
 const WATCHED: Duration = Duration::from_secs(60);
@@ -45,7 +47,6 @@ pub(crate) fn run(plan: Plan) -> bool {
             median(&each)
         };
         let (jails, rounds) = (jails.to_string(), rounds.to_string());
-        let without = of(0, |rest| rest.woken);
         for (kind, name) in KINDS.iter().enumerate() {
             let held = of(kind, |rest| rest.held);
             let limit = table.limit(held, Some(MEMORY), " MiB");
@@ -53,11 +54,16 @@ pub(crate) fn run(plan: Plan) -> bool {
             let held = format!("{held:.1} MiB");
             row(&[jails.clone(), what, rounds.clone(), held, limit]);
             let woken = of(kind, |rest| rest.woken);
-            let ratio = woken / without;
-            let limit = table.limit(ratio, (kind > 0).then_some(WAKE_UPS), " times");
             let what = format!("wake-ups in a minute {name}");
-            let woken = format!("{woken:.0} ({ratio:.2})");
-            row(&[jails.clone(), what, rounds.clone(), woken, limit]);
+            let woken = format!("{woken:.0}");
+            row(&[jails.clone(), what, rounds.clone(), woken, "-".into()]);
+            if kind > 0 {
+                let serving = of(kind, |rest| rest.serving);
+                let limit = table.limit(serving, Some(WAKE_UPS), "");
+                let what = "of these, of the thread that serves".to_owned();
+                let serving = format!("{serving:.0}");
+                row(&[jails.clone(), what, rounds.clone(), serving, limit]);
+            }
         }
     }
     table.end()
@@ -80,6 +86,8 @@ fn program(table: &mut Table) {
 struct Rest {
     held: f64,
     woken: f64,
+    /// The thread that serves.
+    serving: f64,
 }
 
 /// One of each kind, all at the same time.
@@ -106,12 +114,14 @@ fn at_rest(plan: Plan, daemons: &[Fail2ban; 3]) -> [Rest; 3] {
     }
     [0, 1, 2].map(|kind| Rest {
         held: held[kind],
-        woken: woken[kind],
+        woken: woken[kind].0,
+        serving: woken[kind].1,
     })
 }
 
-/// By how much the count of each thread grew, those that were there only for a while among them.
-fn wake_ups(pids: [u32; 3], watched: Duration) -> [f64; 3] {
+/// By how much the count of each thread grew, those that were there only for a while among them; and that of
+/// the thread that serves.
+fn wake_ups(pids: [u32; 3], watched: Duration) -> [(f64, f64); 3] {
     let before = pids.map(counts);
     let mut last = before.clone();
     let until = Instant::now() + watched;
@@ -123,17 +133,23 @@ fn wake_ups(pids: [u32; 3], watched: Duration) -> [f64; 3] {
     }
     let grown = |kind: usize| {
         let before = &before[kind];
-        let each = last[kind].iter().map(|(thread, count)| {
+        let mut sums = (0.0, 0.0);
+        for (thread, count) in &last[kind] {
             // A number may have been given to another thread meanwhile.
-            count.saturating_sub(before.get(thread).copied().unwrap_or(0))
-        });
-        each.map(f64::from).sum()
+            let grown = count.saturating_sub(before.get(thread).copied().unwrap_or(0));
+            sums.0 += f64::from(grown);
+            if thread.1 == SERVES {
+                sums.1 += f64::from(grown);
+            }
+        }
+        sums
     };
     [0, 1, 2].map(grown)
 }
 
-/// How often each thread gave the processor up by itself (`man 5 proc`, `voluntary_ctxt_switches`).
-fn counts(pid: u32) -> HashMap<String, u32> {
+/// How often each thread, by number and name, gave the processor up by itself (`man 5 proc`,
+/// `voluntary_ctxt_switches`).
+fn counts(pid: u32) -> HashMap<(String, String), u32> {
     let count = |thread: &Path| {
         let status = fs::read_to_string(thread.join("status")).ok()?;
         let mut lines = status.lines();
@@ -142,8 +158,9 @@ fn counts(pid: u32) -> HashMap<String, u32> {
     };
     let threads = fs::read_dir(format!("/proc/{pid}/task")).unwrap();
     let threads = threads.flatten().filter_map(|thread| {
-        let name = thread.file_name().to_string_lossy().into_owned();
-        Some((name, count(&thread.path())?))
+        let name = fs::read_to_string(thread.path().join("comm")).ok()?;
+        let number = thread.file_name().to_string_lossy().into_owned();
+        Some(((number, name.trim().to_owned()), count(&thread.path())?))
     });
     threads.collect()
 }
