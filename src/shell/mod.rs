@@ -29,7 +29,7 @@ mod trial;
 mod unit;
 pub mod watch;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
@@ -42,8 +42,8 @@ use crate::control::link::{self, Ask, Loop, Reply};
 use crate::control::server;
 use crate::machine::report::{Kind, Report};
 use crate::machine::{
-    Action, CommandId, Daemon, Effect, Event, Machine, Memory, MonoTime, Names, Observed, Operator,
-    Outcome, Policy,
+    Action, ActionId, CommandId, Daemon, Effect, Event, Machine, Memory, MonoTime, Names, Observed,
+    Operator, Outcome, Policy,
 };
 use crate::pause;
 use crate::settings::Settings;
@@ -134,6 +134,8 @@ struct Supervisor {
     alerts: Alerts,
     metrics: Metrics,
     begun: Vec<Action>,
+    /// The readings that are under way: of what they keep, the machine has not yet heard.
+    readings: HashSet<ActionId>,
     ended: bool,
 }
 
@@ -223,6 +225,7 @@ impl Supervisor {
             alerts,
             metrics: Metrics::new(),
             begun,
+            readings: HashSet::new(),
             ended: false,
         };
         for why in said.into_iter().chain(said_too) {
@@ -244,16 +247,10 @@ impl Supervisor {
         while !self.ended {
             let wake = self.wait().await;
             for event in self.events(wake).await {
-                let reading = matches!(
-                    event,
-                    Event::Done {
-                        outcome: Outcome::Config(_),
-                        ..
-                    }
-                );
+                let was_read = matches!(&event, Event::Done { id, .. } if self.readings.remove(id));
                 let actions = self.machine.handle_event(self.now(), event);
                 self.act(actions);
-                if reading {
+                if was_read && self.readings.is_empty() {
                     self.handle.keep_only(&self.machine.digests());
                 }
             }
@@ -377,6 +374,9 @@ impl Supervisor {
                         && let Some(cause) = self.machine.restart_cause()
                     {
                         self.metrics.start(cause);
+                    }
+                    if matches!(effect, Effect::ReadConfig { .. }) {
+                        self.readings.insert(id);
                     }
                     self.executor.run(id, effect);
                 }
