@@ -12,14 +12,10 @@ use serde_json::Value;
 
 use crate::support::daemon::{Fail2ban, JailSpec, Version, Warden};
 use crate::support::{GUARD, skip, wait_until};
-use crate::{LONG, on_each_release, settings};
+use crate::{LONG, settings};
 
 const BAD: &str = "fail [from";
 const SOUND: &str = "fail from";
-
-on_each_release! {
-    a_jail_that_fails_in_life_three_times_waits_for_a_person
-}
 
 /// Gives the test's processes a package database of their own, with the time of its last change.
 fn own_packages(f2b: &Fail2ban) {
@@ -72,86 +68,83 @@ fn wait_flaps(f2b: &Fail2ban, count: u64) {
     assert!(flapped.is_some(), "{count}: {:?}", flaps());
 }
 
-mod scenario {
-    use super::*;
-
-    /// Whether the daemon takes the action is known once it makes it: a trial does not run code of others.
-    pub(super) fn a_jail_that_fails_in_life_three_times_waits_for_a_person(version: Version) {
-        if !geteuid().is_root() {
-            return skip("a mount takes root");
-        }
-        let Some(f2b) = Fail2ban::new(version) else {
-            return;
-        };
-        own_packages(&f2b);
-        f2b.jail("mail", &JailSpec::default());
-        f2b.jail("web", &JailSpec::default());
-        let refuses = f2b.path("refuses");
-        let action = "import os\n\
-            from fail2ban.server.action import ActionBase\n\
-            class Action(ActionBase):\n\
-            \x20   def __init__(self, jail, name, refuses):\n\
-            \x20       super(Action, self).__init__(jail, name)\n\
-            \x20       if os.path.exists(refuses):\n\
-            \x20           raise ValueError('not today')\n";
-        f2b.write("action.d/moody.py", action);
-        let both = format!("action = moody.py[refuses={}]\n ", refuses.display());
-        f2b.edit("jail.d/web.conf", "action = ", &both);
-        f2b.start();
-        let warden = Warden::start(&f2b, &settings(LONG));
-        warden.wait_told("STATUS=healthy: 2 of 2 jails protect");
-        f2b.wait_bans(&["mail", "web"]);
-        f2b.edit("filter.d/web.conf", SOUND, BAD);
-        warden.wait_for("is not applied");
-        f2b.kill();
-        warden.wait_for("fail2ban protects again");
-        let mail = f2b.threads("mail");
-
-        // Its filter is mended, and it fails for something that no trial finds.
-        fs::write(&refuses, "").unwrap();
-        f2b.edit("filter.d/web.conf", BAD, SOUND);
-        let said = warden.wait_for("web disabled so that the others can run");
-        assert!(
-            said.contains("not today; it had passed its trial"),
-            "{said}"
-        );
-        let mut last = Duration::ZERO;
-        for flaps in 1..3 {
-            wait_flaps(&f2b, flaps);
-            warden.wait_told("STATUS=degraded: 1 of 1 jails protect; disabled by a rollback: web");
-            f2b.wait_ban("mail");
-            assert!(f2b.threads("web").is_empty());
-            let wait = wait_of_web(&f2b).expect("it is tried again");
-            assert!(wait > last, "{wait:?} after {last:?}");
-            last = wait;
-            change_packages(&f2b);
-        }
-        wait_flaps(&f2b, 3);
-        warden.wait_told("of these for a person to mend: web");
-        assert_eq!(wait_of_web(&f2b), None);
-
-        // Another upgrade is none.
-        let passed = || {
-            warden
-                .lines()
-                .iter()
-                .filter(|line| line.contains("web passed"))
-                .count()
-        };
-        let before = passed();
-        warden.wait_calm();
-        change_packages(&f2b);
-        warden.wait_told("STATUS=mending");
-        warden.wait_calm();
-        assert_eq!(passed(), before);
-        assert!(f2b.rollback("web").exists());
-        f2b.wait_ban("mail");
-        assert_eq!(f2b.threads("mail"), mail, "no other jail pays for it");
-
-        fs::remove_file(&refuses).unwrap();
-        f2b.edit("jail.d/web.conf", "maxretry = 3", "maxretry = 2");
-        warden.wait_told("STATUS=healthy: 2 of 2 jails protect");
-        f2b.wait_bans(&["mail", "web"]);
-        assert!(!f2b.rollback("web").exists());
+/// Whether the daemon takes the action is known once it makes it: a trial does not run code of others.
+#[test]
+fn a_jail_that_fails_in_life_three_times_waits_for_a_person() {
+    if !geteuid().is_root() {
+        return skip("a mount takes root");
     }
+    let Some(f2b) = Fail2ban::new(Version::V102) else {
+        return;
+    };
+    own_packages(&f2b);
+    f2b.jail("mail", &JailSpec::default());
+    f2b.jail("web", &JailSpec::default());
+    let refuses = f2b.path("refuses");
+    let action = "import os\n\
+        from fail2ban.server.action import ActionBase\n\
+        class Action(ActionBase):\n\
+        \x20   def __init__(self, jail, name, refuses):\n\
+        \x20       super(Action, self).__init__(jail, name)\n\
+        \x20       if os.path.exists(refuses):\n\
+        \x20           raise ValueError('not today')\n";
+    f2b.write("action.d/moody.py", action);
+    let both = format!("action = moody.py[refuses={}]\n ", refuses.display());
+    f2b.edit("jail.d/web.conf", "action = ", &both);
+    f2b.start();
+    let warden = Warden::start(&f2b, &settings(LONG));
+    warden.wait_told("STATUS=healthy: 2 of 2 jails protect");
+    f2b.wait_bans(&["mail", "web"]);
+    f2b.edit("filter.d/web.conf", SOUND, BAD);
+    warden.wait_for("is not applied");
+    f2b.kill();
+    warden.wait_for("fail2ban protects again");
+    let mail = f2b.threads("mail");
+
+    // Its filter is mended, and it fails for something that no trial finds.
+    fs::write(&refuses, "").unwrap();
+    f2b.edit("filter.d/web.conf", BAD, SOUND);
+    let said = warden.wait_for("web disabled so that the others can run");
+    assert!(
+        said.contains("not today; it had passed its trial"),
+        "{said}"
+    );
+    let mut last = Duration::ZERO;
+    for flaps in 1..3 {
+        wait_flaps(&f2b, flaps);
+        warden.wait_told("STATUS=degraded: 1 of 1 jails protect; disabled by a rollback: web");
+        f2b.wait_ban("mail");
+        assert!(f2b.threads("web").is_empty());
+        let wait = wait_of_web(&f2b).expect("it is tried again");
+        assert!(wait > last, "{wait:?} after {last:?}");
+        last = wait;
+        change_packages(&f2b);
+    }
+    wait_flaps(&f2b, 3);
+    warden.wait_told("of these for a person to mend: web");
+    assert_eq!(wait_of_web(&f2b), None);
+
+    // Another upgrade is none.
+    let passed = || {
+        warden
+            .lines()
+            .iter()
+            .filter(|line| line.contains("web passed"))
+            .count()
+    };
+    let before = passed();
+    warden.wait_calm();
+    change_packages(&f2b);
+    warden.wait_told("STATUS=mending");
+    warden.wait_calm();
+    assert_eq!(passed(), before);
+    assert!(f2b.rollback("web").exists());
+    f2b.wait_ban("mail");
+    assert_eq!(f2b.threads("mail"), mail, "no other jail pays for it");
+
+    fs::remove_file(&refuses).unwrap();
+    f2b.edit("jail.d/web.conf", "maxretry = 3", "maxretry = 2");
+    warden.wait_told("STATUS=healthy: 2 of 2 jails protect");
+    f2b.wait_bans(&["mail", "web"]);
+    assert!(!f2b.rollback("web").exists());
 }
