@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 
 use super::Instance;
 use super::ownlog::{self, Line, Position};
+use super::process::Pid;
 
 use surroundings::{Part, Shown};
 
@@ -156,6 +157,28 @@ pub fn cause(start: &Start<'_>) -> Cause {
     }
     let told = surroundings::told(start);
     judge(told.as_ref(), said, shown)
+}
+
+/// What keeps a daemon that runs from writing to its database now: a lock of another process, or a disk that is
+/// read-only. fail2ban writes with each jail that it loads or stops, and loses the jail where it cannot
+/// (`addJail` and `delJail` of `server/database.py`). A full disk need not keep it from that, as its journal is
+/// in memory. Blocking; nothing is changed.
+#[must_use]
+pub fn of_database(database: &Path, daemon: Option<Pid>) -> Option<Evidence> {
+    surroundings::of_database(database, daemon)
+}
+
+/// The trouble with its database for which a daemon refuses whatever it is told, if its answer is about that.
+#[must_use]
+pub fn trouble_of_database(answer: &str) -> Option<Trouble> {
+    let is_of_database = |trouble: &Trouble| {
+        use Trouble::{DatabaseDamaged, DatabaseLocked, DatabaseUnusable, NoRoom, ReadOnly};
+        matches!(
+            trouble,
+            NoRoom | ReadOnly | DatabaseLocked | DatabaseDamaged | DatabaseUnusable
+        )
+    };
+    words::trouble(answer).filter(is_of_database)
 }
 
 /// What systemd and exit codes tell comes first, then the words that ended the start; what else was

@@ -112,6 +112,9 @@ impl Machine {
         let missing = self.not_alive();
         if missing.is_empty() {
             self.daemon.was_fine = true;
+            if self.disk.is_read() {
+                self.hindrance = None;
+            }
             self.last_fine = Some(self.now);
             self.prove_start();
             self.state = State::Watching;
@@ -339,7 +342,9 @@ impl Machine {
             self.watch();
             self.next_look = self.now;
         } else if !revived {
-            self.say_jails_dead(&missing, "they are loaded again, alone");
+            if self.hindrance.is_none() {
+                self.say_jails_dead(&missing, "they are loaded again, alone");
+            }
             self.revive(&missing);
         } else if !restarted && (none_left || self.is_safe_to_start()) {
             self.restart(Cause::DeadJails(missing), self.daemon.pid);

@@ -63,9 +63,6 @@ impl Machine {
                 if !ours && before != Some(reading.fingerprint) {
                     self.hint_mends();
                 }
-                if ours {
-                    self.say_if_overruled(&reading);
-                }
                 self.note_rollbacks(&reading.rollbacks);
                 self.apply_reading(reading);
             }
@@ -122,6 +119,7 @@ impl Machine {
     /// Keeps what a reading says: what waits, and which jails changed last.
     pub(super) fn note_reading(&mut self, mut reading: Reading) {
         self.recall_spurned(&mut reading);
+        self.say_if_overruled(&reading);
         let faulty: BTreeSet<_> = reading
             .findings
             .iter()

@@ -112,7 +112,7 @@ impl Machine {
         if let State::Restarting(restart) = &mut self.state {
             why.clone_into(&mut restart.failure);
         }
-        match self.silent_since_start() {
+        match self.idle_since_start() {
             Some(pid) => {
                 let id = self.run(Effect::Diagnose { pid });
                 self.step(Step::Examining(id));
@@ -121,12 +121,11 @@ impl Machine {
         }
     }
 
-    /// The process that was started and does not answer, if it was not yet found out why.
-    fn silent_since_start(&self) -> Option<u32> {
+    /// The process that was started and runs no jail, if it was not yet found out why. It may answer before its
+    /// config is read, and after that was refused.
+    fn idle_since_start(&self) -> Option<u32> {
         match &self.state {
-            State::Restarting(restart)
-                if restart.burning.is_none() && self.daemon.ping.is_none() =>
-            {
+            State::Restarting(restart) if restart.burning.is_none() && !restart.examined => {
                 restart.old
             }
             _ => None,
@@ -169,11 +168,16 @@ impl Machine {
         if diagnosis.busy && self.is_slow() {
             return;
         }
+        let now = self.now;
         let State::Restarting(restart) = &mut self.state else {
             return;
         };
         if restart.burning.is_none() {
-            return self.next_rung();
+            // It may have come back meanwhile.
+            restart.examined = true;
+            restart.step = Step::ComingBack { until: now };
+            self.next_look = now;
+            return;
         }
         self.say_hung(&diagnosis.words);
         self.prepare();

@@ -244,7 +244,10 @@ impl Machine {
     /// What keeps the config on disk from being the one that runs.
     fn refusal_answer(&self) -> Option<Answer> {
         if let Some(why) = self.disk.why_failing() {
-            return Some(refused(format!("the config could not be checked: {why}")));
+            return Some(refused(match &self.hindrance {
+                Some(why) => format!("fail2ban can take no change now: {why}"),
+                None => format!("the config could not be checked: {why}"),
+            }));
         }
         let refusal = self.refusal.as_ref()?;
         let first = refusal.findings.first().map(fault).unwrap_or_default();

@@ -10,7 +10,7 @@ pub(super) struct Disk {
     burst: Option<Burst>,
     /// The last reading; `None` also after one that failed in the middle of a restart.
     pub(super) reading: Option<Reading>,
-    /// Why the last check could not be made, once that was told.
+    /// Why the last check could not be made, or led to nothing, once that was told.
     pub(super) failing: Option<String>,
 }
 
@@ -61,7 +61,7 @@ impl Disk {
         self.is_read() || self.failing.is_some()
     }
 
-    /// Why the last check could not be made.
+    /// Why the last check could not be made, or led to nothing.
     pub(super) fn why_failing(&self) -> Option<&str> {
         self.failing.as_deref()
     }

@@ -244,10 +244,19 @@ pub struct Reading {
     pub unproven: Option<String>,
     /// The jails that a rollback file of ours disables.
     pub rollbacks: BTreeSet<String>,
-    /// Jails that are enabled though a rollback file of ours disables them, and what enables them.
+    /// Jails that are enabled though a rollback file of ours disables them, and what enables them; those that
+    /// are not in the plan are left out by fail2ban all the same.
     pub overruled: BTreeMap<String, (PathBuf, u32)>,
     /// The jails that the most recently modified jail file names, for want of better evidence.
     pub newest: Vec<String>,
+}
+
+impl Reading {
+    /// Whether fail2ban would run this jail.
+    pub(super) fn runs(&self, jail: &str) -> bool {
+        let plan = self.plan.as_ref();
+        plan.is_some_and(|plan| plan.jails.contains_key(jail))
+    }
 }
 
 /// One thing in the config that fail2ban would refuse.
@@ -376,6 +385,9 @@ pub struct Applied {
     pub refused: Vec<(String, String)>,
     /// Why the daemon could not be reached half way, if so.
     pub unreachable: Option<String>,
+    /// What keeps the daemon from taking anything, whatever it says, if so: nothing was sent, or nothing after
+    /// the jail that it refused for that.
+    pub hindered: Option<String>,
 }
 
 /// The daemon's answer to `["stop"]`.

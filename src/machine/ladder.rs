@@ -83,7 +83,8 @@ pub(super) fn rungs(
 
 /// The rungs for what is known to keep the daemon from starting; `reading` is the config that the
 /// findings are about, if it was read. Where every jail is to blame, as for a value in `[DEFAULT]`, a
-/// daemon without them would protect nobody: the files come first.
+/// daemon without them would protect nobody: the files come first. They are also what is left for jails that
+/// something enables for all their rollbacks.
 #[must_use]
 pub(super) fn known(
     findings: &[Finding],
@@ -95,9 +96,14 @@ pub(super) fn known(
     let general = findings.iter().any(|f| f.fatal && f.jail.is_none());
     let plan = reading.and_then(|reading| reading.plan.as_ref());
     let none_left = plan.is_some_and(|plan| is_none_left(plan, findings));
+    let stands_in_vain = |reading: &Reading| {
+        let mut standing = jails.intersection(&reading.rollbacks);
+        standing.any(|jail| reading.runs(jail))
+    };
+    let of_jails = none_left || reading.is_some_and(stands_in_vain);
     let mut rungs = Vec::new();
-    if may_put_back && (unreadable || general || none_left) {
-        let named = files(findings, none_left);
+    if may_put_back && (unreadable || general || of_jails) {
+        let named = files(findings, of_jails);
         // What else differs has nothing to do with jails that are known to be at fault.
         let all = unreadable || general || named.is_none();
         rungs.extend(named.map(|files| Rung::blamed(What::PutBack(files))));

@@ -109,6 +109,8 @@ pub struct Machine {
     spurned: Spurned,
     /// What the daemon may run otherwise than `accepted` says.
     doubt: Doubt,
+    /// What keeps the daemon from taking anything, once that was told.
+    hindrance: Option<String>,
     /// The jails that a rollback disables, or did until lately.
     mends: BTreeMap<String, Mend>,
     waits: BTreeMap<String, Wait>,
@@ -172,6 +174,7 @@ impl Machine {
             refusal: None,
             spurned: Spurned::default(),
             doubt: memory.doubt.clone(),
+            hindrance: None,
             mends: memory.mends.clone(),
             waits: BTreeMap::new(),
             pause: None,

@@ -75,6 +75,10 @@ impl Machine {
                 ..Applied::default()
             },
         };
+        if let Some(why) = &applied.hindered {
+            return self.hindered(why, !applied.refused.is_empty());
+        }
+        self.hindrance = None;
         let State::Reloading(reload) = &mut self.state else {
             return;
         };
@@ -100,6 +104,25 @@ impl Machine {
             return;
         }
         self.adopt(target, &applied);
+    }
+
+    /// No jail is to blame for what keeps the daemon from taking anything: all of it is tried again. `sent` says
+    /// that the daemon may have taken some of it, and lost the jail that it refused.
+    fn hindered(&mut self, why: &str, sent: bool) {
+        if sent {
+            self.doubt_reload();
+        }
+        if let State::Reloading(Reload { target: None, .. }) = &self.state {
+            self.was_not_revived();
+        }
+        if self.hindrance.as_deref() != Some(why) {
+            self.say_hindered(why);
+            self.hindrance = Some(why.to_owned());
+        }
+        self.disk.failing = self.hindrance.clone();
+        self.disk.distrust(self.now + self.policy.interval);
+        self.watch();
+        self.next_look = self.now + Policy::SUSPECT_PACE;
     }
 
     /// Nobody knows how much of what is on its way to the daemon has arrived, or still will.

@@ -72,6 +72,8 @@ pub(super) struct Restart {
     moves: u32,
     /// The jail whose filter made the daemon hang.
     pub(super) burning: Option<String>,
+    /// The process that was started last was found to do nothing.
+    pub(super) examined: bool,
     /// When the start was given, and whether it was told that it takes long.
     pub(super) given: Option<(MonoTime, bool)>,
 }
@@ -124,6 +126,7 @@ impl Restart {
             failure: String::new(),
             verdict: Verdict::default(),
             burning: None,
+            examined: false,
             given: None,
             moves: 0,
         }
@@ -329,6 +332,7 @@ impl Machine {
         self.step(Step::ComingBack { until });
         if let State::Restarting(restart) = &mut self.state {
             restart.given = Some((self.now, false));
+            restart.examined = false;
         }
         self.next_look = self.now;
     }

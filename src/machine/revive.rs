@@ -52,6 +52,18 @@ impl Machine {
         }
     }
 
+    /// Nothing was loaded again, so that it is not counted.
+    pub(super) fn was_not_revived(&mut self) {
+        if let Some(incident) = &mut self.incident {
+            incident.revived = false;
+        }
+        for jail in self.not_alive() {
+            if let Some(it) = self.revived.get_mut(&jail) {
+                it.times = it.times.saturating_sub(1);
+            }
+        }
+    }
+
     /// Lets those of the dead jails rest that died each time soon after they were loaded again; whether
     /// there were any.
     pub(super) fn rest(&mut self, dead: &BTreeSet<String>) -> bool {

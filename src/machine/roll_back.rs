@@ -201,7 +201,7 @@ impl Machine {
         config: ConfigRead,
     ) {
         let overruled = match &config {
-            ConfigRead::Read(reading) => self.overruled(jails, reading),
+            ConfigRead::Read(reading) => self.note_overruled(jails, reading),
             ConfigRead::Unchanged | ConfigRead::Failed(_) => BTreeSet::new(),
         };
         self.take_reading(config);
@@ -280,34 +280,42 @@ impl Machine {
         self.next_rung();
     }
 
-    /// Rollbacks that do nothing, as something enables their jails all the same.
+    /// Rollbacks whose jails something enables all the same, such as a later `.local`; told once of each.
     pub(super) fn say_if_overruled(&mut self, reading: &Reading) {
-        let Some(plan) = &reading.plan else { return };
-        for jail in reading
-            .rollbacks
-            .iter()
-            .filter(|jail| plan.jails.contains_key(*jail))
-        {
-            self.say_overruled(jail, reading.overruled.get(jail));
+        let before = self.disk.reading.take();
+        for jail in &reading.rollbacks {
+            let by = reading.overruled.get(jail);
+            let is_known = before
+                .as_ref()
+                .is_some_and(|it| it.rollbacks.contains(jail) && it.overruled.get(jail) == by);
+            if is_known {
+                continue;
+            }
+            if reading.runs(jail) {
+                self.say_overruled(jail, by);
+            } else if let Some(by) = by {
+                self.say_left_out(jail, by);
+            }
         }
+        self.disk.reading = before;
     }
 
-    /// Of these jails, those that something enables all the same, such as a later `.local`.
-    fn overruled(&mut self, jails: &[String], reading: &Reading) -> BTreeSet<String> {
-        let Some(plan) = &reading.plan else {
+    /// Of these jails, those that run for all their rollbacks, which are taken back with whatever else does
+    /// not help.
+    fn note_overruled(&mut self, jails: &[String], reading: &Reading) -> BTreeSet<String> {
+        if reading.plan.is_none() {
             // It is not the jails that keep the daemon from starting.
-            if let Some(incident) = &self.incident {
-                self.guesses
-                    .jails
-                    .extend(incident.rolled_back.iter().cloned());
-            }
+            let incident = self.incident.as_ref();
+            let rolled_back = incident.map(|incident| incident.rolled_back.clone());
+            self.guesses.jails.extend(rolled_back.unwrap_or_default());
             return BTreeSet::new();
-        };
-        let still = jails.iter().filter(|jail| plan.jails.contains_key(*jail));
-        let still: BTreeSet<_> = still.cloned().collect();
-        for jail in &still {
-            self.say_overruled(jail, reading.overruled.get(jail));
         }
-        still
+        let in_vain = jails.iter().filter(|jail| reading.runs(jail));
+        let in_vain: BTreeSet<_> = in_vain.cloned().collect();
+        self.guesses.jails.extend(in_vain.iter().cloned());
+        if let Some(incident) = &mut self.incident {
+            incident.rolled_back.retain(|jail| !in_vain.contains(jail));
+        }
+        in_vain
     }
 }

@@ -14,6 +14,8 @@ use crate::durable;
 /// The first line of every file of ours. It never changes: files written by older versions are
 /// known by it.
 const MARK: &str = "# jailwarden rollback file 1";
+/// The filter of every jail that is disabled; no file has that name.
+pub(crate) const NO_FILTER: &str = "disabled-by-jailwarden";
 const PREFIX: &str = "zzz-jailwarden-";
 const SUFFIX: &str = ".local";
 /// A dotfile, so that fail2ban's glob passes it over whatever its end.
@@ -137,11 +139,12 @@ fn text(jail: &JailName, why: &Why) -> String {
          # Incident: {}\n\
          # Why:      {}\n\
          # It comes back by itself once its config is mended. To have it back at once, delete this file.\n\
-         # backend and filter stand here because fail2ban reads them even of a disabled jail.\n\
+         # backend and filter stand here because fail2ban reads them even of a disabled jail; with a filter\n\
+         # that is not there, it leaves the jail out also if a later file enables it.\n\
          [{jail}]\n\
          enabled = false\n\
          backend = auto\n\
-         filter =\n",
+         filter = {NO_FILTER}\n",
         note(&why.when),
         note(why.incident.as_deref().unwrap_or("-")),
         note(&why.reason),

@@ -1,7 +1,10 @@
 //! Sending settings into the running daemon: server-wide ones, then jail by jail.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use tokio::task::spawn_blocking;
+
+use crate::fail2ban::cause::{self, Trouble};
 use crate::fail2ban::client::{CallError, Connection};
 use crate::fail2ban::literal;
 use crate::fail2ban::pickle::Value;
@@ -13,9 +16,22 @@ use super::daemon::Handle;
 /// 21 s (fail2ban 1.0.2).
 const CALL_LIMIT: Duration = Duration::from_secs(60);
 
-/// Sends what changed. A jail that the daemon refuses does not keep the others from theirs.
+/// How often a database that is in use is looked at.
+const LOCK_PACE: Duration = Duration::from_millis(100);
+/// How long the database may be in use by another process before nothing is sent for that: fail2ban itself
+/// waits for five seconds (`timeout` of Python's sqlite3).
+const LOCK_LIMIT: Duration = Duration::from_secs(2);
+
+/// Sends what changed. A jail that the daemon refuses does not keep the others from theirs; what is wrong with
+/// its database does, as the daemon would lose each of them.
 pub(super) async fn apply(handle: &Handle, server: Option<u128>, jails: &Changes) -> Applied {
-    let mut applied = Applied::default();
+    let mut applied = Applied {
+        hindered: hindrance(handle).await,
+        ..Applied::default()
+    };
+    if applied.hindered.is_some() {
+        return applied;
+    }
     let mut connection = match open(handle, CALL_LIMIT).await {
         Ok(connection) => connection,
         Err(why) => {
@@ -37,7 +53,13 @@ pub(super) async fn apply(handle: &Handle, server: Option<u128>, jails: &Changes
         match change_jail(handle, &mut connection, name, *change).await {
             Ok(()) => {}
             Err(CallError::Refused { message, .. }) => {
-                applied.refused.push((name.clone(), one_line(&message)));
+                let words = one_line(&message);
+                applied.hindered = cause::trouble_of_database(&words)
+                    .map(|trouble| format!("{trouble}; {words}; {}", trouble.help()));
+                applied.refused.push((name.clone(), words));
+                if applied.hindered.is_some() {
+                    break;
+                }
             }
             Err(error) => {
                 applied.unreachable = Some(error.to_string());
@@ -47,6 +69,23 @@ pub(super) async fn apply(handle: &Handle, server: Option<u128>, jails: &Changes
     }
     connection.close();
     applied
+}
+
+/// What keeps the daemon from taking anything, for as long as a lock of an instant does not last.
+async fn hindrance(handle: &Handle) -> Option<String> {
+    let database = handle.kept().database.clone()?;
+    let daemon = handle.held().map(|process| process.pid());
+    let began = Instant::now();
+    loop {
+        let database = database.clone();
+        let looked = spawn_blocking(move || cause::of_database(&database, daemon));
+        let evidence = looked.await.ok().flatten()?;
+        let trouble = evidence.trouble?;
+        if trouble != Trouble::DatabaseLocked || began.elapsed() >= LOCK_LIMIT {
+            return Some(format!("{trouble}; {evidence}; {}", trouble.help()));
+        }
+        tokio::time::sleep(LOCK_PACE).await;
+    }
 }
 
 /// Each setting by itself, as outside a full reload that touches no jail.
@@ -112,18 +151,29 @@ fn commands(handle: &Handle, digest: u128) -> Result<Vec<Value>, CallError> {
     parsed.map_err(|error| refused(error.to_string()))
 }
 
-/// Connects to the process that was looked at last, and to no other that may have taken its place.
+/// Connects to the process that was looked at last, and to no other that may have taken its place: with socket
+/// activation a connect would start one.
 async fn open(handle: &Handle, limit: Duration) -> Result<Connection, String> {
-    let meant = handle.held().map(|process| process.pid().as_raw_pid());
+    let Some(meant) = handle.held().map(|process| process.pid().as_raw_pid()) else {
+        return Err("its process has ended".to_owned());
+    };
     let socket = &handle.instance().socket;
     let connection = Connection::open(socket, limit)
         .await
         .map_err(|error| error.to_string())?;
-    if meant.is_some() && meant == connection.peer_pid() {
+    let serves =
+        connection.peer_pid() == Some(meant) || is_served_through_systemd(handle, meant).await;
+    if serves {
         Ok(connection)
     } else {
         Err("another process serves the socket now".to_owned())
     }
+}
+
+/// Whether systemd, which then is the peer, has given its socket to this process.
+async fn is_served_through_systemd(handle: &Handle, process: i32) -> bool {
+    let shown = handle.show().await;
+    shown.is_some_and(|shown| !shown.triggers.is_empty() && shown.main_pid == process)
 }
 
 /// Asks the daemon to stop. It may be gone before its answer is.

@@ -67,12 +67,15 @@ pub(super) async fn look(
     handle: &Handle,
     connection: &mut Connection,
     pid: Pid,
+    listed: &BTreeSet<String>,
     limit: Duration,
 ) -> Health {
-    let (expected, before) = {
+    let (mut expected, before) = {
         let kept = handle.kept();
         (kept.looked.expected.clone(), kept.looked.signs.clone())
     };
+    // fail2ban logs an error for each that it does not have.
+    expected.retain(|jail, _| listed.contains(jail));
     let is_recent = |signs: &Signs| signs.at.elapsed() < signs::IDLE_AFTER;
     if expected.is_empty() || before.as_ref().is_some_and(is_recent) {
         return Health::default();

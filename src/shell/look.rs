@@ -50,7 +50,7 @@ async fn must_not_connect(handle: &Handle) -> Option<String> {
         shown.unit.active,
         ActiveState::Inactive | ActiveState::Failed
     );
-    (shown.triggered && stopped)
+    (!shown.triggers.is_empty() && stopped)
         .then(|| "its unit is stopped, and a connect would start it".to_owned())
 }
 
@@ -114,7 +114,7 @@ async fn ask(handle: &Handle, mut connection: Connection, expect: &BTreeSet<Stri
         Err(_) => asked_for.into_iter().collect(),
     };
     ask_about(handle, &mut connection, &process, timeout).await;
-    let health = health::look(handle, &mut connection, process.pid(), timeout).await;
+    let health = health::look(handle, &mut connection, process.pid(), &names, timeout).await;
     connection.close();
     let revived = revived(handle, Some(&process)).await;
     let daemon = Daemon::Answers {

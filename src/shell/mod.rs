@@ -29,7 +29,7 @@ mod trial;
 mod unit;
 pub mod watch;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
@@ -136,6 +136,8 @@ struct Supervisor {
     /// The start that is being given, and what for.
     giving: Option<(ActionId, &'static str)>,
     begun: Vec<Action>,
+    /// The readings that are under way: of what they keep, the machine has not yet heard.
+    readings: HashSet<ActionId>,
     ended: bool,
 }
 
@@ -225,6 +227,7 @@ impl Supervisor {
             metrics: Metrics::new(),
             giving: None,
             begun,
+            readings: HashSet::new(),
             ended: false,
         };
         for why in said.into_iter().chain(said_too) {
@@ -246,16 +249,10 @@ impl Supervisor {
         while !self.ended {
             let wake = self.wait().await;
             for event in self.events(wake).await {
-                let reading = matches!(
-                    event,
-                    Event::Done {
-                        outcome: Outcome::Config(_),
-                        ..
-                    }
-                );
+                let was_read = matches!(&event, Event::Done { id, .. } if self.readings.remove(id));
                 let actions = self.machine.handle_event(self.now(), event);
                 self.act(actions);
-                if reading {
+                if was_read && self.readings.is_empty() {
                     self.handle.keep_only(&self.machine.digests());
                 }
             }
@@ -389,6 +386,9 @@ impl Supervisor {
                     if matches!(effect, Effect::Start { .. }) {
                         let cause = self.machine.restart_cause();
                         self.giving = cause.map(|cause| (id, cause));
+                    }
+                    if matches!(effect, Effect::ReadConfig { .. }) {
+                        self.readings.insert(id);
                     }
                     self.executor.run(id, effect);
                 }

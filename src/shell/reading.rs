@@ -81,7 +81,7 @@ async fn finish(
     stage: Result<Stage, Unproven>,
 ) -> ConfigRead {
     let root = handle.instance().config_dir.clone();
-    let (plan, findings) = match dumped {
+    let (plan, mut findings) = match dumped {
         Ok(Dump {
             stream,
             findings,
@@ -107,7 +107,16 @@ async fn finish(
         .iter()
         .map(|s| s.jail.as_str().to_owned())
         .collect();
-    let overruled = overruled(handle, plan.as_ref(), &rollbacks).await;
+    let is_left_out = |finding: &mut finding::Finding| {
+        finding.kind == FindingKind::JailSkipped && finding.words.contains(rollback::NO_FILTER)
+    };
+    let left_out = findings.extract_if(.., is_left_out);
+    let left_out: BTreeSet<_> = left_out.filter_map(|finding| finding.jail).collect();
+    let enabled = |jail: &&String| {
+        left_out.contains(*jail) || plan.as_ref().is_some_and(|p| p.jails.contains_key(*jail))
+    };
+    let enabled = rollbacks.iter().filter(enabled).cloned().collect();
+    let overruled = overruled(handle, enabled).await;
     let folder = Arc::new(folder);
     let before = handle.kept().folder.replace(Arc::clone(&folder));
     ConfigRead::Read(Reading {
@@ -127,13 +136,7 @@ async fn finish(
 }
 
 /// What enables jails that a rollback file of ours disables.
-async fn overruled(
-    handle: &Handle,
-    plan: Option<&Plan>,
-    rollbacks: &BTreeSet<String>,
-) -> BTreeMap<String, (PathBuf, u32)> {
-    let enabled = |jail: &&String| plan.is_some_and(|plan| plan.jails.contains_key(*jail));
-    let jails: Vec<_> = rollbacks.iter().filter(enabled).cloned().collect();
+async fn overruled(handle: &Handle, jails: Vec<String>) -> BTreeMap<String, (PathBuf, u32)> {
     if jails.is_empty() {
         return BTreeMap::new();
     }

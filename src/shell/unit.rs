@@ -29,8 +29,8 @@ pub(super) struct Shown {
     pub(super) main_pid: i32,
     /// `NRestarts`: how often systemd started it by itself since somebody last did.
     pub(super) restarts: u32,
-    /// Other units start it by themselves (`TriggeredBy`): with socket activation, a connect does.
-    pub(super) triggered: bool,
+    /// The units that start it by themselves (`TriggeredBy`): with socket activation, at a connect.
+    pub(super) triggers: Vec<String>,
 }
 
 impl Shown {
@@ -87,6 +87,8 @@ pub(super) async fn start(name: &str) -> io::Result<Started> {
         shown = show(name).await?;
     }
     let runs = shown.as_ref().is_some_and(Shown::lives);
+    let triggers = shown.iter().flat_map(|shown| shown.triggers.clone());
+    let sockets: Vec<_> = triggers.filter(|unit| unit.ends_with(".socket")).collect();
     match shown.map(|s| s.unit.active) {
         Some(ActiveState::Inactive) if waited => return Ok(Started::Forestalled),
         // A restart job goes on to activating; one that ended in leaving was a stop.
@@ -94,12 +96,30 @@ pub(super) async fn start(name: &str) -> io::Result<Started> {
         Some(ActiveState::Failed) => drop(systemctl(&["reset-failed", name]).await?),
         _ => {}
     }
+    if !runs {
+        renew(&sockets).await;
+    }
     systemctl(&["start", "--no-block", name]).await?;
     Ok(if runs {
         Started::Overtaken
     } else {
         Started::Given
     })
+}
+
+/// fail2ban shuts the socket down that systemd gave it when it stops (`close` of `server/asyncserver.py`, 1.1.1),
+/// and could accept nothing at it any more. Sockets that somebody stopped stay so.
+async fn renew(sockets: &[String]) {
+    for socket in sockets {
+        let shown = show(socket).await.ok().flatten();
+        let listened =
+            |it: &Shown| matches!(it.unit.active, ActiveState::Active | ActiveState::Failed);
+        if shown.is_some_and(|shown| listened(&shown))
+            && let Err(error) = systemctl(&["restart", socket]).await
+        {
+            tracing::warn!("{error}");
+        }
+    }
 }
 
 /// Ends all that is left of a unit that systemd made for us, and waits until its name is free.
@@ -177,7 +197,10 @@ fn parse(text: &str) -> Option<Shown> {
         unit,
         main_pid: get("MainPID").parse().unwrap_or_default(),
         restarts: get("NRestarts").parse().unwrap_or_default(),
-        triggered: !get("TriggeredBy").is_empty(),
+        triggers: get("TriggeredBy")
+            .split_whitespace()
+            .map(str::to_owned)
+            .collect(),
     })
 }
 

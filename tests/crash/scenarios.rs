@@ -4,10 +4,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::process::Command;
 use std::thread;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use jailwarden::fail2ban::folder::{Limits, Snapshot};
-use jailwarden::history::Store;
 use rustix::process::{Signal, kill_process};
 
 use crate::kill::at_each_step_of;
@@ -195,12 +193,7 @@ fn remember(f2b: &Fail2ban, memory: &str) {
 /// The config is kept as good.
 fn two_good_jails(f2b: &Fail2ban) {
     two_jails(f2b);
-    let fingerprint = Snapshot::take(&f2b.config(), Limits::default()).fingerprint();
-    let store = Store::open(&f2b.path("state"), "jailwarden");
-    store
-        .keep(&f2b.config(), fingerprint, "", SystemTime::now())
-        .unwrap();
-    remember(f2b, &format!("\"good\":{fingerprint}"));
+    f2b.keep_as_good();
 }
 
 /// `web` is disabled by a rollback, for a fault that is still there.

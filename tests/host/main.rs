@@ -7,6 +7,8 @@
 mod support;
 
 #[cfg(test)]
+mod activation;
+#[cfg(test)]
 mod ansible;
 #[cfg(test)]
 mod boots;
@@ -38,6 +40,8 @@ mod returns;
 mod routes;
 #[cfg(test)]
 mod session;
+#[cfg(test)]
+mod slow;
 #[cfg(test)]
 mod undo;
 #[cfg(test)]

@@ -12,10 +12,22 @@ on_each_release! {
     a_jail_that_reads_no_log_is_healed_alone
 }
 
+/// It takes the processor for seconds each time, so one release has to do. `tests/host/slow.rs` has the same
+/// with less to load.
+#[test]
+#[ignore = "the processor for ten seconds, and no machine under load; JAILWARDEN_ALL=1 make test"]
+fn a_start_with_much_to_load_is_waited_for() {
+    scenario::a_start_with_much_to_load_is_waited_for();
+}
+
 mod scenario {
+    use std::fmt::Write as _;
     use std::fs;
 
+    use rustix::process::Signal;
+
     use crate::support::daemon::{Fail2ban, JailSpec, Version, Warden};
+    use crate::support::{GUARD, wait_until};
     use crate::{LONG, SHORT, settings, supervised};
 
     pub(super) fn a_killed_daemon_is_started_again(version: Version) {
@@ -171,5 +183,52 @@ mod scenario {
         warden.wait_for("fail2ban protects again");
         f2b.wait_bans(&["mail", "web"]);
         assert_eq!((f2b.pid(), f2b.threads("mail")), (before, mail));
+    }
+
+    /// A jail with thousands of expressions, which has just changed: it is at work, and not at fault.
+    pub(super) fn a_start_with_much_to_load_is_waited_for() {
+        let Some(f2b) = Fail2ban::new(Version::V102) else {
+            return;
+        };
+        f2b.jail("mail", &JailSpec::default());
+        let mut many = "fail from <HOST>".to_owned();
+        for nth in 0..3000 {
+            let _ = write!(
+                many,
+                "\n    ^\\s*(?:service|daemon)-{nth}\\[\\d+\\]: (?:failed|refused) for \\S+ from <HOST>$"
+            );
+        }
+        let spec = JailSpec {
+            failregex: &many,
+            ..JailSpec::default()
+        };
+        f2b.jail("web", &spec);
+        f2b.start();
+        let given = f2b.path("given");
+        let start = format!(
+            "touch {}; exec {} -x start",
+            given.display(),
+            f2b.client_words().join(" ")
+        );
+        let start = ["sh".into(), "-c".into(), start];
+        let hasty = settings("1s").replace("busy_limit: 5s", "busy_limit: 60s");
+        let warden = Warden::start_with(&f2b, &start, &hasty);
+        warden.wait_told("STATUS=healthy: 2 of 2 jails protect");
+        f2b.edit("jail.d/web.conf", "maxretry = 3", "maxretry = 2");
+        warden.wait_for("config change applied: loaded web");
+        let (starts, before) = (f2b.logged("Starting Fail2ban"), f2b.pid());
+        f2b.kill();
+        // That Python takes its time on a machine under load is not what is meant.
+        wait_until(GUARD, || given.exists().then_some(())).expect("it is started");
+        warden.signal(Signal::STOP);
+        wait_until(GUARD, || (f2b.pid() != before).then_some(())).expect("it has a pid file");
+        warden.signal(Signal::CONT);
+        warden.wait_for("does not answer yet and is at work; jailwarden waits");
+        warden.wait_for("fail2ban protects again");
+        warden.wait_told("STATUS=healthy: 2 of 2 jails protect");
+        f2b.wait_bans(&["mail", "web"]);
+        let said = warden.lines().join("\n");
+        assert!(!said.contains("disabled so that"), "{said}");
+        assert_eq!(f2b.logged("Starting Fail2ban"), starts + 1, "{said}");
     }
 }

@@ -15,7 +15,11 @@ mod asked;
 #[cfg(test)]
 mod changes;
 #[cfg(test)]
+mod database;
+#[cfg(test)]
 mod faults;
+#[cfg(test)]
+mod flaps;
 #[cfg(test)]
 mod pairs;
 #[cfg(test)]
@@ -64,6 +68,22 @@ fn settings(comeback: &str) -> String {
 const LONG: &str = "30s";
 #[cfg(test)]
 const SHORT: &str = "6s";
+
+/// From now on a start has the time that it takes on a loaded machine, where it had to fail in `comeback`
+/// before.
+#[cfg(test)]
+fn give_time(f2b: &support::daemon::Fail2ban, warden: &support::daemon::Warden, comeback: &str) {
+    let file = support::daemon::Warden::settings_file(f2b);
+    let hasty = std::fs::read_to_string(&file).unwrap();
+    let (from, to) = (
+        format!("comeback: {comeback}\n"),
+        format!("comeback: {LONG}\n"),
+    );
+    assert!(hasty.contains(&from), "{hasty}");
+    std::fs::write(&file, hasty.replace(&from, &to)).unwrap();
+    warden.signal(rustix::process::Signal::HUP);
+    warden.wait_for("the settings were read again");
+}
 
 /// A running fail2ban with these jails, and a jailwarden that has taken its first look at it.
 #[cfg(test)]

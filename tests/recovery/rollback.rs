@@ -10,13 +10,17 @@ on_each_release! {
     a_file_that_no_rollback_can_mend_disables_no_jail
     an_innocent_jail_is_not_rolled_back
     a_rollback_that_did_not_help_does_not_stay
+    a_later_file_that_enables_a_disabled_jail_is_named
+    a_rollback_that_a_later_file_overrules_gives_way_to_the_last_good_files
+    no_file_is_replaced_against_the_settings
 }
 
 mod scenario {
     use std::fs;
 
+    use crate::support::admins_files;
     use crate::support::daemon::{Fail2ban, JailSpec, Version, Warden};
-    use crate::{LONG, SHORT, settings, supervised};
+    use crate::{LONG, SHORT, give_time, settings, supervised};
 
     const BAD: &str = "fail [from";
     const SOUND: &str = "fail from";
@@ -150,6 +154,108 @@ mod scenario {
         warden.wait_for("did not help, so it is taken back");
         assert!(!f2b.rollback("mail").exists() && !f2b.rollback("web").exists());
         f2b.start();
+        warden.wait_told("STATUS=healthy: 2 of 2 jails protect");
+        f2b.wait_bans(&["mail", "web"]);
+    }
+
+    const MINE: &str = "jail.d/zzzz-mine.local";
+
+    /// A fail2ban with two jails and a file that sorts after our rollbacks, whose config is the last good
+    /// one.
+    fn good(version: Version, settings: &str, mine: &str) -> Option<(Fail2ban, Warden)> {
+        let f2b = Fail2ban::new(version)?;
+        f2b.jail("mail", &JailSpec::default());
+        f2b.jail("web", &JailSpec::default());
+        f2b.write(MINE, mine);
+        f2b.keep_as_good();
+        f2b.start();
+        let warden = Warden::start(&f2b, settings);
+        warden.wait_told("STATUS=healthy: 2 of 2 jails protect");
+        Some((f2b, warden))
+    }
+
+    /// The jail that is to blame is left out all the same, and runs again once it is mended.
+    pub(super) fn a_later_file_that_enables_a_disabled_jail_is_named(version: Version) {
+        let mine = "# mine\n[web]\nenabled = true\n";
+        let Some((f2b, warden)) = good(version, &settings(LONG), mine) else {
+            return;
+        };
+        let starts = f2b.logged("Starting Fail2ban");
+        f2b.edit("filter.d/web.conf", SOUND, BAD);
+        warden.wait_for("is not applied");
+        f2b.kill();
+        let said = warden.wait_for("web stays disabled by its rollback");
+        assert!(said.contains("jail.d/zzzz-mine.local:3 enables"), "{said}");
+        warden.wait_for("fail2ban protects again");
+        warden.wait_told("STATUS=degraded: 1 of 1 jails protect; disabled by a rollback: web");
+        f2b.wait_ban("mail");
+        assert!(f2b.threads("web").is_empty());
+        assert_eq!(f2b.logged("Starting Fail2ban"), starts + 1);
+
+        f2b.edit("filter.d/web.conf", BAD, SOUND);
+        warden.wait_for("web passed a trial");
+        warden.wait_told("STATUS=healthy: 2 of 2 jails protect");
+        f2b.wait_bans(&["mail", "web"]);
+    }
+
+    /// Nothing that the rollback says counts, so the next rung is taken.
+    pub(super) fn a_rollback_that_a_later_file_overrules_gives_way_to_the_last_good_files(
+        version: Version,
+    ) {
+        let mine = "# mine\n[web]\nenabled = true\nfilter = web\nbackend = polling\n";
+        let Some((f2b, warden)) = good(version, &settings(LONG), mine) else {
+            return;
+        };
+        let files = admins_files(&f2b.config());
+        let starts = f2b.logged("Starting Fail2ban");
+        f2b.edit("filter.d/web.conf", SOUND, BAD);
+        warden.wait_for("is not applied");
+        f2b.kill();
+        let said = warden.wait_for("web could not be disabled");
+        assert!(said.contains("jail.d/zzzz-mine.local:3 enables"), "{said}");
+        let said = warden.wait_for("the last good content of");
+        assert!(
+            said.contains("filter.d/web.conf was put back so that"),
+            "{said}"
+        );
+        let said = warden.wait_for("fail2ban protects again");
+        assert!(!said.contains("disabled for it"), "{said}");
+        warden.wait_told("STATUS=healthy: 2 of 2 jails protect");
+        f2b.wait_bans(&["mail", "web"]);
+        assert!(!f2b.rollback("web").exists());
+        assert_eq!(admins_files(&f2b.config()), files);
+        assert_eq!(f2b.logged("Starting Fail2ban"), starts + 1);
+    }
+
+    pub(super) fn no_file_is_replaced_against_the_settings(version: Version) {
+        let forbidding = settings("3s") + "  replace_files: false\n";
+        let Some((f2b, warden)) = good(version, &forbidding, "") else {
+            return;
+        };
+        f2b.write("jail.local", "junk\n");
+        let said = warden.wait_for("is not applied");
+        assert!(said.contains("jail.local:1:"), "{said}");
+        f2b.wait_bans(&["mail", "web"]);
+        let all = || {
+            let names = fs::read_dir(f2b.config().join("jail.d")).unwrap();
+            (admins_files(&f2b.config()), names.count())
+        };
+        let before = all();
+        f2b.kill();
+        let said = warden.wait_for("Nothing protects this host");
+        assert!(said.contains("jail.local:1:"), "{said}");
+        assert_eq!(all(), before);
+
+        f2b.write("jail.local", "other junk\n");
+        let before = all();
+        warden.wait_for("jailwarden tries to start fail2ban once more");
+        warden.wait_told("STATUS=gave up: fail2ban is DOWN (tried 2 times)");
+        assert_eq!(all(), before);
+        assert!(!f2b.path("state/rejected").exists());
+
+        give_time(&f2b, &warden, "3s");
+        fs::remove_file(f2b.config().join("jail.local")).unwrap();
+        warden.wait_for("fail2ban protects again");
         warden.wait_told("STATUS=healthy: 2 of 2 jails protect");
         f2b.wait_bans(&["mail", "web"]);
     }

@@ -7,10 +7,11 @@ use std::path::Path;
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use nix::unistd::geteuid;
+use rustix::process::Signal;
 
 use crate::support::daemon::{Fail2ban, JailSpec, Version, Warden};
 use crate::support::{GUARD, skip, wait_until};
-use crate::{SHORT, settings};
+use crate::{SHORT, give_time, settings};
 
 const BAD: &str = "fail [from";
 const SOUND: &str = "fail from";
@@ -180,4 +181,45 @@ fn a_config_that_is_read_only_when_a_jail_is_to_be_disabled() {
     make_read_only(&f2b.config(), true);
     let mend = || make_read_only(&f2b.config(), false);
     recovers_once_it_can_write(&f2b, &warden, "read-only", mend);
+}
+
+/// A database that is there needs no room for a change, and a start finds none for a new one: no jail is to
+/// blame for that, not even one that has just changed.
+#[test]
+fn a_full_disk_below_the_database_disables_no_jail() {
+    let Some(f2b) = laid_out() else { return };
+    let folder = f2b.path("db");
+    fs::create_dir(&folder).unwrap();
+    f2b.edit(
+        "fail2ban.local",
+        "/fail2ban.sqlite3",
+        "/db/fail2ban.sqlite3",
+    );
+    let disk = Disk::below(&f2b, &folder);
+    let warden = supervised(&f2b);
+    f2b.wait_bans(&["mail", "web"]);
+    disk.fill();
+    f2b.edit("jail.d/mail.conf", "maxretry = 3", "maxretry = 2");
+    warden.wait_for("config change applied: loaded mail");
+    f2b.wait_bans(&["mail", "web"]);
+
+    // jailwarden sees all of it at once.
+    warden.signal(Signal::STOP);
+    f2b.edit("jail.d/mail.conf", "maxretry = 2", "maxretry = 1");
+    f2b.kill();
+    fs::remove_file(folder.join("fail2ban.sqlite3")).unwrap();
+    disk.fill();
+    warden.signal(Signal::CONT);
+    let said = warden.wait_for("is tried again in");
+    for words in ["no room is left on a file system", "/db"] {
+        assert!(said.contains(words), "no {words:?} in {said}");
+    }
+    assert!(!f2b.rollback("web").exists() && !f2b.rollback("mail").exists());
+    give_time(&f2b, &warden, SHORT);
+    disk.free();
+    warden.wait_for("fail2ban protects again");
+    warden.wait_told("STATUS=healthy: 2 of 2 jails protect");
+    f2b.wait_bans(&["mail", "web"]);
+    let said = warden.lines().join("\n");
+    assert!(!said.contains("disabled so that"), "{said}");
 }

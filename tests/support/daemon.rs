@@ -16,6 +16,8 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, SystemTime};
 
 use jailwarden::fail2ban::Instance;
+use jailwarden::fail2ban::folder::{Limits, Snapshot};
+use jailwarden::history::Store;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
@@ -44,7 +46,8 @@ impl Version {
         }
     }
 
-    fn root(self) -> PathBuf {
+    /// The root that it is installed below.
+    pub(crate) fn root(self) -> PathBuf {
         let unpacked = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/fail2ban");
         match self {
             Self::V102 => "/".into(),
@@ -197,6 +200,18 @@ impl Fail2ban {
         let old = fs::read_to_string(self.config().join(file)).unwrap();
         assert!(old.contains(from), "no {from:?} in {file}: {old}");
         self.write(file, &old.replace(from, to));
+    }
+
+    /// Lays the state of a jailwarden down that has kept the config as it is now as the last good one.
+    pub(crate) fn keep_as_good(&self) {
+        let fingerprint = Snapshot::take(&self.config(), Limits::default()).fingerprint();
+        let state = self.path("state");
+        fs::create_dir_all(&state).unwrap();
+        Store::open(&state, "jailwarden")
+            .keep(&self.config(), fingerprint, "", SystemTime::now())
+            .unwrap();
+        let text = format!("{{\"version\":1,\"memory\":{{\"good\":{fingerprint}}}}}");
+        fs::write(state.join("state.json"), text).unwrap();
     }
 
     /// Where jailwarden's rollback of a jail stands, if it does.

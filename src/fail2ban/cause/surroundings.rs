@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, AtFlags, CWD, StatVfsMountFlags, accessat, statvfs};
+use rustix::process::Pid;
 
 use super::super::database::{damage, holder};
 use super::{Evidence, Log, Start, Trouble};
@@ -149,6 +150,24 @@ fn place(shown: &mut Vec<Shown>, part: Part, file: &Path, is_made: bool) {
     if may_write.is_err() {
         add(Trouble::Denied, &folder, true, "it may not be written to");
     }
+}
+
+/// What keeps a daemon from writing to its database; it itself never does.
+pub(super) fn of_database(database: &Path, daemon: Option<Pid>) -> Option<Evidence> {
+    let held = holder(database).ok().flatten();
+    if let Some(holder) = held.filter(|holder| daemon.is_none() || holder.pid != daemon) {
+        let words = format!("{holder} holds it");
+        return Some(Evidence::of(
+            Some(Trouble::DatabaseLocked),
+            Some(database),
+            words,
+        ));
+    }
+    let mut shown = Vec::new();
+    place(&mut shown, Part::Database, database, true);
+    let is_read_only = |it: &Shown| it.evidence.trouble == Some(Trouble::ReadOnly);
+    let shown = shown.into_iter().find(is_read_only);
+    shown.map(|shown| shown.evidence)
 }
 
 fn look_into(shown: &mut Vec<Shown>, database: &Path) {

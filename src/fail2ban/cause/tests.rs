@@ -73,6 +73,25 @@ fn words_that_end_a_start_are_told_from_those_that_do_not() {
     assert_eq!(trouble(harmless, ""), Kind::Unknown);
     let quoted = "x fail2ban.filter [7]: WARNING Error decoding line b'database is locked'";
     assert_eq!(trouble(quoted, ""), Kind::Unknown);
+    let asked = "x fail2ban.transmitter [7]: ERROR   Command ['status', 'a', 'short'] has failed. Received \
+                 UnknownJailException('a')";
+    assert_eq!(trouble(asked, ""), Kind::Unknown);
+}
+
+#[test]
+fn what_a_daemon_refuses_for_its_database_is_told_from_what_it_refuses_of_a_jail() {
+    let locked = Some(Trouble::DatabaseLocked);
+    assert_eq!(trouble_of_database("database is locked"), locked);
+    let full = Some(Trouble::NoRoom);
+    assert_eq!(trouble_of_database("database or disk is full"), full);
+    for of_jail in [
+        "Unable to compile regular expression",
+        "No module named 'systemd'",
+        "[Errno 2] No such file or directory: '/x'",
+        "",
+    ] {
+        assert_eq!(trouble_of_database(of_jail), None, "{of_jail}");
+    }
 }
 
 #[test]

@@ -88,8 +88,9 @@ const VAGUE: [(&[&str], Trouble); 4] = [
     ),
 ];
 
-/// Messages that only repeat that there were others, or that something waited in vain.
-const ECHOES: [&str; 8] = [
+/// Messages that only repeat that there were others, that something waited in vain, or that somebody asked
+/// for a jail that is not there yet.
+const ECHOES: [&str; 10] = [
     "Async configuration of server failed",
     "Init of command line failed",
     "Could not find server",
@@ -98,6 +99,8 @@ const ECHOES: [&str; 8] = [
     "Exception while starting server ",
     "Failed to access socket path",
     "NOK: ()",
+    "Command ['status', ",
+    "Command ['get', ",
 ];
 
 /// Errors that fail2ban lives with, whatever they say.

@@ -296,3 +296,51 @@ fn a_change_that_could_not_be_tried_is_marked() {
     assert_eq!(told.kind, Kind::ChangeApplied);
     assert!(told.message.contains("UNPROVEN"), "{told}");
 }
+
+fn hindered(refused: &[&str]) -> Outcome {
+    let refused = refused
+        .iter()
+        .map(|jail| ((*jail).to_owned(), "locked".to_owned()));
+    Outcome::Applied(Applied {
+        refused: refused.collect(),
+        hindered: Some("the database is locked".into()),
+        ..Applied::default()
+    })
+}
+
+/// fail2ban loses a jail that it cannot note in its database.
+#[test]
+fn no_jail_is_to_blame_for_what_keeps_the_daemon_from_taking_anything() {
+    let mut rig = Rig::healthy(&["a", "m"]);
+    let changed = config_of_versions(&[("a", 1), ("m", 2)]);
+    rig.edits(changed.clone()).gets(hindered(&[]));
+    rig.does("read apply(+m) ChangeRefused");
+    rig.sees(answers(&["a", "m"]))
+        .keeps_seeing(&answers(&["a", "m"]));
+    rig.does("read-afresh").reads(changed.clone());
+    rig.gets(hindered(&[])).does("apply(+m)");
+    rig.sees(answers(&["a", "m"]))
+        .keeps_seeing(&answers(&["a", "m"]));
+    rig.does("read-afresh").reads(changed);
+    rig.applied().sees(answers(&["a", "m"]));
+    rig.does("apply(+m) ChangeApplied").is("healthy");
+}
+
+/// The lock came too late to be seen before, and the jail is gone.
+#[test]
+fn a_jail_that_was_lost_to_a_locked_database_is_loaded_as_soon_as_it_can_be() {
+    let mut rig = Rig::healthy(&["a", "m"]);
+    let changed = config_of_versions(&[("a", 1), ("m", 2)]);
+    rig.edits(changed.clone()).gets(hindered(&["m"]));
+    rig.does("read apply(+m) ChangeRefused");
+    // Over and over, and that is not told again.
+    rig.keeps_seeing(&answers(&["a"])).gets(hindered(&[]));
+    rig.keeps_seeing(&answers(&["a"])).gets(hindered(&[]));
+    rig.does("apply(*m) apply(*m)");
+    rig.keeps_seeing(&answers(&["a"])).applied();
+    let all = answers(&["a", "m"]);
+    rig.sees(all.clone()).does("apply(*m) AllClear");
+    rig.keeps_seeing(&all).does("read-afresh").reads(changed);
+    rig.applied().sees(all).does("apply(+m) ChangeApplied");
+    rig.is("healthy");
+}

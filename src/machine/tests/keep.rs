@@ -176,6 +176,45 @@ fn a_rollback_that_is_overruled_leads_to_the_next_rung() {
     assert!(rig.told.last().unwrap().message.contains("zzzz.local:4"));
 }
 
+/// The next rung is taken at once, and nothing is said to be disabled that is not.
+#[test]
+fn the_file_of_a_jail_that_cannot_be_disabled_is_put_back_before_the_start() {
+    let mut rig = good();
+    let changed = config_of_versions(&[("a", 1), ("m", 2)]).fault("m", true);
+    rig.edits(changed.clone());
+    rig.exits(7).sees(absent(unit_failed(255))).ok();
+    rig.does("read ChangeRefused DaemonDown rollback(m) RolledBack read-afresh");
+    let mut overruled = changed;
+    overruled.rollbacks = set(&["m"]);
+    let by = ("/etc/fail2ban/jail.d/zzzz.local".into(), 4);
+    overruled.overruled = [("m".to_owned(), by)].into();
+    let mut sound = config(&["a", "m"]);
+    sound.rollbacks = set(&["m"]);
+    sound.overruled.clone_from(&overruled.overruled);
+    rig.reads(overruled).does("RollbackFailed put-back(x.conf)");
+    put_back(&mut rig).does("FilesPutBack read-afresh");
+    rig.reads(sound).ok().sees(answers_as(8, &["a", "m"]));
+    rig.does("start AllClear try(m)");
+    let clear = rig.told.iter().rfind(|r| r.kind == Kind::AllClear).unwrap();
+    assert!(!clear.message.contains("disabled for it"), "{clear}");
+}
+
+/// fail2ban leaves the jail out for what else the rollback says.
+#[test]
+fn a_rollback_that_is_overruled_in_part_holds_and_is_told() {
+    let mut rig = good();
+    let changed = config_of_versions(&[("a", 1), ("m", 2)]).fault("m", true);
+    rig.edits(changed.clone());
+    rig.exits(7).sees(absent(unit_failed(255))).ok();
+    rig.does("read ChangeRefused DaemonDown rollback(m) RolledBack read-afresh");
+    let mut left_out = changed.rolled_back(&["m"]);
+    let by = ("/etc/fail2ban/jail.d/zzzz.local".into(), 4);
+    left_out.overruled = [("m".to_owned(), by)].into();
+    rig.reads(left_out).does("RolledBack start");
+    assert!(rig.told.last().unwrap().message.contains("zzzz.local:4"));
+    rig.ok().sees(answers_as(8, &["a"])).does("AllClear try(m)");
+}
+
 /// A guess did not help, and is about to be taken back.
 fn in_vain() -> Rig {
     let mut rig = good();

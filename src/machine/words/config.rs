@@ -116,6 +116,18 @@ impl Machine {
         self.say(report);
     }
 
+    pub(in super::super) fn say_hindered(&mut self, why: &str) {
+        let mut report = self.report(
+            Kind::ChangeRefused,
+            format!(
+                "fail2ban can take no change now, and no jail is to blame for that: {why}. It is tried again \
+                 by itself"
+            ),
+        );
+        report.reason = Some(why.to_owned());
+        self.say(report);
+    }
+
     pub(in super::super) fn say_withdrawn(&mut self, before: &[Finding]) {
         let what = before.first().map(fault).unwrap_or_default();
         let more = match before.len() {
@@ -326,6 +338,24 @@ impl Machine {
         report.jails = vec![jail.to_owned()];
         report.file = file;
         report.line = line;
+        report.reason = Some(why);
+        self.say(report);
+    }
+
+    /// `by` is what enables the jail, which fail2ban leaves out for what else the rollback says.
+    pub(in super::super) fn say_left_out(&mut self, jail: &str, by: &(PathBuf, u32)) {
+        let (file, line) = by;
+        let why = format!("{}:{line} enables it all the same", file.display());
+        let mut report = self.report(
+            Kind::RolledBack,
+            format!(
+                "{jail} stays disabled by its rollback, though {why}; remove `enabled` there, or fail2ban \
+                 complains of the filter that the rollback names"
+            ),
+        );
+        report.jails = vec![jail.to_owned()];
+        report.file = Some(file.clone());
+        report.line = Some(*line);
         report.reason = Some(why);
         self.say(report);
     }

@@ -313,7 +313,12 @@ impl Machine {
         }
         // What a jailwarden before this one has disabled is disabled for the same reason.
         let before = incident.expected.intersection(&self.rollbacks);
-        let disabled: BTreeSet<_> = before.chain(&incident.rolled_back).cloned().collect();
+        let disabled = before.chain(&incident.rolled_back);
+        // One that something enables all the same is not.
+        let disabled: BTreeSet<_> = disabled
+            .filter(|jail| !expected.contains(*jail))
+            .cloned()
+            .collect();
         let mut gone = incident.expected.clone();
         gone.retain(|jail| {
             ![&expected, &disabled, &self.lost, &self.held]

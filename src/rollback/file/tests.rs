@@ -175,10 +175,15 @@ fn no_word_of_the_reason_becomes_config() {
         let config: Vec<_> = text.lines().filter(|line| !line.starts_with('#')).collect();
         assert_eq!(
             config,
-            ["[web]", "enabled = false", "backend = auto", "filter ="],
+            [
+                "[web]",
+                "enabled = false",
+                "backend = auto",
+                "filter = disabled-by-jailwarden"
+            ],
             "{text:?}"
         );
-        assert_eq!(text.lines().count(), 11);
+        assert_eq!(text.lines().count(), 12);
         let odd = |c: char| (c.is_control() && c != '\n') || is_invisible(c) || c == '\u{85}';
         assert!(!text.contains(odd), "{text:?}");
         assert!(text.len() < 8000);
@@ -269,6 +274,8 @@ fn real_fail2ban_leaves_the_jail_out_whatever_enables_it_and_whatever_is_wrong_w
         assert_eq!(started(root), ["good"], "{fault}");
     }
     put("jail.d/web.local", "[web]\nenabled = true\n");
+    put("jail.d/zzzz.local", "[web]\nenabled = true\n");
+    assert_eq!(started(root), ["good"], "a later file enables it");
     remove(root, &jail("web")).unwrap();
     assert_eq!(started(root), ["good", "web"]);
 }

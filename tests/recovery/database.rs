@@ -1,0 +1,157 @@
+//! A database that cannot be written to is no jail's fault: none is disabled for it, it is named, and the
+//! host protects by itself once that is over.
+
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Command, Stdio};
+
+use crate::on_each_release;
+use crate::support::daemon::Fail2ban;
+
+on_each_release! {
+    a_locked_database_when_the_daemon_dies
+    a_locked_database_when_a_jail_changes
+    a_database_that_is_locked_while_a_jail_is_restarted
+}
+
+/// Another process's hold on the database, until it is dropped.
+struct Hold(Child);
+
+impl Hold {
+    fn on(f2b: &Fail2ban) -> Self {
+        let script = "import sqlite3, sys, time\n\
+                      held = sqlite3.connect(sys.argv[1], isolation_level=None, timeout=30)\n\
+                      held.execute('begin exclusive')\n\
+                      print('held', flush=True)\n\
+                      time.sleep(600)\n";
+        let mut child = Command::new("/usr/bin/python3")
+            .args(["-c", script])
+            .arg(f2b.path("fail2ban.sqlite3"))
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut said = String::new();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        stdout.read_line(&mut said).unwrap();
+        assert_eq!(said, "held\n");
+        Self(child)
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+mod scenario {
+    use std::fs;
+
+    use super::Hold;
+    use crate::support::daemon::{Fail2ban, JailSpec, Version, Warden};
+    use crate::support::{GUARD, wait_until};
+    use crate::{LONG, SHORT, give_time, settings, supervised};
+
+    const JAILS: [&str; 2] = ["mail", "web"];
+
+    /// The alert names the database and who holds it, and nothing was disabled.
+    fn assert_named(f2b: &Fail2ban, warden: &Warden, said: &str, hold: &Hold) {
+        let holder = format!("process {} (python3) holds it", hold.0.id());
+        for words in ["the database is locked", "fail2ban.sqlite3", &holder] {
+            assert!(said.contains(words), "no {words:?} in {said}");
+        }
+        assert_none_disabled(f2b, warden);
+    }
+
+    fn assert_none_disabled(f2b: &Fail2ban, warden: &Warden) {
+        let said = warden.lines().join("\n");
+        assert!(!said.contains("disabled so that"), "{said}");
+        assert!(JAILS.iter().all(|jail| !f2b.rollback(jail).exists()));
+    }
+
+    /// The first jail that is loaded is the one that changed, and the one that fails for the lock.
+    pub(super) fn a_locked_database_when_the_daemon_dies(version: Version) {
+        let Some((f2b, warden)) = supervised(version, &JAILS, SHORT) else {
+            return;
+        };
+        warden.wait_told("STATUS=healthy: 2 of 2 jails protect");
+        let hold = Hold::on(&f2b);
+        f2b.edit("jail.d/mail.conf", "maxretry = 3", "maxretry = 2");
+        f2b.kill();
+        let said = warden.wait_for("is tried again in");
+        assert_named(&f2b, &warden, &said, &hold);
+        give_time(&f2b, &warden, SHORT);
+        drop(hold);
+        warden.wait_for("fail2ban protects again");
+        warden.wait_told("STATUS=healthy: 2 of 2 jails protect");
+        f2b.wait_bans(&JAILS);
+        assert_none_disabled(&f2b, &warden);
+    }
+
+    /// fail2ban would lose the jail, so it is not told of the change before the lock is gone.
+    pub(super) fn a_locked_database_when_a_jail_changes(version: Version) {
+        let Some((f2b, warden)) = supervised(version, &JAILS, LONG) else {
+            return;
+        };
+        warden.wait_told("STATUS=healthy: 2 of 2 jails protect");
+        let threads = || JAILS.map(|jail| f2b.threads(jail));
+        let before = threads();
+        let hold = Hold::on(&f2b);
+        f2b.edit("jail.d/mail.conf", "maxretry = 3", "maxretry = 1");
+        let said = warden.wait_for("fail2ban can take no change now");
+        assert_named(&f2b, &warden, &said, &hold);
+        f2b.wait_bans(&JAILS);
+        assert_eq!(threads(), before);
+        drop(hold);
+        warden.wait_for("config change applied: loaded mail");
+        warden.wait_told("STATUS=healthy: 2 of 2 jails protect");
+        let once = f2b.fresh_ip();
+        f2b.log_lines("mail", &format!("fail from {once}"), 1);
+        assert!(f2b.is_banned_within(GUARD, "mail", &once));
+        f2b.wait_ban("web");
+        assert_none_disabled(&f2b, &warden);
+    }
+
+    /// The lock comes when the jail is on its way out of the daemon already.
+    pub(super) fn a_database_that_is_locked_while_a_jail_is_restarted(version: Version) {
+        let Some(f2b) = Fail2ban::new(version) else {
+            return;
+        };
+        for jail in JAILS {
+            f2b.jail(jail, &JailSpec::default());
+        }
+        let (asked, may_end) = (f2b.path("asked"), f2b.path("may-end"));
+        let slow = format!(
+            "actionstop = touch {}; until test -e {}; do sleep 0.1; done\n",
+            asked.display(),
+            may_end.display()
+        );
+        let mark = fs::read_to_string(f2b.config().join("action.d/mark.conf")).unwrap();
+        f2b.write("action.d/mark.conf", &(mark + &slow));
+        f2b.start();
+        // The wait for a lock is none for ever.
+        let patient = settings(LONG).replace("interval: 1s", "interval: 10s");
+        let warden = Warden::start(&f2b, &patient);
+        warden.wait_told("STATUS=healthy: 2 of 2 jails protect");
+        f2b.wait_bans(&JAILS);
+        let web = f2b.threads("web");
+        let named = "name=\"mail\"";
+        f2b.edit(
+            "jail.d/mail.conf",
+            named,
+            &format!("{named}, actname=\"two\""),
+        );
+        wait_until(GUARD, || asked.exists().then_some(())).expect("mail is told to stop");
+        let hold = Hold::on(&f2b);
+        fs::write(&may_end, "").unwrap();
+        let said = warden.wait_for("fail2ban can take no change now");
+        assert!(said.contains("database is locked"), "{said}");
+        f2b.wait_ban("web");
+        assert_none_disabled(&f2b, &warden);
+        drop(hold);
+        warden.wait_told("STATUS=healthy: 2 of 2 jails protect");
+        f2b.wait_bans(&JAILS);
+        assert_eq!(f2b.threads("web"), web);
+        assert_none_disabled(&f2b, &warden);
+    }
+}
