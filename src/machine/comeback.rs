@@ -2,7 +2,7 @@
 //! is up.
 
 use super::absence::{self, Absence};
-use super::event::{Daemon, Outcome, Sight};
+use super::event::{Daemon, Diagnosis, Outcome, Sight};
 use super::restart::Step;
 use super::{Effect, Machine, Policy, State};
 
@@ -125,7 +125,7 @@ impl Machine {
     fn silent_since_start(&self) -> Option<u32> {
         match &self.state {
             State::Restarting(restart)
-                if restart.burning.is_none() && self.daemon.ping.is_none() =>
+                if restart.burning.is_none() && !restart.examined && self.daemon.ping.is_none() =>
             {
                 restart.old
             }
@@ -162,8 +162,9 @@ impl Machine {
         let State::Restarting(restart) = &mut self.state else {
             return;
         };
-        let Outcome::Diagnosis(diagnosis) = outcome else {
-            return self.next_rung();
+        let diagnosis = match outcome {
+            Outcome::Diagnosis(diagnosis) => diagnosis,
+            _ => Diagnosis::default(),
         };
         restart.burning = diagnosis.burning;
         if diagnosis.busy && self.is_slow() {
@@ -173,7 +174,11 @@ impl Machine {
             return;
         };
         if restart.burning.is_none() {
-            return self.next_rung();
+            // It may have come up meanwhile.
+            restart.examined = true;
+            restart.step = Step::ComingBack { until: self.now };
+            self.next_look = self.now;
+            return;
         }
         self.say_hung(&diagnosis.words);
         self.prepare();

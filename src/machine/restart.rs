@@ -74,6 +74,8 @@ pub(super) struct Restart {
     pub(super) burning: Option<String>,
     /// When the start was given, and whether it was told that it takes long.
     pub(super) given: Option<(MonoTime, bool)>,
+    /// What the started process does instead of answering was written down, and explains nothing.
+    pub(super) examined: bool,
 }
 
 /// What a restart is at.
@@ -125,6 +127,7 @@ impl Restart {
             verdict: Verdict::default(),
             burning: None,
             given: None,
+            examined: false,
             moves: 0,
         }
     }
@@ -182,7 +185,10 @@ impl Restart {
     }
 
     pub(super) fn has_started(&self) -> bool {
-        matches!(self.step, Step::Starting(_) | Step::ComingBack { .. })
+        matches!(
+            self.step,
+            Step::Starting(_) | Step::ComingBack { .. } | Step::Examining(_)
+        )
     }
 
     pub(super) fn is_rolling_back(&self) -> bool {
@@ -237,8 +243,8 @@ impl Machine {
         }
     }
 
-    /// It was being started when jailwarden was killed, and runs no jail yet: it has the time to come
-    /// back that any start has.
+    /// It was being started when jailwarden was killed, and does not run all its jails yet: it has the
+    /// time to come back that any start has.
     pub(super) fn await_start(&mut self, sight: Sight) {
         self.open_incident();
         if let Some(incident) = &mut self.incident {
@@ -334,6 +340,7 @@ impl Machine {
         self.step(Step::ComingBack { until });
         if let State::Restarting(restart) = &mut self.state {
             restart.given = Some((self.now, false));
+            restart.examined = false;
         }
         self.next_look = self.now;
     }
@@ -440,6 +447,7 @@ impl Machine {
         if let Some(plan) = self.disk.reading.as_ref().and_then(|r| r.plan.clone()) {
             self.accepted = plan;
         }
+        self.note_restarted_for_jails();
         self.held.clear();
         self.lost.clear();
         self.doubt = Doubt::default();
@@ -449,11 +457,10 @@ impl Machine {
         }
         let reading = self.disk.reading.as_ref().map(|r| r.fingerprint);
         let known = reading.filter(|_| self.moves() < MOST_MOVES);
-        if self.names.unit.is_none() {
-            // systemd never starts two; without it, a jailwarden that comes after us has to know.
-            self.step(Step::Starting(ActionId(0)));
-            self.saving = Some(self.save());
-        }
+        // A jailwarden that comes after us has to know: it counts against the budget, and without
+        // systemd there would be two.
+        self.step(Step::Starting(ActionId(0)));
+        self.saving = Some(self.save());
         let start = self.run(Effect::Start { known });
         self.step(Step::Starting(start));
     }
