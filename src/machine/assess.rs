@@ -117,6 +117,10 @@ impl Machine {
             }
             self.last_fine = Some(self.now);
             self.prove_start();
+            // What runs without them does not fail of them.
+            let rollbacks = &self.rollbacks;
+            self.recent.retain(|jail| !rollbacks.contains(jail));
+            self.note_alive();
             self.state = State::Watching;
             self.next_look = self.now + self.policy.interval;
             self.guesses = Guesses::default();
@@ -331,7 +335,8 @@ impl Machine {
         }
         self.open_incident();
         let revived = self.incident.as_ref().is_some_and(|i| i.revived);
-        let restarted = self.incident.as_ref().is_some_and(|i| i.restarted);
+        let restarted =
+            self.incident.as_ref().is_some_and(|i| i.restarted) || self.was_restarted_for(&missing);
         let none_left = missing == self.expected();
         if missing.iter().all(|jail| self.failed_twice(jail)) {
             // Back to its rollback: no other jail pays for the trial.

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::{Deserialize, Serialize};
+
 use super::event::{Applied, ConfigRead, Finding, Reading};
 use super::plan::{Change, Changes, Plan};
 use super::reload::{Reload, Target};
@@ -24,8 +26,9 @@ impl Refusal {
 }
 
 /// What the daemon itself refused, though the check passed, with the digest of what was sent.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Spurned {
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Spurned {
     server: Option<(u128, Finding)>,
     jails: BTreeMap<String, (u128, Finding)>,
 }
@@ -60,8 +63,11 @@ impl Machine {
             ConfigRead::Read(reading) => {
                 self.disk.failing = None;
                 let before = self.disk.reading.as_ref().map(|r| r.fingerprint);
-                if !ours && before != Some(reading.fingerprint) {
-                    self.hint_mends();
+                if before != Some(reading.fingerprint) {
+                    if !ours {
+                        self.hint_mends();
+                    }
+                    self.forget_dead();
                 }
                 self.note_rollbacks(&reading.rollbacks);
                 self.apply_reading(reading);
@@ -71,11 +77,6 @@ impl Machine {
 
     /// Sends what is sound in a reading to the daemon; what is not waits.
     pub(super) fn apply_reading(&mut self, reading: Reading) {
-        let before = self.disk.reading.as_ref().map(|r| r.fingerprint);
-        if before != Some(reading.fingerprint) {
-            self.lost.clear();
-            self.revived.clear();
-        }
         let whole = reading.findings.iter().any(|f| f.jail.is_none());
         let plan = reading.plan.clone().filter(|_| !whole);
         let files = reading.changed_files.clone();

@@ -2,7 +2,7 @@
 //! is up.
 
 use super::absence::{self, Absence};
-use super::event::{Daemon, Outcome, Sight};
+use super::event::{Daemon, Diagnosis, Outcome, Sight};
 use super::restart::Step;
 use super::{Effect, Machine, Policy, State};
 
@@ -161,8 +161,9 @@ impl Machine {
         let State::Restarting(restart) = &mut self.state else {
             return;
         };
-        let Outcome::Diagnosis(diagnosis) = outcome else {
-            return self.next_rung();
+        let diagnosis = match outcome {
+            Outcome::Diagnosis(diagnosis) => diagnosis,
+            _ => Diagnosis::default(),
         };
         restart.burning = diagnosis.burning;
         if diagnosis.busy && self.is_slow() {

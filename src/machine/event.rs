@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::command::{Command, CommandId};
 use super::plan::Plan;
 use super::policy::Policy;
@@ -260,7 +262,7 @@ impl Reading {
 }
 
 /// One thing in the config that fail2ban would refuse.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Finding {
     /// The jail that it takes down, if fail2ban names one.
     pub jail: Option<String>,

@@ -41,20 +41,19 @@ impl Rung {
 /// blame. Where fail2ban cannot read the config at all, no jail is guessed: no overlay mends a file
 /// that does not parse; and where fail2ban's surroundings are to blame, nothing either,
 /// unless they fail a jail that changed.
+/// `changed` is as the function of that name gives it.
 /// `may_put_back`: a last known good config is at hand, and wanted.
 #[must_use]
 pub(super) fn rungs(
     reading: &Reading,
     culprit: &Culprit,
-    proven: Option<&Plan>,
-    recent: &[String],
+    changed: &[String],
     may_put_back: bool,
 ) -> Vec<Rung> {
     let mut rungs = known(&reading.findings, Some(reading), may_put_back);
     let Some(plan) = &reading.plan else {
         return rungs;
     };
-    let changed = changed(reading, plan, proven, recent);
     match culprit {
         // A jail that was changed to need a module or a program that is not there is to blame itself.
         Culprit::Surroundings { jail } => {
@@ -72,7 +71,7 @@ pub(super) fn rungs(
         rungs.push(Rung::guess(What::Disable(vec![last.clone()])));
     }
     if changed.len() > 1 {
-        rungs.push(Rung::guess(What::Disable(changed.clone())));
+        rungs.push(Rung::guess(What::Disable(changed.to_vec())));
     }
     let all = Rung::guess(What::PutBack(Vec::new()));
     if may_put_back && !changed.is_empty() && rungs.iter().all(|rung| rung.what != all.what) {
@@ -142,17 +141,19 @@ fn blamed(findings: &[Finding]) -> BTreeSet<String> {
     fatal.filter_map(|f| f.jail.clone()).collect()
 }
 
-/// The jails that changed since the last good start, the last change first.
-fn changed(
-    reading: &Reading,
-    plan: &Plan,
-    proven: Option<&Plan>,
-    recent: &[String],
-) -> Vec<String> {
-    let on_disk = |name: &&String| plan.jails.contains_key(*name);
-    let mut changed: Vec<String> = recent.iter().filter(on_disk).cloned().collect();
+/// The jails that changed since the last good start, the last change first; those too that are
+/// disabled by now, so that what follows is the same for a jailwarden that comes after one that was
+/// killed.
+pub(super) fn changed(reading: &Reading, proven: Option<&Plan>, recent: &[String]) -> Vec<String> {
+    let Some(plan) = &reading.plan else {
+        return recent.to_vec();
+    };
+    let is_there =
+        |name: &&String| plan.jails.contains_key(*name) || reading.rollbacks.contains(*name);
+    let mut changed: Vec<String> = recent.iter().filter(is_there).cloned().collect();
     let Some(proven) = proven else {
         if changed.is_empty() {
+            let on_disk = |name: &&String| plan.jails.contains_key(*name);
             changed.extend(reading.newest.iter().find(on_disk).cloned());
         }
         return changed;

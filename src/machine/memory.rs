@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::change::Spurned;
 use super::event::{ActionId, Outcome};
 use super::intent::Intent;
 use super::mend::Mend;
 use super::plan::{Doubt, Plan};
+use super::revive::{Revival, Revived};
 use super::roll_back::{Guesses, InVain};
 use super::time::MonoTime;
 use super::{Effect, Machine, Policy, State};
@@ -34,6 +36,8 @@ pub struct Memory {
     pub recent: Vec<String>,
     /// Fingerprint of a config whose refusal was already reported.
     pub refused: Option<u128>,
+    /// What the daemon itself refused.
+    pub spurned: Spurned,
     /// The jails that a rollback disables, or did until lately.
     pub mends: BTreeMap<String, Mend>,
     /// What was done to the config on a guess, and has not yet proven to help.
@@ -46,6 +50,12 @@ pub struct Memory {
     pub put_back: Option<String>,
     /// How many starts count against the restart budget.
     pub starts: usize,
+    /// The jails that were loaded again since they had died.
+    pub revived: BTreeMap<String, Revival>,
+    /// Jails that could not be revived, or rest until they are loaded again.
+    pub lost: BTreeSet<String>,
+    /// Fingerprint of the config as it was last read.
+    pub config: Option<u128>,
     /// A start that has not yet proven that the config is one to start with.
     pub start: Option<Start>,
     /// Fingerprint of the config that was last kept as good.
@@ -69,6 +79,14 @@ impl Memory {
             0
         };
         std::iter::repeat_n((), self.starts.min(most))
+    }
+
+    /// The jails that were loaded again, and rest or may still prove not to run for long.
+    pub(super) fn revived(&self, now: MonoTime) -> BTreeMap<String, Revived> {
+        let recent = self.age < Policy::PROBATION;
+        let counts = self.revived.iter().filter(|(_, it)| it.rests || recent);
+        let carried = counts.map(|(jail, it)| (jail.clone(), Revived::carried(*it, now)));
+        carried.collect()
     }
 
     /// Whether it says the same; how long it has been dark changes all the time, and that a start no
@@ -132,12 +150,16 @@ impl Machine {
             proven: self.proven.clone(),
             recent: self.recent.clone(),
             refused: self.refusal.as_ref().map(|r| r.fingerprint),
+            spurned: self.spurned.clone(),
             mends: self.mends.clone(),
             guesses: self.guesses.clone(),
             in_vain: self.in_vain.clone(),
             intent: self.state.intent().cloned(),
             put_back: self.put_back.clone(),
             starts: self.recent_starts(),
+            revived: self.revivals(),
+            lost: self.lost.clone(),
+            config: self.disk.reading.as_ref().map(|r| r.fingerprint),
             start: self.start_under_way(self.state.has_started()),
             good: self.good,
             unprotected: self.unprotected.clone(),
@@ -158,6 +180,7 @@ impl Machine {
     }
 
     pub(super) fn save(&mut self) -> ActionId {
+        self.keep_mends();
         self.account();
         let memory = self.memory();
         self.save_as(memory)

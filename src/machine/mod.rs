@@ -45,6 +45,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 pub use action::{Action, Effect, Signal};
+pub use change::Spurned;
 pub use command::{Answer, Command, CommandId};
 pub use event::{
     ActionId, ActiveState, Ailment, Applied, Complaint, ConfigRead, Culprit, Cure, Daemon,
@@ -58,13 +59,14 @@ pub use memory::{Memory, Start};
 pub use mend::Mend;
 pub use plan::{Change, Changes, Doubt, JailPlan, Plan};
 pub use policy::Policy;
+pub use revive::Revival;
 pub use roll_back::{Guesses, InVain};
 pub use snapshot::{Condition, JailView, STATES, Snapshot};
 pub use time::MonoTime;
 pub use words::Names;
 
 use ailing::Ailing;
-use change::{Refusal, Spurned};
+use change::Refusal;
 use command::Commands;
 use disk::Disk;
 use incident::Incident;
@@ -151,28 +153,38 @@ pub struct Machine {
 impl Machine {
     /// A machine that begins by taking stock. `seed` makes incident ids differ between runs.
     #[must_use]
-    pub fn new(policy: Policy, names: Names, mut memory: Memory, seed: u32) -> (Self, Vec<Action>) {
+    pub fn new(policy: Policy, names: Names, memory: Memory, seed: u32) -> (Self, Vec<Action>) {
+        Self::begin(MonoTime::START, policy, names, memory, seed)
+    }
+
+    fn begin(
+        now: MonoTime,
+        policy: Policy,
+        names: Names,
+        mut memory: Memory,
+        seed: u32,
+    ) -> (Self, Vec<Action>) {
         let mut machine = Self {
             policy,
             names,
             seed,
-            now: MonoTime::START,
+            now,
             last_id: 0,
             state: State::Ended,
             out: Vec::new(),
             look: None,
-            look_began: MonoTime::START,
-            next_look: MonoTime::START,
+            look_began: now,
+            next_look: now,
             disk: Disk::default(),
             accepted: memory.accepted.clone().unwrap_or_default(),
             proven: memory.proven.clone(),
             recent: memory.recent.clone(),
             held: memory.held.clone(),
-            lost: BTreeSet::new(),
-            revived: BTreeMap::new(),
+            lost: memory.lost.clone(),
+            revived: memory.revived(now),
             rollbacks: BTreeSet::new(),
             refusal: None,
-            spurned: Spurned::default(),
+            spurned: memory.spurned.clone(),
             doubt: memory.doubt.clone(),
             hindrance: None,
             mends: memory.mends.clone(),
@@ -192,11 +204,11 @@ impl Machine {
             incidents: 0,
             last_fine: None,
             // When they were given is not known: the budget counts them as if it were now.
-            starts: memory.starts().map(|()| MonoTime::START).collect(),
+            starts: memory.starts().map(|()| now).collect(),
             stopping: memory.stopping,
             awaited: memory.start == Some(Start::Given),
             ready: false,
-            state_since: ("starting", MonoTime::START),
+            state_since: ("starting", now),
             saved: memory,
             saving: None,
             unsaved: None,
@@ -364,20 +376,22 @@ impl Machine {
 
     /// Takes a look's answer in.
     fn seen(&mut self, mut sight: Sight) {
+        let awaited = self.awaited;
         let new = self.know(&sight);
+        let comes_up = new && awaited;
         if new {
             self.forget_ailing();
         }
         self.note_health(std::mem::take(&mut sight.health));
         let disabled = sight.unit.as_ref().map(|unit| unit.disabled);
-        self.route(sight, new);
+        self.route(sight, new, comes_up);
         if let Some(incident) = &mut self.incident {
             incident.was_disabled = incident.was_disabled.or(disabled);
         }
     }
 
     /// Hands a look's answer to whatever waits for it.
-    fn route(&mut self, sight: Sight, new: bool) {
+    fn route(&mut self, sight: Sight, new: bool, comes_up: bool) {
         match &mut self.state {
             State::Starting { sight: slot, .. } => {
                 *slot = Some(sight);
@@ -386,6 +400,9 @@ impl Machine {
                     self.out.push(Action::Ready);
                 }
                 self.take_stock();
+            }
+            State::Watching | State::Suspect(_) if comes_up && self.pause.is_none() => {
+                self.await_start(sight);
             }
             State::Watching | State::Suspect(_) => self.assess(sight),
             State::Reloading(reload) if reload.is_proving() => self.reload_seen(&sight),

@@ -72,10 +72,10 @@ pub(super) struct Restart {
     moves: u32,
     /// The jail whose filter made the daemon hang.
     pub(super) burning: Option<String>,
-    /// The process that was started last was found to do nothing.
-    pub(super) examined: bool,
     /// When the start was given, and whether it was told that it takes long.
     pub(super) given: Option<(MonoTime, bool)>,
+    /// What the process that was started last does instead of running its jails explains nothing.
+    pub(super) examined: bool,
 }
 
 /// What a restart is at.
@@ -126,8 +126,8 @@ impl Restart {
             failure: String::new(),
             verdict: Verdict::default(),
             burning: None,
-            examined: false,
             given: None,
+            examined: false,
             moves: 0,
         }
     }
@@ -185,7 +185,10 @@ impl Restart {
     }
 
     pub(super) fn has_started(&self) -> bool {
-        matches!(self.step, Step::Starting(_) | Step::ComingBack { .. })
+        matches!(
+            self.step,
+            Step::Starting(_) | Step::ComingBack { .. } | Step::Examining(_)
+        )
     }
 
     pub(super) fn is_rolling_back(&self) -> bool {
@@ -235,8 +238,8 @@ impl Machine {
         }
     }
 
-    /// It was being started when jailwarden was killed, and runs no jail yet: it has the time to come
-    /// back that any start has.
+    /// It was being started when jailwarden was killed, and does not run all its jails yet: it has the
+    /// time to come back that any start has.
     pub(super) fn await_start(&mut self, sight: Sight) {
         self.open_incident();
         if let Some(incident) = &mut self.incident {
@@ -439,6 +442,7 @@ impl Machine {
         if let Some(plan) = self.disk.reading.as_ref().and_then(|r| r.plan.clone()) {
             self.accepted = plan;
         }
+        self.note_restarted_for_jails();
         self.held.clear();
         self.lost.clear();
         self.doubt = Doubt::default();
@@ -448,11 +452,10 @@ impl Machine {
         }
         let reading = self.disk.reading.as_ref().map(|r| r.fingerprint);
         let known = reading.filter(|_| self.moves() < MOST_MOVES);
-        if self.names.unit.is_none() {
-            // systemd never starts two; without it, a jailwarden that comes after us has to know.
-            self.step(Step::Starting(ActionId(0)));
-            self.saving = Some(self.save());
-        }
+        // A jailwarden that comes after us has to know: it counts against the budget, and without
+        // systemd there would be two.
+        self.step(Step::Starting(ActionId(0)));
+        self.saving = Some(self.save());
         let start = self.run(Effect::Start { known });
         self.step(Step::Starting(start));
     }

@@ -1,9 +1,13 @@
 //! Dead jails are loaded again, alone; one that dies each time waits ever longer for that.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
 
 use super::plan::{Change, Changes};
 use super::reload::Reload;
+use super::restart::Cause;
 use super::time::MonoTime;
 use super::{Effect, Machine, Policy, State};
 
@@ -17,9 +21,96 @@ pub(super) struct Revived {
     again: Option<MonoTime>,
     /// It has waited for long enough.
     rested: bool,
+    /// The daemon was restarted for it, and it has not been alive since.
+    restarted: bool,
+}
+
+/// What outlives jailwarden of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Revival {
+    /// How often it was loaded again, and died soon after each time.
+    pub times: u32,
+    /// It rests until it is loaded again.
+    pub rests: bool,
+    /// The daemon was restarted for it.
+    pub restarted: bool,
+}
+
+impl Revived {
+    /// When that was is not known after jailwarden was killed: a rest begins anew.
+    pub(super) fn carried(revival: Revival, now: MonoTime) -> Self {
+        let Revival {
+            times,
+            rests,
+            restarted,
+        } = revival;
+        Self {
+            times,
+            last: now,
+            again: rests.then(|| now + rest_after(times)),
+            rested: false,
+            restarted,
+        }
+    }
+}
+
+/// The rest of a jail that died so often.
+fn rest_after(times: u32) -> Duration {
+    let over = times.saturating_sub(Policy::REVIVALS);
+    let wait = Policy::BACKOFF_START.saturating_mul(1 << over.min(20));
+    wait.min(Policy::MEND_LIMIT)
 }
 
 impl Machine {
+    /// What a jailwarden has to know that comes after this one.
+    pub(super) fn revivals(&self) -> BTreeMap<String, Revival> {
+        let revival = |(jail, it): (&String, &Revived)| {
+            let revival = Revival {
+                times: it.times,
+                rests: it.again.is_some() && self.lost.contains(jail),
+                restarted: it.restarted,
+            };
+            (jail.clone(), revival)
+        };
+        self.revived.iter().map(revival).collect()
+    }
+
+    /// Another config has its own chances.
+    pub(super) fn forget_dead(&mut self) {
+        self.lost.clear();
+        self.revived.clear();
+    }
+
+    /// The daemon is started again, perhaps for jails that could not be revived alone.
+    pub(super) fn note_restarted_for_jails(&mut self) {
+        if let State::Restarting(restart) = &self.state
+            && let Cause::DeadJails(jails) = &restart.cause
+        {
+            let dead = self.revived.iter_mut();
+            dead.filter(|(jail, _)| jails.contains(*jail))
+                .for_each(|(_, it)| it.restarted = true);
+        }
+    }
+
+    /// Whether the daemon was restarted for these jails, and none has been alive since.
+    pub(super) fn was_restarted_for(&self, jails: &BTreeSet<String>) -> bool {
+        let restarted = |jail| self.revived.get(jail).is_some_and(|it| it.restarted);
+        jails.iter().all(restarted)
+    }
+
+    /// All jails that should run do.
+    pub(super) fn note_alive(&mut self) {
+        let lost = &self.lost;
+        for (_, it) in self
+            .revived
+            .iter_mut()
+            .filter(|(jail, _)| !lost.contains(*jail))
+        {
+            it.restarted = false;
+        }
+    }
+
     pub(super) fn revive(&mut self, missing: &BTreeSet<String>) {
         if let Some(incident) = &mut self.incident {
             incident.revived = true;
@@ -46,6 +137,7 @@ impl Machine {
                 last: now,
                 again: None,
                 rested: false,
+                restarted: false,
             });
             revived.times += 1;
             (revived.last, revived.again, revived.rested) = (now, None, false);
@@ -73,10 +165,8 @@ impl Machine {
         let mut resting = BTreeSet::new();
         let mut longest = now;
         for (jail, it) in &mut self.revived {
-            let over = it.times.checked_sub(Policy::REVIVALS);
-            if let Some(over) = over.filter(|_| dead.contains(jail) && !it.rested) {
-                let wait = Policy::BACKOFF_START.saturating_mul(1 << over.min(20));
-                let again = now + wait.min(Policy::MEND_LIMIT);
+            if it.times >= Policy::REVIVALS && dead.contains(jail) && !it.rested {
+                let again = now + rest_after(it.times);
                 it.again = Some(again);
                 longest = longest.max(again);
                 resting.insert(jail.clone());

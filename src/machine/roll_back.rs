@@ -264,16 +264,14 @@ impl Machine {
         let State::Restarting(restart) = &self.state else {
             return;
         };
-        let rungs = match &self.disk.reading {
-            Some(reading) => ladder::rungs(
-                reading,
-                &restart.verdict.culprit,
-                self.proven.as_ref(),
-                &self.recent,
-                self.may_put_back(),
-            ),
-            None => Vec::new(),
-        };
+        let mut rungs = Vec::new();
+        if let Some(reading) = &self.disk.reading {
+            let changed = ladder::changed(reading, self.proven.as_ref(), &self.recent);
+            let culprit = &restart.verdict.culprit;
+            rungs = ladder::rungs(reading, culprit, &changed, self.may_put_back());
+            // What is disabled can no longer be compared with what was proven.
+            self.recent = changed;
+        }
         if let State::Restarting(restart) = &mut self.state {
             restart.rungs = Some(rungs.into());
         }

@@ -4,7 +4,7 @@ use super::absence::Absence;
 use super::event::{ConfigRead, Daemon, Outcome, Sight, Unit};
 use super::plan::Plan;
 use super::restart::Cause;
-use super::{InVain, Machine, Policy, State};
+use super::{InVain, Machine, Policy, Start, State};
 
 impl Machine {
     /// Once both the first reading and the first look are in: what is true, and what follows.
@@ -52,9 +52,13 @@ impl Machine {
             }
             return self.found_absent(sight, traces);
         }
-        let answers = matches!(sight.daemon, Daemon::Answers { .. });
-        let none_runs = answers && self.not_alive().len() == self.expected().len();
-        if none_runs && self.saved.start.is_some() {
+        let comes_up = match sight.daemon {
+            Daemon::Answers { .. } => {
+                self.saved.start.is_some() && self.not_alive().len() == self.expected().len()
+            }
+            _ => self.saved.start == Some(Start::Given),
+        };
+        if comes_up {
             if let ConfigRead::Read(reading) = config {
                 self.note_reading(reading);
             }
@@ -107,6 +111,11 @@ impl Machine {
     /// What the daemon runs is what it was last told, if that is remembered; else what is on
     /// disk, if that can be read; else what it lists.
     fn know_config(&mut self, config: &ConfigRead, sight: &Sight) {
+        let as_before = matches!(config, ConfigRead::Read(reading)
+            if self.saved.config == Some(reading.fingerprint));
+        if !as_before {
+            self.forget_dead();
+        }
         if let ConfigRead::Read(reading) = config {
             self.rollbacks.clone_from(&reading.rollbacks);
             if self.guesses.is_empty() && self.in_vain.config != Some(reading.fingerprint) {

@@ -122,7 +122,7 @@ mod kill {
         fs::write(folder.join("kill"), order).unwrap();
         (scenario.happens)(&stage);
         let mut killed = false;
-        let came = wait_until(GUARD, || {
+        let came = wait_until(stage.guard(), || {
             killed = stage.warden().has_ended();
             (killed || stage.is_told(scenario.ends)).then_some(())
         });
@@ -137,7 +137,7 @@ mod kill {
         if killed {
             stage.start_again();
         }
-        let told = wait_until(GUARD, || stage.is_told(scenario.ends).then_some(()));
+        let told = wait_until(stage.guard(), || stage.is_told(scenario.ends).then_some(()));
         assert!(told.is_some(), "{}", stage.story(scenario.ends, order));
         let mut end = End::of(&stage, scenario);
         if let Some((_, wanted)) = kill {

@@ -275,17 +275,67 @@ fn a_flap_whose_outcome_never_came_is_counted() {
     tried(&mut rig).does("").is("degraded");
 }
 
+/// What the daemon refused is not sent to it once more.
 #[test]
-fn a_flap_that_was_not_begun_is_decided_afresh() {
+fn a_flap_that_was_not_begun_is_begun() {
     let rig = about_to_disable_again();
     let mut rig = Rig::stock(rig.killed(), config(&["a", "m"]), answers(&["a"]));
     assert_eq!(rig.kept.mends["m"], mend(1, true));
-    rig.gets(Outcome::Applied(Applied {
+    rig.does("read-afresh ready Supervising rollback(m)");
+}
+
+/// Its former settings died with the jailwarden that knew them: the jail would be lost.
+#[test]
+fn what_the_daemon_refused_is_not_sent_again() {
+    let mut rig = Rig::healthy(&["a", "m"]);
+    rig.edits(changed()).gets(Outcome::Applied(Applied {
         refused: vec![("m".into(), "no such thing".into())],
         ..Applied::default()
     }));
-    rig.applied().sees(answers(&["a"]));
-    rig.does("read-afresh ready Supervising apply(+m) ChangeRefused apply(-m) rollback(m)");
+    rig.applied().sees(answers(&["a", "m"]));
+    rig.does("read apply(+m) ChangeRefused apply(*m)");
+    let mut rig = Rig::stock(rig.killed(), changed(), answers(&["a", "m"]));
+    rig.sees(answers(&["a", "m"]));
+    rig.does("read-afresh ready Supervising").is("degraded");
+    rig.edits(config_of_versions(&[("a", 1), ("m", 3)]));
+    rig.does("read ChangeWithdrawn apply(+m)");
+}
+
+/// The jail that changed is disabled by now: that it did change is remembered all the same.
+#[test]
+fn a_rung_is_left_to_whoever_comes_after_the_one_before_it() {
+    let mut rig = Rig::healthy(&["a", "m"]);
+    rig.sees_for(7, &answers(&["a", "m"]));
+    rig.edits(changed()).applied().sees(answers(&["a", "m"]));
+    rig.exits(7).sees(absent(unit_failed(255))).does_not_start();
+    rig.reads(changed());
+    rig.does("read apply(+m) ChangeApplied DaemonDown start read-afresh rollback(m)");
+    let on_disk = changed().rolled_back(&["m"]);
+    let mut rig = Rig::stock(rig.killed(), on_disk.clone(), absent(unit_failed(255)));
+    rig.does_not_start().reads(on_disk);
+    rig.does("read-afresh ready Supervising RolledBack DaemonDown start read-afresh put-back()");
+}
+
+/// A jail is lost that could not be revived, whichever jailwarden tried it.
+#[test]
+fn the_daemon_is_not_restarted_again_for_a_jail_that_this_did_not_help() {
+    let mut rig = Rig::healthy(&["a", "m"]);
+    let dead = |pid| with_dead(pid, &["a", "m"], &["m"]);
+    rig.sees_for(3, &dead(7)).applied().keeps_seeing(&dead(7));
+    rig.ok().gets(Outcome::StopAsked(StopAnswer::Agreed));
+    rig.exits(7)
+        .does("JailDead apply(*m) Restarting save ask-stop start");
+    rig.ok();
+    let started = rig.killed();
+    rig.keeps_seeing(&dead(8)).does("JailDead");
+    let mut rig = Rig::stock(rig.killed(), config(&["a", "m"]), dead(8));
+    rig.sees_for(50, &dead(8)).is("degraded");
+    rig.does("read-afresh ready Supervising");
+
+    let mut rig = Rig::stock(started, config(&["a", "m"]), dead(8));
+    rig.keeps_seeing(&dead(8)).applied().keeps_seeing(&dead(8));
+    rig.does("read-afresh ready Supervising JailDead apply(*m) JailDead");
+    rig.sees(dead(8)).is("degraded");
 }
 
 /// It had passed its trial: the kill is no reason to wait until the clock tries it again.
@@ -382,7 +432,7 @@ fn a_daemon_that_is_being_started_is_not_started_twice() {
     rig.sees_for(20, &gone(None, false));
     rig.does("read-afresh ready Supervising").is("suspect");
     assert_eq!(rig.kept.start, Some(Start::Given));
-    rig.sees(answers(&["a"])).does("read-afresh");
+    rig.sees(answers(&["a"])).does("AllClear read-afresh");
     rig.reads(config(&["a"]))
         .sees(answers(&["a"]))
         .is("healthy");

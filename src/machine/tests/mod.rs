@@ -386,9 +386,13 @@ pub(super) fn with_dead(pid: u32, jails: &[&str], dead: &[&str]) -> Sight {
 }
 
 pub(super) fn silent(motion: Motion) -> Sight {
+    silent_as(7, motion)
+}
+
+pub(super) fn silent_as(pid: u32, motion: Motion) -> Sight {
     Sight {
         daemon: Daemon::Silent {
-            pid: Some(7),
+            pid: Some(pid),
             motion,
         },
         unit: None,

@@ -203,29 +203,55 @@ fn people(world: &World, all: &mut Vec<Befall>) {
 }
 
 fn shell(world: &World, all: &mut Vec<Befall>) {
-    let mut writes = Vec::new();
     for (at, (_, then)) in world.later.iter().enumerate() {
         let Then::Answer(_, effect, _) = then else {
             continue;
         };
         all.extend([Befall::Slow(at), Befall::Lost(at, false)]);
-        let reads = matches!(
-            **effect,
-            Effect::Look { .. }
-                | Effect::ReadConfig { .. }
-                | Effect::TryMend { .. }
-                | Effect::Sample { .. }
-                | Effect::Diagnose { .. }
-                | Effect::FindCulprit
-        );
-        if !reads {
+        if !is_reading(effect) {
             all.push(Befall::Lost(at, true));
-            writes.push(at);
         }
     }
-    for subset in 0..1_u8 << writes.len().min(3) {
-        let done = |n: &usize| subset >> n & 1 == 1;
-        let done = (0..writes.len()).filter(done).map(|n| 1 << writes[n]);
-        all.push(Befall::Killed(done.sum()));
-    }
+    all.extend(kills(world));
+}
+
+/// jailwarden may be killed at any time, with what was under way done or not.
+pub(super) fn kills(world: &World) -> Vec<Befall> {
+    let under_way = world.later.iter().enumerate();
+    let writes = under_way.filter_map(|(at, (_, then))| match then {
+        Then::Answer(_, effect, _) if !is_reading(effect) => Some((at, &**effect)),
+        _ => None,
+    });
+    let writes: Vec<_> = writes.take(3).collect();
+    let subsets = 0..1_u8 << writes.len();
+    let kill = |subset: u8| {
+        let done = writes.iter().enumerate();
+        let done = done.filter(|(n, _)| subset >> n & 1 == 1);
+        Befall::Killed(done.map(|(_, (at, _))| 1 << at).sum())
+    };
+    let may_be = |subset: &u8| may_be(*subset, &writes);
+    subsets.filter(may_be).map(kill).collect()
+}
+
+/// Whether these of the writes may be done without the others: a start waits until what was saved
+/// before it is on disk.
+fn may_be(subset: u8, writes: &[(usize, &Effect)]) -> bool {
+    let is_done = |n: &usize| subset >> n & 1 == 1;
+    let is_save = |n: &usize| matches!(writes[*n].1, Effect::Save(_));
+    let is_start = |n: &usize| matches!(writes[*n].1, Effect::Start { .. });
+    let mut starts = (0..writes.len()).filter(|n| is_start(n) && is_done(n));
+    starts.all(|start| (0..start).filter(is_save).all(|save| is_done(&save)))
+}
+
+/// Whether it makes no difference that it was done.
+fn is_reading(effect: &Effect) -> bool {
+    matches!(
+        effect,
+        Effect::Look { .. }
+            | Effect::ReadConfig { .. }
+            | Effect::TryMend { .. }
+            | Effect::Sample { .. }
+            | Effect::Diagnose { .. }
+            | Effect::FindCulprit
+    )
 }

@@ -37,6 +37,7 @@ pub(super) fn picture(world: &World) -> String {
         (&world.files, &world.rollbacks, &world.good),
         (&world.replaced, world.unreadable, world.disk_full),
         (
+            (world.doomed, world.frail),
             world.check_fails,
             world.surroundings,
             world.stopped_by_admin

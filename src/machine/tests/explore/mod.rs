@@ -3,6 +3,7 @@
 
 mod befall;
 mod found;
+mod kills;
 
 mod goal;
 mod key;

@@ -352,7 +352,7 @@ fn catch(f: impl FnOnce() -> World) -> Result<World, String> {
     catch_unwind(AssertUnwindSafe(f)).map_err(|panic| words(&*panic))
 }
 
-fn words(panic: &(dyn Any + Send)) -> String {
+pub(super) fn words(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().cloned();
     let text = text.or_else(|| panic.downcast_ref::<&str>().map(|s| (*s).to_owned()));
     text.unwrap_or_else(|| "a panic without words".to_owned())

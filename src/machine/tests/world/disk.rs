@@ -69,9 +69,13 @@ impl World {
         }
         reading.rollbacks.clone_from(&self.rollbacks);
         if self.unreadable {
-            return reading.unreadable();
+            reading = reading.unreadable();
         }
-        reading.sealed()
+        // It is of all files, those of disabled jails too.
+        let mut hasher = DefaultHasher::new();
+        (&self.files, &self.rollbacks, self.unreadable).hash(&mut hasher);
+        reading.fingerprint = hasher.finish().into();
+        reading
     }
 
     pub(super) fn put_back(&mut self, reason: &str) -> Result<PutBack, String> {

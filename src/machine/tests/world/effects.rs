@@ -3,6 +3,9 @@
 use super::super::*;
 use super::*;
 
+/// How long the start command takes; a start that takes longer goes on without it.
+const START_COMMAND: Duration = ms(300);
+
 impl World {
     pub(super) fn takes(&self, effect: &Effect) -> Duration {
         let hung = self.process.as_ref().is_some_and(|p| p.hang.is_some());
@@ -16,7 +19,7 @@ impl World {
             Effect::AskStop => ms(5),
             Effect::Sample { .. } | Effect::Diagnose { .. } => secs(1),
             Effect::FindCulprit => ms(20),
-            Effect::Start { .. } => self.start_takes,
+            Effect::Start { .. } => self.start_takes.min(START_COMMAND),
             Effect::WriteRollback { .. }
             | Effect::PutBack { .. }
             | Effect::FindPutBack { .. }
@@ -60,7 +63,7 @@ impl World {
                 let overtaken = self.process.is_some();
                 let fine = overtaken || self.spawn();
                 if let (true, Some(process)) = (fine, &mut self.process) {
-                    process.up_at = process.up_at.min(self.now);
+                    process.up_at = self.now + self.start_takes.saturating_sub(START_COMMAND);
                 }
                 if overtaken {
                     Outcome::Overtaken
@@ -198,7 +201,7 @@ impl World {
 
     pub(super) fn apply(&mut self, changes: &Changes, peer: Option<u32>) -> Outcome {
         let faults = self.faults.clone();
-        let burning = self.burning;
+        let (burning, frail) = (self.burning, self.frail);
         let Some(process) = self.usable(peer) else {
             let unreachable = Some("no answer".into());
             return Outcome::Applied(Applied {
@@ -216,7 +219,7 @@ impl World {
                 Fault::None | Fault::ColdOnly => {
                     let jail = Jail {
                         digest: *digest,
-                        alive: true,
+                        alive: frail != Some(name.as_str()),
                     };
                     process.jails.insert(name.clone(), jail);
                     if burning == Some(*digest) {

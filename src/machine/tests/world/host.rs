@@ -8,7 +8,7 @@ impl World {
     pub(super) fn spawn(&mut self) -> bool {
         let enabled = self.enabled();
         let any = |fault: Fault| enabled.values().any(|d| self.faults[d] == fault);
-        let broken = self.unreadable || self.surroundings;
+        let broken = self.unreadable || self.surroundings || self.doomed;
         if broken || any(Fault::Fatal) || any(Fault::Hidden) || any(Fault::ColdOnly) {
             self.unit = unit_failed(255);
             self.note(|| "# the start fails".into());
@@ -24,7 +24,10 @@ impl World {
             jails: enabled
                 .iter()
                 .filter(|(_, d)| self.faults[*d] != Fault::Skipped)
-                .map(|(n, d)| (n.clone(), Jail { digest: *d, alive }))
+                .map(|(n, d)| {
+                    let alive = alive && self.frail != Some(n.as_str());
+                    (n.clone(), Jail { digest: *d, alive })
+                })
                 .collect(),
             hang: burns.then_some(Hang::Busy),
             socket: true,
@@ -194,10 +197,19 @@ impl World {
         self.doings += 1;
         // Without a unit nothing tells a stop that nobody saw from a host that has just booted.
         self.stopped_by_admin &= self.has_unit || self.memory.standby;
+        for (at, (_, then)) in self.later.iter().enumerate() {
+            if !done.contains(&at)
+                && matches!(then, Then::Answer(_, effect, _) if matches!(**effect, Effect::Start { .. }))
+            {
+                // It never took place.
+                self.starts.pop();
+            }
+        }
         self.later.retain(|(_, t)| !matches!(t, Then::Answer(..)));
         self.gave_up_at = None;
-        let (machine, actions) = Machine::new(Policy::default(), names(), self.memory.clone(), 1);
         // One clock for the world, a new one for each machine, would only obscure the tests.
+        let memory = self.memory.clone();
+        let (machine, actions) = Machine::begin(self.now, Policy::default(), names(), memory, 1);
         self.machine = machine;
         self.take(actions);
         if let Some(until) = self.paused {

@@ -65,7 +65,7 @@ pub(super) enum Then {
 #[derive(Debug, Clone)]
 pub(super) struct Replaced {
     pub(super) name: String,
-    reason: String,
+    pub(super) reason: String,
     pub(super) before: BTreeMap<String, u128>,
     pub(super) unreadable: bool,
     after: BTreeMap<String, u128>,
@@ -92,6 +92,8 @@ pub(super) struct World {
     pub(super) check_fails: bool,
     /// What surrounds fail2ban keeps it from starting, whatever its config.
     pub(super) surroundings: bool,
+    /// Nothing brings it back, and nothing says why.
+    pub(super) doomed: bool,
     /// Whether fail2ban's own words name the jail at fault.
     pub(super) blames: bool,
     fresh: u128,
@@ -99,6 +101,8 @@ pub(super) struct World {
     pub(super) process: Option<Process>,
     pub(super) next_pid: u32,
     pub(super) unit: Unit,
+    /// This jail has no threads, whoever loads it.
+    pub(super) frail: Option<&'static str>,
     /// The digest of a jail whose log holds a line that makes its filter run for ever.
     pub(super) burning: Option<u128>,
     pub(super) start_takes: Duration,
@@ -155,11 +159,13 @@ impl World {
             disk_full: false,
             check_fails: false,
             surroundings: false,
+            doomed: false,
             blames: false,
             fresh: 0,
             process: None,
             next_pid: pid - 1,
             unit: unit_stopped(),
+            frail: None,
             burning: None,
             start_takes: ms(300),
             stop_takes: ms(500),

@@ -1,0 +1,473 @@
+//! jailwarden is killed at each step of a recovery, with each part of what was under way done or not:
+//! the end is the one without the kill.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use super::super::world::{Fault, Hang, Process, Then, World};
+use super::*;
+
+/// How long nothing is done by a jailwarden that has nothing more to do: longer than between two looks.
+const CALM: Duration = secs(12);
+/// Of the steps in a row at which it only looks, so many are taken.
+const LOOKS: u32 = 2;
+
+/// A recovery.
+#[derive(Clone, Copy)]
+struct Scenario {
+    jails: &'static [&'static str],
+    happens: fn(&mut World),
+    /// What the daemon was started with is known to each jailwarden. It is not where systemd may have
+    /// started it while none looked: such a start proves nothing.
+    proves: bool,
+}
+
+const CRASH: Scenario = Scenario {
+    jails: &["a", "m"],
+    happens: crash,
+    proves: true,
+};
+
+/// What a host has come to.
+#[derive(Debug, PartialEq)]
+struct End {
+    state: &'static str,
+    files: BTreeMap<String, u128>,
+    is_broken: bool,
+    rollbacks: BTreeSet<String>,
+    /// Why the files were replaced that still are.
+    replaced: Vec<String>,
+    /// How many daemons there were.
+    daemons: u32,
+    runs: BTreeMap<String, u128>,
+    memory: Memory,
+}
+
+/// Since when nothing has been done.
+struct Rest {
+    since: MonoTime,
+    doings: u64,
+    looks: u32,
+}
+
+impl Rest {
+    fn begin(world: &World) -> Self {
+        Self {
+            since: world.now,
+            doings: world.doings,
+            looks: 0,
+        }
+    }
+
+    /// Nothing more is done, or every way back has failed where none leads back.
+    fn is_reached(&mut self, world: &World) -> bool {
+        if self.doings != world.doings {
+            *self = Self::begin(world);
+        }
+        self.looks += 1;
+        let calm = match &world.machine.state {
+            State::GaveUp { undo, read, .. } => {
+                let hopeless = world.doomed || world.surroundings;
+                hopeless && undo.is_none() && read.is_none()
+            }
+            State::Watching => world.now.since(self.since) >= CALM,
+            _ => false,
+        };
+        calm && world.is_idle()
+    }
+}
+
+impl Scenario {
+    fn begin(self, has_unit: bool) -> World {
+        let mut world = World::new(self.jails, has_unit);
+        world.pass(Policy::GOOD_AFTER + secs(2));
+        assert!(world.good.is_some(), "its config is kept as good");
+        (self.happens)(&mut world);
+        world
+    }
+
+    fn end(self, world: &World) -> End {
+        let mut memory = world.memory.clone();
+        // How long it took, and in how many tries, is another question.
+        memory.dark.clear();
+        memory.unprotected.clear();
+        memory.revived.clear();
+        (memory.starts, memory.start) = (0, None);
+        memory.put_back = None;
+        if world.process.is_none() {
+            // With what it was last started in vain: the next start takes what is on disk.
+            memory.accepted = None;
+        }
+        if !self.proves {
+            memory.proven = None;
+            memory.doubt = Doubt::default();
+        }
+        let jails = world.process.iter().flat_map(|process| &process.jails);
+        let alive = jails.filter(|(_, jail)| jail.alive);
+        let replaced = world.replaced.iter().map(|set| set.reason.clone());
+        End {
+            state: world.machine.snapshot().state,
+            files: world.files.clone(),
+            is_broken: world.unreadable,
+            rollbacks: world.rollbacks.clone(),
+            replaced: replaced.collect(),
+            daemons: world.next_pid,
+            runs: alive.map(|(name, it)| (name.clone(), it.digest)).collect(),
+            memory,
+        }
+    }
+
+    fn undisturbed(self, mut world: World) -> End {
+        let end = world.now + secs(3600);
+        let mut rest = Rest::begin(&world);
+        while !rest.is_reached(&world) {
+            assert!(world.now < end, "it never rests: {:?}", world.machine.state);
+            walk::step(&mut world);
+        }
+        self.end(&world)
+    }
+
+    /// Kills jailwarden at each step, and compares.
+    #[track_caller]
+    fn ends_alike(self) {
+        for has_unit in [true, false] {
+            let mut world = self.begin(has_unit);
+            let wanted = self.undisturbed(world.clone());
+            let mut rest = Rest::begin(&world);
+            let (mut step, mut kills, mut wrong) = (0, 0, Vec::new());
+            while !rest.is_reached(&world) {
+                let takes = rest.looks <= LOOKS;
+                for kill in befall::kills(&world).into_iter().filter(|_| takes) {
+                    kills += 1;
+                    let mut then = world.clone();
+                    let end = catch_unwind(AssertUnwindSafe(move || {
+                        kill.happens(&mut then);
+                        self.undisturbed(then)
+                    }));
+                    let differs = match end {
+                        Ok(end) if end == wanted => continue,
+                        Ok(end) => differs(&end, &wanted),
+                        Err(panic) => walk::words(&*panic),
+                    };
+                    wrong.push(format!("steps(&mut world, {step}); {kill:?}: {differs}"));
+                }
+                walk::step(&mut world);
+                step += 1;
+            }
+            let size = format!(
+                "unit {has_unit}: {kills} kills at {step} steps to {}",
+                wanted.state
+            );
+            assert!(wrong.is_empty(), "{size}:\n{}", wrong.join("\n"));
+            assert!(kills > 5, "{size}");
+        }
+    }
+}
+
+/// The lines in which two ends differ.
+fn differs(is: &End, should: &End) -> String {
+    let (is, should) = (format!("{is:#?}"), format!("{should:#?}"));
+    let only = |one: &str, other: &str| {
+        let other: Vec<_> = other.lines().collect();
+        let lines = one.lines().filter(|line| !other.contains(line));
+        lines.map(str::trim).collect::<Vec<_>>().join(" ")
+    };
+    format!("is {}, not {}", only(&is, &should), only(&should, &is))
+}
+
+/// The daemon dies, and systemd does not start it again.
+fn crash(world: &mut World) {
+    world.crash();
+    world.later.retain(|(_, then)| !matches!(then, Then::Spawn));
+    world.unit = unit_killed();
+}
+
+fn change(world: &mut World, jails: &[(&str, Fault)]) {
+    for (jail, fault) in jails {
+        world.edit(jail, *fault);
+        world.pass(secs(1));
+    }
+}
+
+fn each(scenario: Scenario, happens: &[fn(&mut World)]) {
+    for happens in happens.iter().copied() {
+        Scenario {
+            happens,
+            ..scenario
+        }
+        .ends_alike();
+    }
+}
+
+#[test]
+fn a_daemon_that_dies() {
+    CRASH.ends_alike();
+    let proves = false;
+    let happens = World::crash;
+    Scenario {
+        happens,
+        proves,
+        ..CRASH
+    }
+    .ends_alike();
+}
+
+#[test]
+fn a_daemon_that_hangs_or_cannot_be_asked() {
+    let by_systemd = Scenario {
+        proves: false,
+        ..CRASH
+    };
+    each(
+        by_systemd,
+        &[
+            |world| world.hang(Hang::Frozen),
+            |world| world.hang(Hang::Stopped),
+            |world| world.hang(Hang::Busy),
+            |world| world.burn("a"),
+            World::remove_socket,
+        ],
+    );
+}
+
+#[test]
+fn a_dead_jail() {
+    each(CRASH, &[|world| world.kill_jail("a")]);
+}
+
+/// It is loaded again, then the daemon is restarted for it, once, and then it is left alone.
+#[test]
+fn a_jail_that_cannot_be_revived() {
+    each(
+        CRASH,
+        &[|world| {
+            world.frail = Some("a");
+            world.kill_jail("a");
+        }],
+    );
+}
+
+#[test]
+fn a_change() {
+    each(
+        CRASH,
+        &[
+            |world| world.edit("a", Fault::None),
+            |world| world.edit("a", Fault::Fatal),
+            |world| world.edit("a", Fault::Skipped),
+            |world| world.edit("a", Fault::Hidden),
+            |world| world.edit("a", Fault::Phantom),
+        ],
+    );
+}
+
+#[test]
+fn a_change_that_breaks_the_start() {
+    each(
+        CRASH,
+        &[
+            |world| {
+                change(world, &[("a", Fault::Fatal)]);
+                crash(world);
+            },
+            |world| {
+                change(world, &[("a", Fault::ColdOnly)]);
+                crash(world);
+            },
+            |world| {
+                change(world, &[("a", Fault::Phantom)]);
+                crash(world);
+            },
+            |world| {
+                world.blames = true;
+                change(world, &[("a", Fault::ColdOnly), ("m", Fault::None)]);
+                crash(world);
+            },
+            |world| {
+                world.unreadable = true;
+                world.touch();
+                crash(world);
+            },
+        ],
+    );
+}
+
+const THREE: Scenario = Scenario {
+    jails: &["a", "m", "z"],
+    ..CRASH
+};
+
+#[test]
+fn several_changes_that_break_the_start() {
+    use Fault::{ColdOnly, None};
+    each(
+        THREE,
+        &[
+            |world| {
+                change(world, &[("a", ColdOnly), ("z", ColdOnly)]);
+                crash(world);
+            },
+            |world| {
+                change(world, &[("a", ColdOnly), ("m", None), ("z", None)]);
+                crash(world);
+            },
+            |world| {
+                change(world, &[("a", ColdOnly), ("m", ColdOnly), ("z", ColdOnly)]);
+                crash(world);
+            },
+        ],
+    );
+}
+
+/// No rung is left out, though the jails that changed are disabled when the next jailwarden comes to
+/// it.
+#[test]
+fn everything_in_vain() {
+    each(
+        THREE,
+        &[
+            |world| {
+                change(world, &[("a", Fault::None)]);
+                world.doomed = true;
+                crash(world);
+            },
+            |world| {
+                change(world, &[("a", Fault::None), ("z", Fault::None)]);
+                world.doomed = true;
+                crash(world);
+            },
+            |world| {
+                world.blames = true;
+                change(world, &[("a", Fault::ColdOnly)]);
+                world.doomed = true;
+                crash(world);
+            },
+            |world| {
+                change(world, &[("a", Fault::Fatal)]);
+                world.doomed = true;
+                crash(world);
+            },
+            |world| {
+                world.doomed = true;
+                crash(world);
+            },
+            |world| {
+                change(world, &[("a", Fault::None)]);
+                world.surroundings = true;
+                crash(world);
+            },
+        ],
+    );
+}
+
+#[test]
+fn a_mend() {
+    each(
+        CRASH,
+        &[|world| {
+            change(world, &[("a", Fault::ColdOnly)]);
+            crash(world);
+            world.pass(secs(60));
+            world.edit("a", Fault::None);
+        }],
+    );
+}
+
+/// Whoever comes next gives it the same time, and does not start a second one.
+#[test]
+fn a_start_that_takes_long() {
+    each(
+        CRASH,
+        &[
+            |world| {
+                world.start_takes = secs(9);
+                crash(world);
+            },
+            |world| {
+                world.start_takes = secs(16);
+                crash(world);
+            },
+            |world| {
+                world.start_takes = secs(25);
+                change(world, &[("a", Fault::None)]);
+                crash(world);
+            },
+        ],
+    );
+}
+
+/// So many restarts count by now that one more, or none, is left.
+#[test]
+fn a_budget_that_is_nearly_spent() {
+    fn crashes(world: &mut World, times: usize) {
+        for _ in 0..times {
+            crash(world);
+            world.pass(secs(15));
+        }
+        assert_eq!(world.machine.recent_starts(), times);
+        crash(world);
+    }
+    each(
+        CRASH,
+        &[
+            |world| crashes(world, Policy::RESTART_BUDGET - 1),
+            |world| crashes(world, Policy::RESTART_BUDGET),
+        ],
+    );
+}
+
+/// Lets an hour pass on a host on which something ails after each step, and kills jailwarden each time
+/// that so many seconds are over.
+fn an_hour_with_kills(world: &mut World, every: u64, ails: fn(&mut World)) {
+    let end = world.now + secs(3600);
+    while world.now < end {
+        let next = end.min(world.now + secs(every));
+        while world.due().is_some_and(|due| due <= next) {
+            walk::step(world);
+            ails(world);
+        }
+        world.now = next;
+        world.jailwarden_restarts();
+    }
+}
+
+/// How many starts there are at most is for [`World`] to check at each.
+#[test]
+fn no_kill_gives_new_restarts() {
+    for has_unit in [true, false] {
+        for every in [5, 20, 90, 400] {
+            let mut world = CRASH.begin(has_unit);
+            an_hour_with_kills(&mut world, every, |world| {
+                let is_up = |p: &Process| p.up_at + secs(1) <= world.now;
+                if world.process.as_ref().is_some_and(is_up) {
+                    crash(world);
+                }
+            });
+            let starts = world.starts.len();
+            assert!(
+                (5..20).contains(&starts),
+                "{starts}, killed every {every} s"
+            );
+            comes_to_good(&mut world);
+        }
+    }
+}
+
+#[test]
+fn no_kill_ends_the_rest_of_a_jail_that_dies_each_time() {
+    for every in [5, 20, 90, 400, 4000] {
+        let mut world = World::new(&["a", "m"], true);
+        world.log = Some(Vec::new());
+        an_hour_with_kills(&mut world, every, |world| {
+            if world.machine.incident.is_none() {
+                world.kill_jail("a");
+            }
+            assert!(world.protecting().contains("m"));
+        });
+        let log = world.log.take().unwrap();
+        let loads = log.iter().filter(|line| line.ends_with("> apply(*a)"));
+        let loads = loads.count();
+        assert!((3..=12).contains(&loads), "{loads}, killed every {every} s");
+        world.pass(Policy::MEND_LIMIT);
+        assert_eq!(world.protecting(), set(&["a", "m"]));
+    }
+}
