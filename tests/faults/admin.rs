@@ -1,6 +1,6 @@
 //! What an admin does on purpose, which has to stay so.
 
-use crate::fault::{Fault, JAILS, WITH_NEW, all, off};
+use super::fault::{Fault, JAILS, WITH_NEW, all, off};
 
 const TYPO: &str = "cp /etc/fail2ban/filter.d/web.conf /root; sed -i 's/<HOST>/<HOST> [/' /etc/fail2ban/filter.d/web.conf; \
      systemctl restart fail2ban; sleep 25";
@@ -11,6 +11,11 @@ pub(crate) const FAULTS: &[Fault] = &[
     off("`systemctl mask --now fail2ban`", "systemctl mask --now fail2ban", &JAILS),
     off("`systemctl disable --now fail2ban`", "systemctl disable --now fail2ban", &JAILS),
     off("`fail2ban-client stop web`", "fail2ban-client stop web", &["web"]),
+    off(
+        "`fail2ban-client set web idle on`",
+        "fail2ban-client set web idle on",
+        &["web"],
+    ),
     off(
         "`enabled = false` in one jail, and a reload",
         "sed -i 's/enabled = true/enabled = false/' /etc/fail2ban/jail.d/web.conf; fail2ban-client reload",

@@ -8,12 +8,11 @@ use std::process::Stdio;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use serde::{Deserialize, Serialize};
-
-use crate::contestants::Contestant;
-use crate::fault::{Fault, JAILS, NEW};
 use crate::support::host::Host;
 use crate::support::{GUARD, admins_files, wait_until};
+use crate::table::contestants::Contestant;
+use crate::table::fault::{Fault, JAILS, NEW};
+use crate::table::results::{Jail, Outcome};
 
 /// The last seconds tell which jails protect in the end.
 const LAST: u64 = 5;
@@ -30,32 +29,6 @@ actionunban = rm -f /opt/blocked/<name>-<ip>
 const FILTER: &str = "[Definition]\nfailregex = fail from <HOST>\ndatepattern = {^LN-BEG}EPOCH\n";
 const HELPER: &str =
     "watchdog() { if test \"$WATCHDOG\"; then systemctl \"$@\" \"$WATCHDOG\"; fi; }\n";
-
-/// What came of a fault.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Outcome {
-    /// How long was looked on, in seconds.
-    pub(crate) seconds: u64,
-    pub(crate) jails: BTreeMap<String, Jail>,
-    /// Whether there is a fail2ban in the end.
-    pub(crate) runs: bool,
-    /// Records in the journal that are warnings or worse, of the contestant or of systemd about fail2ban.
-    pub(crate) alerts: u64,
-    /// The admin's files that are not as the admin left them, below `/etc/fail2ban`.
-    pub(crate) files_changed: Vec<String>,
-    /// The jails that lost a ban which stood before, of those that can protect.
-    pub(crate) bans_lost: Vec<String>,
-    /// What an admin did or wants, and what is not so.
-    pub(crate) broken: Vec<String>,
-}
-
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Jail {
-    /// How many seconds' offenders were not stopped.
-    pub(crate) unprotected: u64,
-    /// Whether it stopped those of the last seconds.
-    pub(crate) protects: bool,
-}
 
 type Files = BTreeMap<PathBuf, Vec<u8>>;
 

@@ -1,6 +1,8 @@
 //! docs/comparison.md: faults on real hosts, with nothing but fail2ban's own unit, with monit, with a loop
-//! around `ping`, and with jailwarden. `make faults` runs all of it, `make faults ONLY='hang'` the rows whose
-//! name has that in it, `ONLY=slice` the few that CI runs.
+//! around `ping`, and with jailwarden. `make faults` runs all of it; `make faults ONLY='hang jailwarden'` the
+//! rows whose name has the one in it, with the other alone; `ONLY=slice` the few that CI runs; `ONLY=missing`
+//! goes on where a run was broken off. It fails where jailwarden falls short. What was said in a cell is in
+//! `target/faults`.
 //!
 //! What counts is the truth: in each second an offender fails five times in the log of each jail, and
 //! is stopped if the jail bans it within 5 s.
@@ -12,19 +14,12 @@
     reason = "it is a test, but for its harness"
 )]
 
-mod admin;
 mod cell;
-mod config;
-mod contestants;
-mod daemon;
-mod fault;
-mod hosts;
-mod render;
-mod results;
-mod supervisor;
 #[expect(dead_code, reason = "each program uses its part of the shared support")]
 #[path = "../support/mod.rs"]
 mod support;
+#[path = "table.rs"]
+mod table;
 
 use std::collections::VecDeque;
 use std::fs;
@@ -34,82 +29,83 @@ use std::process::ExitCode;
 use std::sync::Mutex;
 use std::thread;
 
-use cell::Outcome;
-use contestants::Contestant;
-use fault::{Class, Fault};
-use results::Results;
 use support::docs::{is_written, root};
+use table::contestants::Contestant;
+use table::fault::{Class, Fault};
+use table::results::{Outcome, Results};
+use table::{CLASSES, render};
 
 /// Hosts at a time, unless `JAILWARDEN_HOSTS` says otherwise.
 const WORKERS: usize = 6;
 
-const CLASSES: &[Class] = &[
-    Class {
-        name: "Config",
-        faults: config::FAULTS,
-    },
-    Class {
-        name: "Daemon",
-        faults: daemon::FAULTS,
-    },
-    Class {
-        name: "Host",
-        faults: hosts::FAULTS,
-    },
-    Class {
-        name: "Supervisor",
-        faults: supervisor::FAULTS,
-    },
-    Class {
-        name: "Admin",
-        faults: admin::FAULTS,
-    },
-];
+/// How long the few rows that CI runs are looked at.
+const SLICE_SECONDS: u64 = 20;
 
-/// What is to be run: words of names of faults, of classes and of contestants.
-struct Wanted(Vec<String>);
-
-impl Wanted {
-    fn rows(&self, class: &Class, fault: &Fault) -> bool {
-        let mut words = self.0.iter().filter(|word| contestant(word).is_none());
-        let mut is_any = false;
-        let is_wanted = words.any(|word| {
-            is_any = true;
-            word == "slice" && fault.is_in_slice
-                || word.eq_ignore_ascii_case(class.name)
-                || fault.name.contains(word.as_str())
-        });
-        is_wanted || !is_any
-    }
-
-    fn contestants(&self) -> Vec<Contestant> {
-        let named: Vec<_> = self.0.iter().filter_map(|word| contestant(word)).collect();
-        if named.is_empty() {
-            Contestant::ALL.to_vec()
-        } else {
-            named
-        }
-    }
+/// What is to be run, by the words of the command line.
+#[derive(Default)]
+struct Wanted {
+    /// Contestants by their word; none: all of them.
+    contestants: Vec<Contestant>,
+    /// `slice`: the few rows that CI runs, and looked at for a shorter time.
+    is_slice: bool,
+    /// `missing`: only what is not in docs/comparison.json yet.
+    is_missing: bool,
+    /// Classes, and parts of names of faults; none: all of them.
+    rows: Vec<String>,
 }
 
-fn contestant(word: &str) -> Option<Contestant> {
-    let mut all = Contestant::ALL.into_iter();
-    all.find(|contestant| contestant.word() == word)
+impl Wanted {
+    fn read(words: impl Iterator<Item = String>) -> Self {
+        let mut wanted = Self::default();
+        for word in words.filter(|word| !word.starts_with('-')) {
+            let mut all = Contestant::ALL.into_iter();
+            match (word.as_str(), all.find(|it| it.word() == word)) {
+                (_, Some(contestant)) => wanted.contestants.push(contestant),
+                ("slice", _) => wanted.is_slice = true,
+                ("missing", _) => wanted.is_missing = true,
+                _ => wanted.rows.push(word),
+            }
+        }
+        if wanted.contestants.is_empty() {
+            wanted.contestants = Contestant::ALL.to_vec();
+        }
+        wanted
+    }
+
+    fn has(&self, class: &Class, fault: &Fault) -> bool {
+        let is_named = |word: &String| {
+            word.eq_ignore_ascii_case(class.name) || fault.name.contains(word.as_str())
+        };
+        (fault.is_in_slice || !self.is_slice)
+            && (self.rows.is_empty() || self.rows.iter().any(is_named))
+    }
+
+    fn jobs(&self) -> VecDeque<(Fault, Contestant)> {
+        let known = Some(Results::read()).filter(|_| self.is_missing);
+        let is_known = |fault: &Fault, contestant| {
+            let known = known.as_ref();
+            known.is_some_and(|known| known.get(fault, contestant).is_some())
+        };
+        let mut jobs = VecDeque::new();
+        for class in CLASSES {
+            for fault in class.faults.iter().filter(|fault| self.has(class, fault)) {
+                let mut fault = *fault;
+                if self.is_slice {
+                    fault.seconds = SLICE_SECONDS;
+                }
+                let new = |contestant: &&Contestant| !is_known(&fault, **contestant);
+                let contestants = self.contestants.iter().filter(new);
+                jobs.extend(contestants.map(|contestant| (fault, *contestant)));
+            }
+        }
+        jobs
+    }
 }
 
 fn main() -> ExitCode {
-    let words = std::env::args()
-        .skip(1)
-        .filter(|word| !word.starts_with('-'));
-    let wanted = Wanted(words.collect());
-    let rows = CLASSES.iter().flat_map(|class| {
-        let faults = class.faults.iter();
-        faults.filter(|fault| wanted.rows(class, fault))
-    });
-    let jobs: VecDeque<_> = rows
-        .flat_map(|fault| wanted.contestants().into_iter().map(move |it| (fault, it)))
-        .collect();
-    let measured = measure(jobs);
+    let wanted = Wanted::read(std::env::args().skip(1));
+    let is_kept = is_written() && !wanted.is_slice;
+    let measured = measure(wanted.jobs(), is_kept);
     println!("{}", render::page(CLASSES, &measured.results));
     for short in &measured.short {
         eprintln!("falls short: {short}");
@@ -128,18 +124,9 @@ struct Measured {
     short: Vec<String>,
 }
 
-fn measure(jobs: VecDeque<(&Fault, Contestant)>) -> Measured {
+fn measure(jobs: VecDeque<(Fault, Contestant)>, is_kept: bool) -> Measured {
     let all = jobs.len();
-    let results = if is_written() {
-        Results::read()
-    } else {
-        Results::default()
-    };
-    let measured = Mutex::new(Measured {
-        results,
-        short: Vec::new(),
-    });
-    let jobs = Mutex::new(jobs);
+    let (jobs, measured) = (Mutex::new(jobs), Mutex::new(Measured::default()));
     let next = || {
         let mut jobs = jobs.lock().unwrap();
         let job = jobs.pop_front()?;
@@ -150,19 +137,18 @@ fn measure(jobs: VecDeque<(&Fault, Contestant)>) -> Measured {
         for _ in 0..workers {
             scope.spawn(|| {
                 while let Some((nth, (fault, contestant))) = next() {
-                    let outcome = live_through(fault, contestant);
+                    let outcome = live_through(&fault, contestant);
                     eprintln!(
                         "{nth}/{all} {} / {}: {outcome:?}",
                         fault.name,
                         contestant.name()
                     );
-                    let mut measured = measured.lock().unwrap();
-                    measured.add(fault, contestant, outcome);
-                    if is_written() {
-                        measured.results.write(CLASSES);
-                        let page = render::page(CLASSES, &measured.results);
+                    if let (Ok(outcome), true) = (&outcome, is_kept) {
+                        let results = Results::keep(CLASSES, &fault, contestant, outcome.clone());
+                        let page = render::page(CLASSES, &results);
                         fs::write(root().join("docs/comparison.md"), page).unwrap();
                     }
+                    measured.lock().unwrap().add(&fault, contestant, outcome);
                 }
             });
         }

@@ -1,6 +1,6 @@
 //! Faults of the config: what is saved, and what is run then.
 
-use crate::fault::{Fault, WITH_NEW, all, others};
+use super::fault::{Fault, WITH_NEW, all, others};
 
 pub(crate) const FAULTS: &[Fault] = &[
     others(
@@ -114,8 +114,8 @@ pub(crate) const FAULTS: &[Fault] = &[
     )
     .proven(),
     all(
-        "`dbfile` in a folder that is not there, and a restart",
-        "printf '[Definition]\\ndbfile = /nowhere/fail2ban.sqlite3\\n' >/etc/fail2ban/fail2ban.local; \
+        "`dbfile` in a folder that cannot be, and a restart",
+        "printf '[Definition]\\ndbfile = /etc/passwd/fail2ban.sqlite3\\n' >/etc/fail2ban/fail2ban.local; \
          systemctl restart fail2ban",
     )
     .proven(),

@@ -18,6 +18,7 @@ pub(crate) struct Class {
     pub(crate) faults: &'static [Fault],
 }
 
+#[derive(Clone, Copy)]
 pub(crate) struct Fault {
     /// No two have the same.
     pub(crate) name: &'static str,

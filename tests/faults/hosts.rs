@@ -1,6 +1,6 @@
 //! Faults of the host around fail2ban.
 
-use crate::fault::{Fault, all, others};
+use super::fault::{Fault, all, others};
 
 /// An action that stops nobody where there is no iptables.
 const WALL: &str = "[Definition]\nactionban = iptables -w -I INPUT -s <ip> -j DROP && : >/opt/blocked/<name>-<ip> && echo \"<name> <ip> $(date +%%s.%%N)\" >>/opt/bans\nactionunban =\n";

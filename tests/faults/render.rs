@@ -2,10 +2,9 @@
 
 use std::fmt::Write as _;
 
-use crate::cell::Outcome;
-use crate::contestants::Contestant;
-use crate::fault::{Class, Fault, SECONDS};
-use crate::results::Results;
+use super::contestants::Contestant;
+use super::fault::{Class, Fault, SECONDS};
+use super::results::{Outcome, Results};
 
 /// Seconds by which cells differ from run to run.
 const NOISE: u64 = 3;
@@ -55,7 +54,12 @@ pub(crate) fn page(classes: &[Class], results: &Results) -> String {
     for class in classes {
         let _ = writeln!(out, "\n## {}\n", class.name);
         heading(&mut out, "fault");
-        for fault in class.faults {
+        let is_measured = |fault: &&Fault| {
+            Contestant::ALL
+                .iter()
+                .any(|it| results.get(fault, *it).is_some())
+        };
+        for fault in class.faults.iter().filter(is_measured) {
             row(&mut out, fault, results);
         }
     }

@@ -1,15 +1,40 @@
 //! docs/comparison.json: what was measured, cell by cell. A cell that is measured again replaces the former.
 
-use std::collections::BTreeMap;
-use std::fs;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File};
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::cell::Outcome;
-use crate::contestants::Contestant;
-use crate::fault::{Class, Fault};
+use super::contestants::Contestant;
+use super::fault::{Class, Fault};
 use crate::support::docs::root;
+
+/// What came of a fault.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Outcome {
+    /// How long was looked on, in seconds.
+    pub(crate) seconds: u64,
+    pub(crate) jails: BTreeMap<String, Jail>,
+    /// Whether there is a fail2ban in the end.
+    pub(crate) runs: bool,
+    /// Records in the journal that are warnings or worse, of the contestant or of systemd about fail2ban.
+    pub(crate) alerts: u64,
+    /// The admin's files that are not as the admin left them, below `/etc/fail2ban`.
+    pub(crate) files_changed: Vec<String>,
+    /// The jails that lost a ban which stood before, of those that can protect.
+    pub(crate) bans_lost: Vec<String>,
+    /// What an admin did or wants, and what is not so.
+    pub(crate) broken: Vec<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Jail {
+    /// How many seconds' offenders were not stopped.
+    pub(crate) unprotected: u64,
+    /// Whether it stopped those of the last seconds.
+    pub(crate) protects: bool,
+}
 
 /// By fault.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -21,14 +46,24 @@ impl Results {
         serde_json::from_str(&text).unwrap_or_default()
     }
 
-    /// Writes what concerns a fault that there still is.
-    pub(crate) fn write(&mut self, classes: &[Class]) {
-        let mut faults = classes.iter().flat_map(|class| class.faults);
-        self.0
-            .retain(|name, _| faults.clone().any(|fault| fault.name == name));
-        debug_assert!(faults.next().is_some());
-        let text = serde_json::to_string_pretty(self).unwrap();
+    /// Puts a cell into the file, beside whoever else does, and leaves there only what concerns a fault
+    /// that there still is.
+    pub(crate) fn keep(
+        classes: &[Class],
+        fault: &Fault,
+        contestant: Contestant,
+        outcome: Outcome,
+    ) -> Self {
+        let lock = File::create(root().join("target/comparison.lock")).unwrap();
+        lock.lock().unwrap();
+        let mut results = Self::read();
+        results.put(fault, contestant, outcome);
+        let faults = classes.iter().flat_map(|class| class.faults);
+        let names: BTreeSet<_> = faults.map(|fault| fault.name).collect();
+        results.0.retain(|name, _| names.contains(name.as_str()));
+        let text = serde_json::to_string_pretty(&results).unwrap();
         fs::write(file(), text + "\n").unwrap();
+        results
     }
 
     pub(crate) fn put(&mut self, fault: &Fault, contestant: Contestant, outcome: Outcome) {

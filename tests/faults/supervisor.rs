@@ -2,7 +2,7 @@
 //! the contestant's unit; `$STATE` is its state folder, `$SETTINGS` its settings. The unit alone has none
 //! of these, and only the second fault.
 
-use crate::fault::{Fault, all, others};
+use super::fault::{Fault, all, others};
 
 pub(crate) const FAULTS: &[Fault] = &[
     all(
