@@ -18,6 +18,8 @@ use crate::table::results::{Jail, Outcome};
 const LAST: u64 = 5;
 /// How soon an offender has to be banned.
 const IN_TIME: f64 = 5.0;
+/// By how much the offenders may come late before nothing can be told: the machine stood still.
+const LATE: Duration = Duration::from_secs(3);
 /// The offender that each jail has banned before the fault.
 const BEFORE: u64 = 250;
 
@@ -64,13 +66,14 @@ pub(crate) fn live_through(
     let (offences, left) = if fault.reboots {
         let left = shell.run(fault.script);
         host.reboot();
-        (attack(&host.root(), fault), left)
+        (attack(&host.root(), fault)?, left)
     } else {
         thread::scope(|scope| {
             let script = scope.spawn(|| shell.run(fault.script));
             let offences = attack(&root, fault);
-            (offences, script.join().unwrap())
-        })
+            let left = script.join().unwrap();
+            offences.map(|offences| (offences, left))
+        })?
     };
     thread::sleep(Duration::from_secs_f64(IN_TIME + 1.0));
     let outcome = Outcome {
@@ -160,8 +163,9 @@ fn offend(root: &Path, jail: &str, ip: &str) {
     }
 }
 
-/// An offender a second in each jail's log. Gives when each began.
-fn attack(root: &Path, fault: &Fault) -> BTreeMap<String, f64> {
+/// An offender a second in each jail's log. Gives when each began; an error if the machine stands still
+/// meanwhile.
+fn attack(root: &Path, fault: &Fault) -> Result<BTreeMap<String, f64>, String> {
     let begin = Instant::now();
     let mut offences = BTreeMap::new();
     for second in 1..=fault.seconds {
@@ -170,11 +174,13 @@ fn attack(root: &Path, fault: &Fault) -> BTreeMap<String, f64> {
             offend(root, jail, &ip);
             offences.insert(ip, now());
         }
-        thread::sleep(
-            (begin + Duration::from_secs(second)).saturating_duration_since(Instant::now()),
-        );
+        let next = begin + Duration::from_secs(second);
+        thread::sleep(next.saturating_duration_since(Instant::now()));
+        if next.elapsed() > LATE {
+            return Err("the machine stood still".to_owned());
+        }
     }
-    offences
+    Ok(offences)
 }
 
 /// How often an admin who watches has been told, since a time.

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::contestants::Contestant;
-use super::fault::{Class, Fault, SECONDS};
+use super::fault::{Class, Fault};
 use super::results::{Outcome, Results};
 
 /// Seconds by which cells differ from run to run.
@@ -233,8 +233,7 @@ fn rivals(out: &mut String, classes: &[Class], results: &Results) {
     }
     let _ = writeln!(
         out,
-        "\nSeconds count from {} on, as that much differs from run to run, of {SECONDS} or as the row says.",
-        NOISE + 1
+        "\nUp to {NOISE} s are no difference: as much changes from run to run."
     );
 }
 
