@@ -44,7 +44,7 @@ bench:
 	scripts/setup test
 	$(CARGO) bench --locked --bench tables -- $(BENCH)
 
-# All of docs/comparison.md, in about an hour; some rows: make faults ONLY='hang'; some cells: ONLY='hang monit'.
+# All of docs/comparison.md, in about 80 minutes; some rows: make faults ONLY='hang'; some cells: ONLY='hang monit'
 ONLY ?=
 faults:
 	scripts/setup faults

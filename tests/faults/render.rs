@@ -63,6 +63,7 @@ pub(crate) fn page(classes: &[Class], results: &Results) -> String {
             row(&mut out, fault, results);
         }
     }
+    falls_short(&mut out, classes, results);
     rivals(&mut out, classes, results);
     let _ = write!(out, "\n{CONTESTANTS}");
     out
@@ -196,7 +197,7 @@ fn summary(out: &mut String, classes: &[Class], results: &Results) {
         format!("{} s", of.unprotected)
     });
     line("rows in which somebody is told", &|of| of.told.to_string());
-    line("wishes of the admin's not kept", &|of| {
+    line("wishes not kept, or bans that stop nobody", &|of| {
         of.overruled.to_string()
     });
     line("rows in which bans are lost", &|of| {
@@ -208,6 +209,18 @@ fn summary(out: &mut String, classes: &[Class], results: &Results) {
     line("rows in which files of the admin's change", &|of| {
         of.files_changed.to_string()
     });
+}
+
+/// Where a jail that can protect does not with jailwarden, or worse.
+fn falls_short(out: &mut String, classes: &[Class], results: &Results) {
+    let _ = writeln!(out, "\n## Where jailwarden falls short\n");
+    for fault in classes.iter().flat_map(|class| class.faults) {
+        let ours = results.get(fault, Contestant::Jailwarden);
+        if ours.is_some_and(|ours| !fault.is_mastered(ours)) {
+            let cell = cell(fault, Contestant::Jailwarden, results);
+            let _ = writeln!(out, "- {}: {cell}.", fault.name);
+        }
+    }
 }
 
 /// Where another does better than jailwarden.
@@ -252,5 +265,9 @@ fn better(fault: &Fault, ours: &Outcome, theirs: &Outcome) -> Option<String> {
     if theirs.bans_lost.len() < ours.bans_lost.len() {
         better.push("fewer bans lost".to_owned());
     }
-    (!better.is_empty()).then(|| better.join(", "))
+    let mut words = better.join(", ");
+    for harm in theirs.broken.iter().filter(|it| !ours.broken.contains(it)) {
+        let _ = write!(words, ", but **{harm}**");
+    }
+    (!better.is_empty()).then_some(words)
 }
