@@ -184,7 +184,7 @@ pub fn judge(before: &Signs, after: &Signs) -> BTreeMap<String, Blindness> {
         let blind = no_files(before, after, then, now)
             .or_else(|| idle(before, after, passed, then, now))
             .or_else(|| blocked(passed, then, now))
-            .or_else(|| unread(before, after, now))?;
+            .or_else(|| unread(before, after, then, now))?;
         Some((name.clone(), blind))
     });
     both.collect()
@@ -207,8 +207,7 @@ fn idle(
     then: &JailSigns,
     now: &JailSigns,
 ) -> Option<Blindness> {
-    let gait = |then: Option<Pulse>, now: Option<Pulse>| Some(now?.since(&then?, passed));
-    if passed < IDLE_AFTER || gait(then.filter, now.filter) != Some(Gait::Idle) {
+    if passed < IDLE_AFTER || gait(then.filter, now.filter, passed) != Some(Gait::Idle) {
         return None;
     }
     // A filter that is idle has closed its logs.
@@ -217,11 +216,15 @@ fn idle(
     if let Some(log) = open.next() {
         return Some(Blindness::Failing { log: log.clone() });
     }
-    match gait(then.actions, now.actions)? {
+    match gait(then.actions, now.actions, passed)? {
         Gait::Idle => Some(Blindness::Idle { by_hand: true }),
         Gait::Live => Some(Blindness::Idle { by_hand: false }),
-        Gait::Unclear => None,
+        Gait::Starved | Gait::Unclear => None,
     }
+}
+
+fn gait(then: Option<Pulse>, now: Option<Pulse>, passed: Duration) -> Option<Gait> {
+    Some(now?.since(&then?, passed))
 }
 
 fn is_open(signs: &Signs, log: &Path) -> bool {
@@ -241,8 +244,13 @@ fn blocked(passed: Duration, then: &JailSigns, now: &JailSigns) -> Option<Blindn
     })
 }
 
-fn unread(before: &Signs, after: &Signs, now: &JailSigns) -> Option<Blindness> {
+fn unread(before: &Signs, after: &Signs, then: &JailSigns, now: &JailSigns) -> Option<Blindness> {
     let files = now.files.as_ref()?;
+    // It may be idle, and so by hand, or wants to read and is not let.
+    let passed = after.at.saturating_duration_since(before.at);
+    if let Some(Gait::Idle | Gait::Starved) = gait(then.filter, now.filter, passed) {
+        return None;
+    }
     // A filter that is at work on one of its logs may lawfully take its time for the others.
     let at_work = |signs: &Signs| files.iter().any(|log| is_open(signs, log));
     if at_work(before) || at_work(after) {

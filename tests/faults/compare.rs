@@ -1,8 +1,11 @@
 //! docs/comparison.md: faults on real hosts, with nothing but fail2ban's own unit, with monit, with a loop
-//! around `ping`, and with jailwarden. `make faults` runs all of it, `make faults FAULTS='hang'` some rows.
+//! around `ping`, and with jailwarden. `make faults` runs all of it; `make faults ONLY='hang jailwarden'` the
+//! rows whose name has the one in it, with the other alone; `ONLY=slice` the few that CI runs; `ONLY=missing`
+//! goes on where a run was broken off. It fails where jailwarden falls short. What was said in a cell is in
+//! `target/faults`.
 //!
 //! What counts is the truth: in each second an offender fails five times in the log of each jail, and
-//! is stopped if the jail bans it within [`IN_TIME`].
+//! is stopped if the jail bans it within 5 s.
 
 #![expect(
     clippy::unwrap_used,
@@ -11,200 +14,183 @@
     reason = "it is a test, but for its harness"
 )]
 
-mod contestants;
+mod cell;
 #[expect(dead_code, reason = "each program uses its part of the shared support")]
 #[path = "../support/mod.rs"]
 mod support;
+#[path = "table.rs"]
 mod table;
 
-use std::collections::{BTreeMap, VecDeque};
-use std::fmt::Write as _;
+use std::collections::VecDeque;
+use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Mutex;
-use std::time::Duration;
-use std::{fs, thread};
+use std::thread;
 
-use contestants::Contestant;
-use support::host::Host;
-use table::{FAULTS, Fault, JAILS, Wish};
+use support::docs::{is_written, root};
+use table::contestants::Contestant;
+use table::fault::{Class, Fault};
+use table::results::{Outcome, Results};
+use table::{CLASSES, render};
 
-/// How long it is looked on after a fault, in seconds.
-const SECONDS: usize = 60;
-/// The last of them tell which jails protect in the end.
-const LAST: usize = 5;
-/// How soon an offender has to be banned.
-const IN_TIME: f64 = 5.0;
-/// Hosts at a time.
-const WORKERS: usize = 2;
+/// Hosts at a time, unless `JAILWARDEN_HOSTS` says otherwise.
+const WORKERS: usize = 6;
 
-/// Notes each ban with its time.
-const ACTION: &str = "[Definition]\nactionban = echo \"<name> <ip> $(date +%%s.%%N)\" >>/var/log/bans\nactionunban =\n";
-const FILTER: &str = "[Definition]\nfailregex = fail from <HOST>\ndatepattern = {^LN-BEG}EPOCH\n";
+/// How long the few rows that CI runs are looked at.
+const SLICE_SECONDS: u64 = 20;
 
-/// An offender a second in each jail, each noted with the time.
-const LOAD: &str = r#"begin=$(date +%s)
-for second in $(seq $1); do
-    jail=0
-    for name in ssh mail web; do
-        jail=$((jail + 1)) ip=198.18.$jail.$second now=$(date +%s)
-        for n in 1 2 3 4 5; do echo "$now fail from $ip"; done >>/var/log/$name.log
-        echo "$name $ip $(date +%s.%N)" >>/var/log/offences
-    done
-    while [ $(date +%s) -lt $((begin + second)) ]; do sleep 0.05; done
-done
-sleep 6
-"#;
+/// What is to be run, by the words of the command line.
+#[derive(Default)]
+struct Wanted {
+    /// Contestants by their word; none: all of them.
+    contestants: Vec<Contestant>,
+    /// `slice`: the few rows that CI runs, and looked at for a shorter time.
+    is_slice: bool,
+    /// `missing`: only what is not in docs/comparison.json yet.
+    is_missing: bool,
+    /// Classes, and parts of names of faults; none: all of them.
+    rows: Vec<String>,
+}
 
-/// What came of a fault.
-#[derive(Debug)]
-struct Outcome {
-    /// Of each jail: the seconds in which offenders were not stopped, and whether it protects in the end.
-    jails: Vec<(&'static str, usize, bool)>,
-    /// Whether fail2ban runs in the end.
-    runs: bool,
+impl Wanted {
+    fn read(words: impl Iterator<Item = String>) -> Self {
+        let mut wanted = Self::default();
+        for word in words.filter(|word| !word.starts_with('-')) {
+            let mut all = Contestant::ALL.into_iter();
+            match (word.as_str(), all.find(|it| it.word() == word)) {
+                (_, Some(contestant)) => wanted.contestants.push(contestant),
+                ("slice", _) => wanted.is_slice = true,
+                ("missing", _) => wanted.is_missing = true,
+                _ => wanted.rows.push(word),
+            }
+        }
+        if wanted.contestants.is_empty() {
+            wanted.contestants = Contestant::ALL.to_vec();
+        }
+        wanted
+    }
+
+    fn has(&self, class: &Class, fault: &Fault) -> bool {
+        let is_named = |word: &String| {
+            word.eq_ignore_ascii_case(class.name) || fault.name.contains(word.as_str())
+        };
+        (fault.is_in_slice || !self.is_slice)
+            && (self.rows.is_empty() || self.rows.iter().any(is_named))
+    }
+
+    fn jobs(&self) -> VecDeque<(Fault, Contestant)> {
+        let known = Some(Results::read()).filter(|_| self.is_missing);
+        let is_known = |fault: &Fault, contestant| {
+            let known = known.as_ref();
+            known.is_some_and(|known| known.get(fault, contestant).is_some())
+        };
+        let mut jobs = VecDeque::new();
+        for class in CLASSES {
+            for fault in class.faults.iter().filter(|fault| self.has(class, fault)) {
+                let mut fault = *fault;
+                if self.is_slice {
+                    fault.seconds = SLICE_SECONDS;
+                }
+                let new = |contestant: &&Contestant| !is_known(&fault, **contestant);
+                let contestants = self.contestants.iter().filter(new);
+                jobs.extend(contestants.map(|contestant| (fault, *contestant)));
+            }
+        }
+        jobs
+    }
 }
 
 fn main() -> ExitCode {
-    let words: Vec<_> = std::env::args()
-        .skip(1)
-        .filter(|word| !word.starts_with('-'))
-        .collect();
-    let wanted = |fault: &&Fault| {
-        words.is_empty() || words.iter().any(|word| fault.name.contains(word.as_str()))
+    let wanted = Wanted::read(std::env::args().skip(1));
+    let is_kept = is_written() && !wanted.is_slice;
+    let measured = measure(wanted.jobs(), is_kept);
+    println!("{}", render::page(CLASSES, &measured.results));
+    for short in &measured.short {
+        eprintln!("falls short: {short}");
+    }
+    if measured.short.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+#[derive(Default)]
+struct Measured {
+    results: Results,
+    /// The cells that could not be measured, and those in which jailwarden falls short.
+    short: Vec<String>,
+}
+
+fn measure(jobs: VecDeque<(Fault, Contestant)>, is_kept: bool) -> Measured {
+    let all = jobs.len();
+    let (jobs, measured) = (Mutex::new(jobs), Mutex::new(Measured::default()));
+    let next = || {
+        let mut jobs = jobs.lock().unwrap();
+        let job = jobs.pop_front()?;
+        Some((all - jobs.len(), job))
     };
-    let faults: Vec<_> = FAULTS.iter().filter(wanted).collect();
-    let jobs = faults
-        .iter()
-        .flat_map(|fault| Contestant::ALL.map(|it| (*fault, it)));
-    let (jobs, done) = (
-        Mutex::new(jobs.collect::<VecDeque<_>>()),
-        Mutex::new(BTreeMap::new()),
-    );
+    let workers = std::env::var("JAILWARDEN_HOSTS").map_or(WORKERS, |set| set.parse().unwrap());
     thread::scope(|scope| {
-        for _ in 0..WORKERS {
+        for _ in 0..workers {
             scope.spawn(|| {
-                while let Some((fault, contestant)) = next(&jobs) {
-                    let outcome = live_through(fault, contestant);
-                    eprintln!("{} / {}: {outcome:?}", fault.name, contestant.name());
-                    done.lock()
-                        .unwrap()
-                        .insert((fault.name, contestant), outcome);
+                while let Some((nth, (fault, contestant))) = next() {
+                    let outcome = live_through(&fault, contestant);
+                    eprintln!(
+                        "{nth}/{all} {} / {}: {outcome:?}",
+                        fault.name,
+                        contestant.name()
+                    );
+                    if let (Ok(outcome), true) = (&outcome, is_kept) {
+                        let results = Results::keep(CLASSES, &fault, contestant, outcome.clone());
+                        let page = render::page(CLASSES, &results);
+                        fs::write(root().join("docs/comparison.md"), page).unwrap();
+                    }
+                    measured.lock().unwrap().add(&fault, contestant, outcome);
                 }
             });
         }
     });
-    let table = table(&faults, &done.into_inner().unwrap());
-    print!("{table}");
-    if words.is_empty() && support::docs::is_written() {
-        write(&table);
-    }
-    ExitCode::SUCCESS
+    measured.into_inner().unwrap()
 }
 
-fn next<T>(jobs: &Mutex<VecDeque<T>>) -> Option<T> {
-    jobs.lock().unwrap().pop_front()
-}
-
-/// None where there can be no host, or no such contestant.
-fn live_through(fault: &Fault, contestant: Contestant) -> Option<Outcome> {
-    let host = Host::boot()?;
-    host.sh("rm -f /etc/fail2ban/jail.d/*");
-    host.write("/etc/fail2ban/action.d/note.conf", ACTION);
-    for jail in JAILS {
-        host.write(&format!("/etc/fail2ban/filter.d/{jail}.conf"), FILTER);
-        let text = format!(
-            "[{jail}]\nenabled = true\nbackend = polling\nlogpath = /var/log/{jail}.log\nmaxretry = 5\n\
-             usedns = no\naction = note[name=\"{jail}\"]\n"
-        );
-        host.write(&format!("/etc/fail2ban/jail.d/{jail}.conf"), &text);
-        host.sh(&format!("touch /var/log/{jail}.log"));
-    }
-    host.write("/opt/load", LOAD);
-    for (path, text) in fault.files {
-        host.write(path, text);
-    }
-    host.sh("systemctl start fail2ban");
-    host.sh("for n in $(seq 300); do fail2ban-client status 2>/dev/null | grep -q 'jail:.3' && exit; sleep 0.1; done; exit 1");
-    contestant.begin(&host).then_some(())?;
-    thread::sleep(Duration::from_secs(fault.healthy));
-    host.sh(&format!("sh -c '{}' >/dev/null 2>&1 || true", fault.script));
-    host.sh(&format!("sh /opt/load {SECONDS}"));
-    Some(outcome(&host))
-}
-
-fn outcome(host: &Host) -> Outcome {
-    let noted = |file: &str| {
-        let text = host.sh(&format!("cat /var/log/{file} 2>/dev/null || true"));
-        let entries = text.lines().map(|line| {
-            let words: Vec<_> = line.split(' ').collect();
-            (words[1].to_owned(), words[2].parse::<f64>().unwrap())
-        });
-        entries.collect::<BTreeMap<String, f64>>()
-    };
-    let (offences, bans) = (noted("offences"), noted("bans"));
-    let stopped = |jail: usize, second: usize| {
-        let ip = format!("198.18.{}.{second}", jail + 1);
-        bans.get(&ip)
-            .is_some_and(|ban| ban - offences[&ip] <= IN_TIME)
-    };
-    let of_jail = |(nth, name): (usize, &&'static str)| {
-        let not: Vec<_> = (1..=SECONDS)
-            .filter(|second| !stopped(nth, *second))
-            .collect();
-        let protects = not.iter().all(|second| *second <= SECONDS - LAST);
-        (*name, not.len(), protects)
-    };
-    Outcome {
-        jails: JAILS.iter().enumerate().map(of_jail).collect(),
-        runs: host
-            .run(&["pgrep", "-f", "fail2ban-server"])
-            .status
-            .success(),
-    }
-}
-
-fn cell(fault: &Fault, outcome: Option<&Outcome>) -> String {
-    let Some(outcome) = outcome else {
-        return "not run".to_owned();
-    };
-    match fault.wish {
-        Wish::Protect(able) => {
-            let able: Vec<_> = outcome
-                .jails
-                .iter()
-                .filter(|(jail, ..)| able.contains(jail))
-                .collect();
-            let protect = able.iter().filter(|(.., protects)| *protects).count();
-            let longest = able.iter().map(|(_, seconds, _)| seconds).max().unwrap();
-            format!("{protect} of {} · {longest} s", able.len())
+impl Measured {
+    fn add(&mut self, fault: &Fault, contestant: Contestant, outcome: Result<Outcome, String>) {
+        let cell = format!("{} / {}", fault.name, contestant.name());
+        match outcome {
+            Ok(outcome) => {
+                if contestant == Contestant::Jailwarden && !fault.is_mastered(&outcome) {
+                    self.short
+                        .push(format!("{cell}: {}", protocol(fault, contestant).display()));
+                }
+                self.results.put(fault, contestant, outcome);
+            }
+            Err(why) => self.short.push(format!("{cell}: {why}")),
         }
-        Wish::Stay if outcome.runs => "**started again**".to_owned(),
-        Wish::Stay => "stays stopped".to_owned(),
     }
 }
 
-fn table(faults: &[&Fault], done: &BTreeMap<(&str, Contestant), Option<Outcome>>) -> String {
-    let mut out = String::from("| fault |");
-    for contestant in Contestant::ALL {
-        let _ = write!(out, " {} |", contestant.name());
-    }
-    let _ = writeln!(out, "\n|---|{}", "---|".repeat(Contestant::ALL.len()));
-    for fault in faults {
-        let _ = write!(out, "| {} |", fault.name);
-        for contestant in Contestant::ALL {
-            let outcome = done.get(&(fault.name, contestant)).and_then(Option::as_ref);
-            let _ = write!(out, " {} |", cell(fault, outcome));
-        }
-        out.push('\n');
-    }
-    out
+/// What was said in a cell.
+fn protocol(fault: &Fault, contestant: Contestant) -> PathBuf {
+    let name: String = format!("{} {}", fault.name, contestant.name())
+        .chars()
+        .filter_map(|letter| match letter {
+            ' ' => Some('-'),
+            _ => letter.is_ascii_alphanumeric().then_some(letter),
+        })
+        .collect();
+    root().join("target/faults").join(name + ".txt")
 }
 
-/// Puts the table in the place of the one in docs/comparison.md.
-fn write(table: &str) {
-    let file = support::docs::root().join("docs/comparison.md");
-    let text = fs::read_to_string(&file).unwrap();
-    let (before, rest) = text.split_once("| fault |").unwrap();
-    let (_, after) = rest.split_once("\n\n").unwrap();
-    fs::write(&file, format!("{before}{table}\n{after}")).unwrap();
+/// Once more if anything but the contestant fails.
+fn live_through(fault: &Fault, contestant: Contestant) -> Result<Outcome, String> {
+    fs::create_dir_all(root().join("target/faults")).unwrap();
+    let protocol = protocol(fault, contestant);
+    let once = || {
+        let lived = AssertUnwindSafe(|| cell::live_through(fault, contestant, &protocol));
+        catch_unwind(lived).unwrap_or_else(|_| Err("the host failed".to_owned()))
+    };
+    once().or_else(|_| once())
 }

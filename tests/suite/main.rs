@@ -19,6 +19,8 @@ mod check;
 #[cfg(test)]
 mod commands;
 #[cfg(test)]
+mod comparison;
+#[cfg(test)]
 mod docs;
 #[cfg(test)]
 mod faults;

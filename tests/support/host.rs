@@ -48,27 +48,39 @@ pub(crate) struct Host {
     // Dropped in this order, after the host has ended.
     _groups: Groups,
     folder: TempDir,
-    _turn: File,
+    _turn: Option<File>,
 }
 
 impl Host {
     /// Boots a host whose fail2ban is as Debian installs it: enabled, and without a log for its one
     /// jail. It is not started. `None` if this machine cannot: it takes root and systemd-nspawn.
     pub(crate) fn boot() -> Option<Self> {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
+        Self::can_be().then(|| Self::boot_with(Some(turn())))
+    }
+
+    /// As [`Self::boot`], beside however many others run: the caller has to bound them.
+    pub(crate) fn boot_at_once() -> Option<Self> {
+        Self::can_be().then(|| Self::boot_with(None))
+    }
+
+    fn can_be() -> bool {
         if !geteuid().is_root() {
             skip("a throwaway host takes root");
-            return None;
+            return false;
         }
         for needed in ["systemd-nspawn", "nsenter", "setpriv", "unshare", "make"] {
             if program(needed).is_none() {
                 skip(&format!(
                     "a throwaway host takes {needed}, which is not in the PATH"
                 ));
-                return None;
+                return false;
             }
         }
-        let turn = turn();
+        true
+    }
+
+    fn boot_with(turn: Option<File>) -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("jw{}-{count}", std::process::id());
         let folder = tempfile::Builder::new()
@@ -114,7 +126,7 @@ impl Host {
         // After the boot, so that it is not started. systemd forgets how a unit ended that nothing
         // refers to, as it does not forget an enabled one.
         host.sh("systemctl --quiet enable fail2ban");
-        Some(host)
+        host
     }
 
     fn wait_booted(&mut self) {

@@ -29,8 +29,9 @@ pub enum Gait {
     Idle,
     /// It woke as a live one does.
     Live,
-    /// Neither: it was stuck, or became idle or live meanwhile, or was kept from running by a machine that
-    /// is overloaded, or is another thread.
+    /// It was kept from running by a machine that is overloaded, so that there is no telling.
+    Starved,
+    /// None of these: it was stuck, or became idle or live meanwhile, or is another thread.
     Unclear,
 }
 
@@ -47,8 +48,11 @@ impl Pulse {
         let (Some(naps), Ok(millis)) = (naps, u64::try_from(passed.as_millis())) else {
             return Gait::Unclear;
         };
-        if self.thread != then.thread || waited * 10 > passed {
+        if self.thread != then.thread {
             return Gait::Unclear;
+        }
+        if waited * 10 > passed {
+            return Gait::Starved;
         }
         match naps.saturating_mul(1_000_000).checked_div(millis) {
             Some(350..=650) => Gait::Idle,

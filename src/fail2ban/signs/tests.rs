@@ -63,7 +63,7 @@ fn a_starved_or_another_thread_tells_nothing() {
         waited: Duration::from_millis(1100),
         ..pulse(5)
     };
-    assert_eq!(starved.since(&then, passed), Gait::Unclear);
+    assert_eq!(starved.since(&then, passed), Gait::Starved);
     let other = Pulse {
         thread: 8,
         ..pulse(5)
@@ -183,6 +183,39 @@ fn a_log_unread_for_long_is_told_unless_the_filter_is_at_work_on_another() {
     assert_eq!(after(late, unread(true, true)), None);
     assert_eq!(after(late, unread(false, false)), None);
     assert_eq!(after(start + UNREAD_AFTER / 2, unread(false, true)), None);
+}
+
+#[test]
+fn a_jail_that_may_be_idle_by_hand_is_not_called_unread() {
+    let start = Instant::now();
+    let log = LogSigns {
+        id: (1, 1),
+        size: 2,
+        read: 1,
+        open: false,
+        honest: true,
+        grown_at: Some(start),
+        base: 1,
+    };
+    let starved = |naps| Pulse {
+        waited: UNREAD_AFTER / 5,
+        ..pulse(naps)
+    };
+    let after = |filter, actions| {
+        let before = signs(start, jail(&["/m"], pulse(0), pulse(0)), Some(log.clone()));
+        let now = jail(&["/m"], filter, actions);
+        judged(
+            &before,
+            &signs(start + UNREAD_AFTER, now, Some(log.clone())),
+        )
+    };
+    assert_eq!(after(starved(15), starved(15)), None);
+    assert_eq!(after(pulse(15), starved(15)), None);
+    assert_eq!(after(starved(15), pulse(15)), None);
+    // Whose actions became idle meanwhile.
+    assert_eq!(after(pulse(15), pulse(30)), None);
+    let told = after(pulse(60), starved(60));
+    assert!(matches!(told, Some(Blindness::Unread { .. })), "{told:?}");
 }
 
 #[test]
