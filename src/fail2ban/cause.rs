@@ -168,17 +168,13 @@ pub fn of_database(database: &Path, daemon: Option<Pid>) -> Option<Evidence> {
     surroundings::of_database(database, daemon)
 }
 
-/// The trouble with its database for which a daemon refuses whatever it is told, if its answer is about that.
+/// The trouble with its database for which a daemon refuses whatever it is told, if its answer is about that
+/// and it passes. A damaged one does not: fail2ban repairs it, or makes another, at a start.
 #[must_use]
 pub fn trouble_of_database(answer: &str) -> Option<Trouble> {
-    let is_of_database = |trouble: &Trouble| {
-        use Trouble::{DatabaseDamaged, DatabaseLocked, DatabaseUnusable, NoRoom, ReadOnly};
-        matches!(
-            trouble,
-            NoRoom | ReadOnly | DatabaseLocked | DatabaseDamaged | DatabaseUnusable
-        )
-    };
-    words::trouble(answer).filter(is_of_database)
+    use Trouble::{DatabaseLocked, NoRoom, ReadOnly};
+    let passes = |trouble: &Trouble| matches!(trouble, NoRoom | ReadOnly | DatabaseLocked);
+    words::trouble(answer).filter(passes)
 }
 
 /// What systemd and exit codes tell comes first, then the words that ended the start; what else was

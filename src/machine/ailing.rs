@@ -128,11 +128,19 @@ impl Machine {
         if changes.is_empty() {
             return;
         }
+        let again = changes.keys().cloned().collect();
         let id = self.run(Effect::Apply {
             server: None,
             jails: changes,
         });
-        self.reload(Reload::reviving(id));
+        self.reload(Reload::reviving(id, again));
+    }
+
+    /// It was not healed, so that it is not counted.
+    pub(super) fn was_not_healed(&mut self, jail: &str) {
+        if let Some(ailing) = self.ailing.get_mut(jail) {
+            ailing.cures = ailing.cures.saturating_sub(1);
+        }
     }
 
     /// Another process has other jails.

@@ -117,7 +117,22 @@ impl Machine {
                 let id = self.run(Effect::Diagnose { pid });
                 self.step(Step::Examining(id));
             }
-            None => self.next_rung(),
+            None => match self.found_burning() {
+                Some(words) => {
+                    self.say_hung(&words);
+                    self.prepare();
+                }
+                None => self.next_rung(),
+            },
+        }
+    }
+
+    /// What the process that was started last does instead of running its jails, if a jail's filter is what
+    /// it is at.
+    fn found_burning(&mut self) -> Option<String> {
+        match &mut self.state {
+            State::Restarting(restart) if restart.burning.is_some() => restart.examined.take(),
+            _ => None,
         }
     }
 
@@ -125,7 +140,9 @@ impl Machine {
     /// config is read, and after that was refused.
     fn idle_since_start(&self) -> Option<u32> {
         match &self.state {
-            State::Restarting(restart) if restart.burning.is_none() && !restart.examined => {
+            State::Restarting(restart)
+                if restart.burning.is_none() && restart.examined.is_none() =>
+            {
                 restart.old
             }
             _ => None,
@@ -173,14 +190,9 @@ impl Machine {
         let State::Restarting(restart) = &mut self.state else {
             return;
         };
-        if restart.burning.is_none() {
-            // It may have come back meanwhile.
-            restart.examined = true;
-            restart.step = Step::ComingBack { until: now };
-            self.next_look = now;
-            return;
-        }
-        self.say_hung(&diagnosis.words);
-        self.prepare();
+        // It may have come back meanwhile.
+        restart.examined = Some(diagnosis.words);
+        restart.step = Step::ComingBack { until: now };
+        self.next_look = now;
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::event::{Daemon, Motion, Sight};
 use super::plan::Plan;
 use super::time::MonoTime;
-use super::{Machine, State};
+use super::{Machine, Spurned, State};
 
 /// What was last seen of the daemon.
 #[derive(Debug, Clone, Default)]
@@ -76,8 +76,8 @@ impl Machine {
                 ..Known::default()
             };
             if others_doing {
-                self.lost.clear();
-                self.revived.clear();
+                self.forget_dead();
+                self.spurned = Spurned::default();
                 self.held.clear();
             }
         }

@@ -36,6 +36,8 @@ pub struct Memory {
     pub recent: Vec<String>,
     /// Fingerprint of a config whose refusal was already reported.
     pub refused: Option<u128>,
+    /// The daemon's process, as it was last known: another has its own chances.
+    pub process: Option<u32>,
     /// What the daemon itself refused.
     pub spurned: Spurned,
     /// The jails that a rollback disables, or did until lately.
@@ -150,6 +152,7 @@ impl Machine {
             proven: self.proven.clone(),
             recent: self.recent.clone(),
             refused: self.refusal.as_ref().map(|r| r.fingerprint),
+            process: self.daemon.pid.or(self.saved.process),
             spurned: self.spurned.clone(),
             mends: self.mends.clone(),
             guesses: self.guesses.clone(),

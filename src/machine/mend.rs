@@ -255,6 +255,13 @@ impl Machine {
         }
     }
 
+    /// It was not loaded again after its death.
+    pub(super) fn forget_death(&mut self, jail: &str) {
+        if let Some(wait) = self.waits.get_mut(jail) {
+            wait.died = None;
+        }
+    }
+
     /// An action of the mend has ended.
     pub(super) fn mend_done(&mut self, outcome: Outcome) {
         let State::Mending(Mending { step, jails }) =

@@ -12,8 +12,10 @@ use super::{Effect, Machine, Policy, State};
 #[derive(Debug, Clone)]
 pub(super) struct Reload {
     step: Step,
-    /// What is applied; `None` while dead jails are revived with what they had.
+    /// What is applied; `None` while jails are loaded again with what they had.
     target: Option<Target>,
+    /// The jails that are loaded again.
+    again: BTreeSet<String>,
 }
 
 #[derive(Debug, Clone)]
@@ -36,10 +38,11 @@ enum Step {
 }
 
 impl Reload {
-    pub(super) fn reviving(id: ActionId) -> Self {
+    pub(super) fn reviving(id: ActionId, again: BTreeSet<String>) -> Self {
         Self {
             step: Step::Applying(id),
             target: None,
+            again,
         }
     }
 
@@ -47,6 +50,7 @@ impl Reload {
         Self {
             step: Step::Applying(id),
             target: Some(target),
+            again: BTreeSet::new(),
         }
     }
 
@@ -112,8 +116,9 @@ impl Machine {
         if sent {
             self.doubt_reload();
         }
-        if let State::Reloading(Reload { target: None, .. }) = &self.state {
-            self.was_not_revived();
+        if let State::Reloading(Reload { again, .. }) = &mut self.state {
+            let again = std::mem::take(again);
+            self.was_not_revived(&again);
         }
         if self.hindrance.as_deref() != Some(why) {
             self.say_hindered(why);
@@ -177,6 +182,7 @@ impl Machine {
         self.reload(Reload {
             step: Step::Restoring(id),
             target: Some(target),
+            again: BTreeSet::new(),
         });
     }
 
@@ -188,6 +194,7 @@ impl Machine {
         self.state = State::Reloading(Reload {
             step: Step::Proving { until },
             target,
+            again: BTreeSet::new(),
         });
         self.next_look = self.now;
     }
@@ -196,6 +203,7 @@ impl Machine {
         let State::Reloading(Reload {
             step: Step::Proving { until },
             target,
+            ..
         }) = &self.state
         else {
             return;

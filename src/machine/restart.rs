@@ -74,8 +74,8 @@ pub(super) struct Restart {
     pub(super) burning: Option<String>,
     /// When the start was given, and whether it was told that it takes long.
     pub(super) given: Option<(MonoTime, bool)>,
-    /// What the process that was started last does instead of running its jails explains nothing.
-    pub(super) examined: bool,
+    /// What the process that was started last was found to do instead of running its jails.
+    pub(super) examined: Option<String>,
 }
 
 /// What a restart is at.
@@ -127,7 +127,7 @@ impl Restart {
             verdict: Verdict::default(),
             burning: None,
             given: None,
-            examined: false,
+            examined: None,
             moves: 0,
         }
     }
@@ -335,7 +335,7 @@ impl Machine {
         self.step(Step::ComingBack { until });
         if let State::Restarting(restart) = &mut self.state {
             restart.given = Some((self.now, false));
-            restart.examined = false;
+            restart.examined = None;
         }
         self.next_look = self.now;
     }

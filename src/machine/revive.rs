@@ -129,7 +129,7 @@ impl Machine {
             server: None,
             jails,
         });
-        self.reload(Reload::reviving(id));
+        self.reload(Reload::reviving(id, missing.clone()));
         let now = self.now;
         for jail in missing {
             let revived = self.revived.entry(jail.clone()).or_insert(Revived {
@@ -144,15 +144,21 @@ impl Machine {
         }
     }
 
-    /// Nothing was loaded again, so that it is not counted.
-    pub(super) fn was_not_revived(&mut self) {
+    /// These jails were not loaded again, so that it is not counted.
+    pub(super) fn was_not_revived(&mut self, jails: &BTreeSet<String>) {
+        if jails.is_empty() {
+            return;
+        }
         if let Some(incident) = &mut self.incident {
             incident.revived = false;
         }
-        for jail in self.not_alive() {
-            if let Some(it) = self.revived.get_mut(&jail) {
+        for jail in jails {
+            if let Some(it) = self.revived.get_mut(jail) {
                 it.times = it.times.saturating_sub(1);
+                it.rested = it.times >= Policy::REVIVALS;
             }
+            self.forget_death(jail);
+            self.was_not_healed(jail);
         }
     }
 

@@ -4,7 +4,7 @@ use super::absence::Absence;
 use super::event::{ConfigRead, Daemon, Outcome, Sight, Unit};
 use super::plan::Plan;
 use super::restart::Cause;
-use super::{InVain, Machine, Policy, Start, State};
+use super::{InVain, Machine, Policy, Spurned, Start, State};
 
 impl Machine {
     /// Once both the first reading and the first look are in: what is true, and what follows.
@@ -113,8 +113,16 @@ impl Machine {
     fn know_config(&mut self, config: &ConfigRead, sight: &Sight) {
         let as_before = matches!(config, ConfigRead::Read(reading)
             if self.saved.config == Some(reading.fingerprint));
-        if !as_before {
+        let is_another = match &sight.daemon {
+            Daemon::Answers { pid, .. } => self.saved.process != Some(*pid),
+            _ => false,
+        };
+        let ours = self.saved.start.is_some() || self.saved.stopping;
+        if !as_before || is_another && !ours {
             self.forget_dead();
+        }
+        if is_another && !ours {
+            self.spurned = Spurned::default();
         }
         if let ConfigRead::Read(reading) = config {
             self.rollbacks.clone_from(&reading.rollbacks);

@@ -58,6 +58,11 @@ fn set_aside(path: &Path) -> io::Result<PathBuf> {
         match renameat_with(CWD, path, CWD, &aside, RenameFlags::NOREPLACE) {
             Ok(()) => return Ok(aside),
             Err(Errno::EXIST) => {}
+            // Not every file system can do that.
+            Err(Errno::INVAL) if !aside.exists() => {
+                fs::rename(path, &aside)?;
+                return Ok(aside);
+            }
             Err(error) => return Err(error.into()),
         }
     }

@@ -108,7 +108,9 @@ async fn finish(
         .map(|s| s.jail.as_str().to_owned())
         .collect();
     let is_left_out = |finding: &mut finding::Finding| {
-        finding.kind == FindingKind::JailSkipped && finding.words.contains(rollback::NO_FILTER)
+        // Where no other jail is left, fail2ban refuses the config for it.
+        let is_ours = finding.words.contains(rollback::NO_FILTER);
+        plan.is_some() && finding.kind == FindingKind::JailSkipped && is_ours
     };
     let left_out = findings.extract_if(.., is_left_out);
     let left_out: BTreeSet<_> = left_out.filter_map(|finding| finding.jail).collect();

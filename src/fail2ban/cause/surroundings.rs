@@ -163,11 +163,19 @@ pub(super) fn of_database(database: &Path, daemon: Option<Pid>) -> Option<Eviden
             words,
         ));
     }
+    // What is read-only for jailwarden need not be so for the daemon, whose mounts are its own.
+    let seen = daemon.map_or_else(
+        || database.to_owned(),
+        |pid| {
+            let root = format!("/proc/{}/root", pid.as_raw_nonzero());
+            Path::new(&root).join(database.strip_prefix("/").unwrap_or(database))
+        },
+    );
     let mut shown = Vec::new();
-    place(&mut shown, Part::Database, database, true);
+    place(&mut shown, Part::Database, &seen, true);
     let is_read_only = |it: &Shown| it.evidence.trouble == Some(Trouble::ReadOnly);
-    let shown = shown.into_iter().find(is_read_only);
-    shown.map(|shown| shown.evidence)
+    let words = shown.into_iter().find(is_read_only)?.evidence.words;
+    Some(Evidence::of(Some(Trouble::ReadOnly), Some(database), words))
 }
 
 fn look_into(shown: &mut Vec<Shown>, database: &Path) {

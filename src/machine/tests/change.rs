@@ -127,6 +127,22 @@ fn what_the_daemon_refuses_is_put_back_and_not_tried_again() {
         .does("read ChangeWithdrawn apply(+a +m)");
 }
 
+/// Whoever started it has loaded what is on disk.
+#[test]
+fn what_one_daemon_refused_another_is_asked() {
+    let mut rig = Rig::healthy(&["a", "m"]);
+    rig.edits(edited(2)).gets(Outcome::Applied(Applied {
+        refused: vec![("a".into(), "no such module".into())],
+        ..Applied::default()
+    }));
+    rig.applied().sees(answers(&["a", "m"])).is("degraded");
+    let stock = |pid| Rig::stock(rig.kept.clone(), edited(2), answers_as(pid, &["a", "m"]));
+    stock(7)
+        .does("read-afresh ready Supervising")
+        .is("degraded");
+    stock(9).does("read-afresh ready Supervising apply(+a)");
+}
+
 #[test]
 fn two_refused_one_after_the_other_are_each_told_once() {
     let mut rig = Rig::healthy(&["a", "m"]);

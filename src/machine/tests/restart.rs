@@ -673,7 +673,26 @@ fn a_daemon_that_comes_up_while_it_is_diagnosed_is_left_alone() {
 
     let mut rig = down_after_change();
     rig.ok().keeps_seeing(&hangs).does("diagnose:8");
-    rig.gets(Outcome::Lost).sees(hangs).does("read-afresh");
+    rig.gets(Outcome::Lost)
+        .sees(hangs.clone())
+        .does("read-afresh");
+
+    // A filter with much to read burns the processor, and no jail is to blame for that.
+    let burns = || {
+        Outcome::Diagnosis(Diagnosis {
+            burning: Some("a".into()),
+            ..Diagnosis::default()
+        })
+    };
+    let mut rig = down_after_change();
+    rig.ok().keeps_seeing(&hangs).does("diagnose:8");
+    rig.gets(burns()).sees(answers_as(8, &["a", "m"]));
+    rig.does("AllClear").is("healthy");
+
+    let mut rig = down_after_change();
+    rig.ok().keeps_seeing(&hangs).does("diagnose:8");
+    rig.gets(burns()).does("").sees(hangs);
+    rig.does("DaemonHung rollback(a)");
 }
 
 /// With hundreds of jails, or on a slow machine: no jail is to blame for that.
