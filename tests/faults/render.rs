@@ -40,8 +40,9 @@ const CONTESTANTS: &str = "## The contestants
 - **ping loop**: `while sleep 1; do fail2ban-client ping || systemctl restart fail2ban; done`, as a service.
 - **jailwarden** with its defaults; it looks each ten seconds, and at each sign.
 
-fail2ban's web interfaces are not in the tables: none of them was measured. Nor is a jump of the clock, as a
-host in a container has the clock of the machine.
+fail2ban's web interfaces are not in the tables, since none was measured: neither Debian 12 nor PyPI has one
+(looked up in November 2026), so that none could be installed on these hosts as all else there was. Nor is a jump
+of the clock, as a host in a container has the clock of the machine.
 
 `make faults` prints these tables anew; with `JAILWARDEN_WRITE_DOCS=1` it writes them, and all that was
 measured, jail by jail, to `docs/comparison.json`. The seconds are those of a busy machine of two cores, and
