@@ -6,6 +6,7 @@
 //! A jail protects when it has both its threads, which are looked for in `/proc`: a question to the
 //! daemon would delay what is measured, as it serves its socket from the thread that loads its jails.
 
+use std::cell::Cell;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -32,8 +33,6 @@ const ROUNDS: usize = 3;
 const PACE: Duration = Duration::from_millis(5);
 /// Long enough for jailwarden to hear that a file was written, and too short for it to settle.
 const NOTICED: Duration = Duration::from_millis(50);
-/// How long a daemon has run when a fault strikes it, as jailwarden's first look takes.
-const SINCE_LOOK: Duration = Duration::from_millis(500);
 /// A timeout of 4 s is the least of which a look at a silent daemon makes full use.
 const SETTINGS: &str = "settle: 100ms\nprobe:\n  interval: 3s\n  timeout: 4s\n  busy_limit: 8s\n\
                         restart:\n  comeback: 10s\n";
@@ -351,16 +350,18 @@ impl Scene {
         let waits = (fault.waits)(&self.settings());
         let waited: Duration = waits.iter().map(|(_, wait)| *wait).sum();
         let (mut said, mut protected, mut starts) = (Vec::new(), Vec::new(), Vec::new());
+        let age = Cell::default();
         let pairs = Pairs::run(
             rounds,
             || {
-                let [seen, told] = self.recover(fault).map(|it| it.saturating_sub(waited));
-                protected.push(seen.as_secs_f64());
-                said.push(told.as_secs_f64() * 1000.0);
-                seen
+                let (seen, told, struck) = self.recover(fault);
+                age.set(struck);
+                protected.push(seen.saturating_sub(waited).as_secs_f64());
+                said.push(told.saturating_sub(waited).as_secs_f64() * 1000.0);
+                seen.saturating_sub(waited)
             },
             || {
-                let (bare, alone) = self.bare(fault, waited);
+                let (bare, alone) = self.bare(fault, age.get(), waited);
                 starts.push(alone.as_secs_f64() * 1000.0);
                 bare
             },
@@ -393,8 +394,9 @@ impl Scene {
         ]);
     }
 
-    /// How long jailwarden takes from the fault until the jails protect, and until it says so.
-    fn recover(&self, fault: &Fault) -> [Duration; 2] {
+    /// How long jailwarden takes from the fault until the jails protect, and until it says so; and how long
+    /// the daemon had run when the fault struck it.
+    fn recover(&self, fault: &Fault) -> (Duration, Duration, Duration) {
         self.restore();
         let mut warden = supervise(&self.f2b, SETTINGS);
         (fault.before)(&self.f2b, &warden);
@@ -407,6 +409,7 @@ impl Scene {
             warden.wait_for("fail2ban protects again");
         }
         let old = self.f2b.pid();
+        let age = self.age();
         let struck = Instant::now();
         (fault.strike)(&self.f2b);
         self.wait_protected(fault.proof, old, fault.jails);
@@ -414,17 +417,17 @@ impl Scene {
         warden.wait_for("fail2ban protects again");
         let told = struck.elapsed();
         warden.kill();
-        [protected, told]
+        (protected, told, age)
     }
 
     /// The same by hand, of the daemon as jailwarden left it; and without the readings.
-    fn bare(&self, fault: &Fault, waited: Duration) -> (Duration, Duration) {
+    fn bare(&self, fault: &Fault, age: Duration, waited: Duration) -> (Duration, Duration) {
         let f2b = &self.f2b;
         if matches!(fault.bare, Bare::Reload | Bare::Terminate) {
-            // The longer its threads have waited for lines, the later they end when told (`wait_for` in
-            // `server/utils.py` of 1.0.2 looks ever more rarely).
+            // When its threads end after they were told to depends on where in their waits they are: each
+            // looks ever more rarely, and then begins anew (`wait_for` in `server/utils.py` of 1.0.2).
             self.restore();
-            thread::sleep(SINCE_LOOK);
+            thread::sleep(age.saturating_sub(self.age()));
             (fault.strike)(f2b);
             thread::sleep(waited);
         }
@@ -457,6 +460,12 @@ impl Scene {
         let took = begun.elapsed();
         start.wait().unwrap();
         (reading + took, took)
+    }
+
+    /// How long the daemon has run.
+    fn age(&self) -> Duration {
+        let written = fs::metadata(self.f2b.pid_file()).unwrap().modified();
+        written.unwrap().elapsed().unwrap()
     }
 
     fn wait_protected(&self, proof: Proof, old: Pid, jails: &[&str]) {

@@ -205,17 +205,19 @@ impl Machine {
         }
     }
 
-    /// The pause before the next look at a daemon that does not answer: it ends when the verdict is due, as
-    /// that look waits for an answer in vain.
+    /// The pause before the next look at a daemon that does not answer: that look waits for an answer in
+    /// vain, and its end is when the verdict is due. None after a look that has itself taken long.
     fn until_hung(&self) -> Duration {
         let verdict = self
             .daemon
             .busy_since
             .map(|since| since + self.policy.busy_limit);
-        let due = verdict.and_then(|at| at.since(self.now).checked_sub(self.policy.timeout));
-        due.map_or(Policy::SUSPECT_PACE, |due| {
-            due.clamp(Policy::FAST_PACE, Policy::SUSPECT_PACE)
-        })
+        let Some(verdict) = verdict.filter(|at| *at > self.now) else {
+            return Policy::SUSPECT_PACE;
+        };
+        let due = verdict.since(self.now).saturating_sub(self.policy.timeout);
+        let least = Policy::FAST_PACE.saturating_sub(self.now.since(self.look_began));
+        due.clamp(least, Policy::SUSPECT_PACE)
     }
 
     /// Whether a daemon that does not answer, and does this, will not answer any more.
