@@ -11,6 +11,7 @@ use crate::fail2ban::pickle::Value;
 use crate::machine::{Applied, Change, Changes, StopAnswer};
 
 use super::daemon::Handle;
+use super::files;
 
 /// How long one jail's reload may take: a reload that stops jails took up to 12 s, with pyinotify
 /// 21 s (fail2ban 1.0.2).
@@ -94,7 +95,7 @@ async fn set_server(
     connection: &mut Connection,
     digest: u128,
 ) -> Result<(), CallError> {
-    for command in commands(handle, digest)? {
+    for command in commands(handle, digest).await? {
         if let Value::List(words) = command {
             connection.call(&words, CALL_LIMIT).await?;
         }
@@ -117,7 +118,7 @@ async fn change_jail(
         text("reload"),
         text(name),
         Value::List(options.into_iter().map(text).collect()),
-        Value::List(commands(handle, digest)?),
+        Value::List(commands(handle, digest).await?),
     ];
     connection.call(&reload, CALL_LIMIT).await.map(drop)
 }
@@ -135,14 +136,20 @@ async fn unload(connection: &mut Connection, name: &str) -> Result<(), CallError
     }
 }
 
-/// The commands that were read under this digest.
-fn commands(handle: &Handle, digest: u128) -> Result<Vec<Value>, CallError> {
+/// The commands that were read under this digest, by this jailwarden or by one before it that kept them with a
+/// good config.
+async fn commands(handle: &Handle, digest: u128) -> Result<Vec<Value>, CallError> {
     let refused = |message: String| CallError::Refused {
         class: None,
         message,
     };
-    let kept = handle.kept().commands.get(&digest).cloned();
-    let Some(lines) = kept else {
+    let mut lines = handle.kept().commands.get(&digest).cloned();
+    if lines.is_none() {
+        let handle = handle.clone();
+        let looked = spawn_blocking(move || files::commands(&handle, digest)).await;
+        lines = looked.ok().flatten();
+    }
+    let Some(lines) = lines else {
         return Err(refused(
             "its former settings are no longer at hand".to_owned(),
         ));

@@ -1,6 +1,7 @@
 //! What jailwarden writes into the config folder, and takes back; and the last known good config.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use crate::history::{HistoryError, Restored, Store, Which};
@@ -140,6 +141,19 @@ pub(super) fn keep(handle: &Handle, fingerprint: u128, plan: &Plan) -> Result<()
         .map_err(|error| error.to_string())
 }
 
+/// The commands of a jail, or of the server, that were kept with a good config under this digest.
+pub(super) fn commands(handle: &Handle, digest: u128) -> Option<Arc<str>> {
+    let store = store(handle);
+    let mut streams = store.streams().ok()?;
+    streams.find_map(|stream| {
+        if stream.digests().server == digest {
+            return Some(stream.server.join("\n").into());
+        }
+        let jail = stream.jails.iter().find(|jail| jail.digest == digest)?;
+        Some(jail.text.as_str().into())
+    })
+}
+
 fn store(handle: &Handle) -> Store {
     store_of(handle.settings())
 }
@@ -151,23 +165,51 @@ fn store_of(settings: &Settings) -> Store {
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::path::Path;
 
     use tokio::sync::mpsc::unbounded_channel;
 
     use super::*;
     use crate::fail2ban::folder::{Limits, Snapshot};
-    use crate::settings::Settings;
+    use crate::fail2ban::stream::Stream;
+    use crate::shell::reading;
+
+    fn in_folder(dir: &Path) -> Handle {
+        let settings = Settings {
+            config_dir: dir.join("fail2ban"),
+            state_dir: dir.join("state"),
+            ..Settings::default()
+        };
+        Handle::new(settings, unbounded_channel().0)
+    }
+
+    #[test]
+    fn another_jailwarden_finds_the_commands_of_what_was_good() {
+        let text = "['set', 'loglevel', 'INFO']\n['add', 'a', 'polling']\n['add', 'b', 'polling']\n\
+                    ['set', 'b', 'maxretry', 3]\n['start', 'a']\n['start', 'b']\n";
+        let stream = Stream::parse(text).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let handle = in_folder(dir.path());
+        let root = handle.instance().config_dir.clone();
+        fs::create_dir(&root).unwrap();
+        let plan = reading::keep(&handle, &stream);
+        let fingerprint = Snapshot::take(&root, Limits::default()).fingerprint();
+        keep(&handle, fingerprint, &plan).unwrap();
+
+        let handle = in_folder(dir.path());
+        let found = |digest| commands(&handle, digest).unwrap();
+        assert_eq!(*found(plan.server), *stream.server.join("\n"));
+        for jail in &stream.jails {
+            assert_eq!(*found(plan.jails[&jail.name].digest), *jail.text);
+        }
+        assert_eq!(commands(&handle, 1), None);
+    }
 
     #[test]
     fn what_somebody_changed_since_the_put_back_is_not_taken_back() {
         let dir = tempfile::tempdir().unwrap();
-        let settings = Settings {
-            config_dir: dir.path().join("fail2ban"),
-            state_dir: dir.path().join("state"),
-            ..Settings::default()
-        };
-        let root = settings.config_dir.clone();
-        let handle = Handle::new(settings, unbounded_channel().0);
+        let handle = in_folder(dir.path());
+        let root = handle.instance().config_dir.clone();
         let write = |name: &str, content: &str| fs::write(root.join(name), content).unwrap();
         let read = |name: &str| fs::read_to_string(root.join(name)).unwrap_or_default();
         fs::create_dir(&root).unwrap();

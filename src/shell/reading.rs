@@ -250,7 +250,7 @@ fn place_fault(blame: &mut Blame, fault: &Fault) -> finding::Finding {
 }
 
 /// Keeps the commands for later use and gives their digests.
-fn keep(handle: &Handle, stream: &Stream) -> Plan {
+pub(super) fn keep(handle: &Handle, stream: &Stream) -> Plan {
     let server = stream.digests().server;
     let mut kept = handle.kept();
     let log = stream.setting("logtarget").map(PathBuf::from);
