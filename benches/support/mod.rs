@@ -27,7 +27,7 @@ pub(crate) struct Plan {
 impl Plan {
     /// As the environment says: `JAILWARDEN_BENCH=smoke`, `JAILWARDEN_BENCH_FAIL2BAN=1.1.1`.
     pub(crate) fn from_env() -> Self {
-        without_python_settings();
+        as_on_a_host();
         let version = match std::env::var("JAILWARDEN_BENCH_FAIL2BAN").as_deref() {
             Ok("1.1.0") => Version::V110,
             Ok("1.1.1") => Version::V111,
@@ -77,18 +77,30 @@ pub(crate) fn supervise(f2b: &Fail2ban, settings: &str) -> Warden {
     warden
 }
 
-/// Python's buffering and caches as on a host, whatever whoever builds has set for his own scripts.
-fn without_python_settings() {
-    let set: Vec<_> = std::env::vars_os()
-        .map(|(name, _)| name)
-        .filter(|name| name.to_string_lossy().starts_with("PYTHON"))
+/// The environment as on a host: Python's buffering and caches whatever whoever builds has set for his own
+/// scripts, and what the unit sets for jailwarden.
+fn as_on_a_host() {
+    let unit = include_str!("../../systemd/jailwarden.service");
+    let set = unit
+        .lines()
+        .filter_map(|line| line.strip_prefix("Environment="));
+    let set = set
+        .flat_map(str::split_whitespace)
+        .filter_map(|it| it.split_once('='));
+    let missing: Vec<_> = set
+        .filter(|(name, value)| !std::env::var(name).is_ok_and(|it| it == *value))
         .collect();
-    if set.is_empty() {
+    let foreign = std::env::vars_os().map(|(name, _)| name).filter(|name| {
+        let name = name.to_string_lossy();
+        name.starts_with("PYTHON") && !unit.contains(&format!("{name}="))
+    });
+    let foreign: Vec<_> = foreign.collect();
+    if missing.is_empty() && foreign.is_empty() {
         return;
     }
     let mut again = Command::new(std::env::current_exe().unwrap());
-    again.args(std::env::args_os().skip(1));
-    for name in set {
+    again.args(std::env::args_os().skip(1)).envs(missing);
+    for name in foreign {
         again.env_remove(name);
     }
     panic!("{}", again.exec());
