@@ -226,7 +226,7 @@ pub enum ConfigRead {
     /// Same bytes as at the reading whose fingerprint was given.
     Unchanged,
     /// It differs, or was not read before.
-    Read(Reading),
+    Read(Box<Reading>),
     /// It could not be checked at all (no fail2ban-client, no Python, no time left): why.
     Failed(String),
 }
@@ -242,6 +242,8 @@ pub struct Reading {
     pub plan: Option<Plan>,
     /// What fail2ban would refuse.
     pub findings: Vec<Finding>,
+    /// What fail2ban takes, but for something else than was meant; it holds nothing back.
+    pub misread: Vec<Finding>,
     /// Why the jails were not tried on fail2ban's own code, but judged by how it reads them alone.
     pub unproven: Option<String>,
     /// The jails that a rollback file of ours disables.

@@ -433,7 +433,7 @@ impl Machine {
             ConfigRead::Read(reading) => {
                 self.note_half_done(&reading.rollbacks);
                 self.rollbacks.clone_from(&reading.rollbacks);
-                self.note_reading(reading);
+                self.note_reading(*reading);
             }
         }
     }

@@ -237,7 +237,7 @@ impl Rig {
 
     #[track_caller]
     pub(super) fn reads(&mut self, reading: Reading) -> &mut Self {
-        self.reads_as(ConfigRead::Read(reading))
+        self.reads_as(ConfigRead::Read(reading.into()))
     }
 
     /// Answers the latest action other than a look.
