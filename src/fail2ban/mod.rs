@@ -8,6 +8,7 @@ pub mod burning;
 pub mod cause;
 pub mod client;
 pub mod database;
+pub mod descriptors;
 pub mod diagnose;
 pub mod dump;
 pub mod finding;

@@ -33,13 +33,13 @@ impl Ailing {
 
 impl Machine {
     /// Takes in what a look says beside who is alive.
-    pub(super) fn note_health(&mut self, health: Health) {
+    pub(super) fn note_health(&mut self, health: &Health) {
         if matches!(self.state, State::Watching | State::Paused { .. }) {
             for complaint in &health.complaints {
                 self.say_complaint(complaint);
             }
         }
-        let Some(found) = health.ailing else { return };
+        let Some(found) = &health.ailing else { return };
         for (jail, ailing) in &mut self.ailing {
             if !found.contains_key(jail) {
                 ailing.looks = 0;
@@ -50,7 +50,7 @@ impl Machine {
         self.ailing
             .retain(|_, it| it.looks > 0 || now.since(it.since) < Policy::CURE_WINDOW);
         for (jail, ailment) in found {
-            let ailing = self.ailing.entry(jail).or_insert_with(|| Ailing {
+            let ailing = self.ailing.entry(jail.clone()).or_insert_with(|| Ailing {
                 ailment: ailment.clone(),
                 looks: 0,
                 told: false,
@@ -61,7 +61,7 @@ impl Machine {
                 (ailing.since, ailing.cures) = (now, 0);
             }
             ailing.looks += 1;
-            ailing.ailment = ailment;
+            ailing.ailment = ailment.clone();
         }
     }
 

@@ -285,6 +285,10 @@ pub struct Health {
     pub ailing: Option<BTreeMap<String, Ailment>>,
     /// What fail2ban's own log complained of since the last look.
     pub complaints: Vec<Complaint>,
+    /// Why the daemon can neither run a command nor read a log, if it may open no more files.
+    pub cramped: Option<String>,
+    /// fail2ban's own log says that it ended by itself, after errors.
+    pub gave_out: bool,
 }
 
 /// Why a jail sees or does nothing.

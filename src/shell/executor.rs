@@ -213,7 +213,10 @@ fn send(handle: &Handle, pid: u32, signal: Signal) -> Result<(), String> {
     };
     let signal = match signal {
         Signal::Continue => process::Signal::CONT,
-        Signal::Terminate => process::Signal::TERM,
+        Signal::Terminate => {
+            apply::give_room(&process);
+            process::Signal::TERM
+        }
         Signal::Kill => process::Signal::KILL,
     };
     match process.signal(signal) {

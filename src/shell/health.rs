@@ -6,9 +6,10 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::fail2ban::client::Connection;
+use crate::fail2ban::descriptors::{self, Descriptors};
 use crate::fail2ban::firewall::{self, Wall, Walls};
 use crate::fail2ban::ownlog::{self, Position};
-use crate::fail2ban::process::Pid;
+use crate::fail2ban::process::{Pid, Process};
 use crate::fail2ban::signs::{self, Blindness, Expected, Said, Signs};
 use crate::fail2ban::stream::Stream;
 use crate::machine::{Ailment, Complaint, Cure, Health};
@@ -100,7 +101,30 @@ pub(super) async fn look(
     Health {
         ailing: Some(ailing),
         complaints: complaints(handle).await,
+        ..Health::default()
     }
+}
+
+/// Why the daemon can neither run a command nor read a log, if it may open no more files.
+pub(super) fn cramped(process: &Process) -> Option<String> {
+    let files = process.look(descriptors::descriptors).ok()?;
+    let Descriptors { open, most } = files;
+    files.are_short().then(|| {
+        let commonest = descriptors::commonest(process.pid());
+        format!(
+            "of the {most} files that its limit allows (LimitNOFILE), {open} are open: {commonest}"
+        )
+    })
+}
+
+/// Whether the daemon that was looked at last ended by itself after errors, as its own log says.
+pub(super) async fn gave_out(handle: &Handle) -> bool {
+    let known = handle.kept().looked.log.clone();
+    let (Some((log, from)), Some(pid)) = (known, handle.last_held()) else {
+        return false;
+    };
+    let said = tokio::task::spawn_blocking(move || signs::gave_out(&log, &from, pid));
+    said.await.unwrap_or_default()
 }
 
 /// The least that was seen to cure it (`tests/suite/signs.rs`).

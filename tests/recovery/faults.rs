@@ -10,6 +10,8 @@ on_each_release! {
     a_missing_pid_file_is_no_fault
     a_jail_with_a_dead_thread_is_revived_alone
     a_jail_that_reads_no_log_is_healed_alone
+    a_daemon_that_may_open_no_more_files_is_restarted
+    a_daemon_that_ends_since_it_may_open_no_file_is_started_again
 }
 
 /// It takes the processor for seconds each time, so one release has to do. `tests/host/slow.rs` has the same
@@ -24,7 +26,7 @@ mod scenario {
     use std::fmt::Write as _;
     use std::fs;
 
-    use rustix::process::Signal;
+    use rustix::process::{Resource, Rlimit, Signal, getrlimit, prlimit};
 
     use crate::support::daemon::{Fail2ban, JailSpec, Version, Warden};
     use crate::support::{GUARD, wait_until};
@@ -112,6 +114,60 @@ mod scenario {
         warden.wait_for("fail2ban protects again");
         f2b.wait_bans(&["mail", "web"]);
         assert_eq!((f2b.pid(), f2b.threads("mail")), (before, mail));
+    }
+
+    /// Lets the daemon have so many files open.
+    fn limit_files(f2b: &Fail2ban, most: u64) {
+        let limit = Rlimit {
+            current: Some(most),
+            ..getrlimit(Resource::Nofile)
+        };
+        prlimit(Some(f2b.pid()), Resource::Nofile, limit).unwrap();
+    }
+
+    pub(super) fn a_daemon_that_may_open_no_more_files_is_restarted(version: Version) {
+        let Some((f2b, warden)) = supervised(version, &["mail", "web"], LONG) else {
+            return;
+        };
+        f2b.wait_bans(&["mail", "web"]);
+        let before = f2b.pid();
+        let open = fs::read_dir(format!("/proc/{before}/fd")).unwrap().count();
+        // Enough for a look at it, and too few for an action.
+        limit_files(&f2b, u64::try_from(open).unwrap() + 2);
+        let said = warden.wait_for("fail2ban may open no more files");
+        assert!(said.contains("jailwarden restarts it"), "{said}");
+        warden.wait_for("fail2ban protects again");
+        assert_ne!(f2b.pid(), before);
+        f2b.wait_bans(&["mail", "web"]);
+
+        // Nor is it asked where it cannot accept one connection, which would end it.
+        let before = f2b.pid();
+        limit_files(&f2b, 3);
+        warden.wait_for("though it was restarted for that less than an hour ago");
+        warden.wait_told("STATUS=");
+        limit_files(&f2b, 1024);
+        warden.wait_for("fail2ban protects again");
+        assert_eq!(f2b.pid(), before);
+        f2b.wait_bans(&["mail", "web"]);
+    }
+
+    pub(super) fn a_daemon_that_ends_since_it_may_open_no_file_is_started_again(version: Version) {
+        let Some((f2b, warden)) = supervised(version, &["mail", "web"], LONG) else {
+            return;
+        };
+        // What its log says counts from the first look at that on.
+        warden.wait_calm();
+        f2b.wait_bans(&["mail", "web"]);
+        let before = f2b.pid();
+        warden.signal(Signal::STOP);
+        limit_files(&f2b, 3);
+        f2b.client(&["ping"]);
+        wait_until(GUARD, || (!f2b.pid_file().exists()).then_some(())).expect("it ends");
+        warden.signal(Signal::CONT);
+        warden.wait_for("fail2ban is down: it ended by itself");
+        warden.wait_for("fail2ban protects again");
+        assert_ne!(f2b.pid(), before);
+        f2b.wait_bans(&["mail", "web"]);
     }
 
     pub(super) fn a_daemon_without_its_socket_file_is_restarted(version: Version) {

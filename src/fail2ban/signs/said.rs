@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::super::literal;
 use super::super::ownlog::{self, Level, Message, Position, messages};
+use super::super::process::Pid;
 
 /// The most different complaints that are told apart.
 const COMPLAINTS: usize = 64;
@@ -140,6 +141,23 @@ pub fn said(log: &Path, from: &Position) -> io::Result<Said> {
         said.add(complaint, ended);
     }
     Ok(said)
+}
+
+/// Whether `log` says since `from` that the daemon `pid` ended by itself, as it does with status 0 after 100
+/// connections that it could not accept (`AsyncServer.handle_accept` and `loop`, server/asyncserver.py of 1.0.2 to
+/// 1.1.1).
+#[must_use]
+pub fn gave_out(log: &Path, from: &Position, pid: Pid) -> bool {
+    let by = format!("[{pid}]:");
+    let says_so = |line: &ownlog::Line| {
+        let head = ownlog::head(&line.text);
+        let is_end = |(_, level, words): (&str, Level, &str)| {
+            level == Level::Critical
+                && words.starts_with("Too many errors - critical count reached")
+        };
+        head.is_some_and(is_end) && line.text.contains(&by)
+    };
+    ownlog::since(log, from).is_ok_and(|news| news.lines.iter().any(says_so))
 }
 
 impl Said {

@@ -4,6 +4,7 @@ mod absence;
 mod ailing;
 mod change;
 mod command;
+mod cramped;
 mod crash;
 mod explore;
 mod keep;
