@@ -268,7 +268,8 @@ fn keep(handle: &Handle, stream: &Stream) -> Plan {
     let log = stream.setting("logtarget").map(PathBuf::from);
     kept.log = log.filter(|log| log.is_absolute());
     kept.database = stream.database();
-    kept.looked.expect(stream);
+    let log = kept.log.clone();
+    kept.looked.expect(stream, log.as_deref());
     kept.jails = stream.started().map(str::to_owned).collect();
     kept.commands
         .insert(server, stream.server.join("\n").into());

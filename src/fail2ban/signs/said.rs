@@ -16,6 +16,8 @@ const COMPLAINTS: usize = 64;
 pub struct Said {
     /// Each complaint once, with how often it came.
     pub complaints: BTreeMap<Complaint, Times>,
+    /// The checks of the actions of which something had gone ([`Complaint::Gone`]), as far as the log has them.
+    pub gone: Vec<String>,
     /// Whether there was more in the log than is read at once, so that counts are too low.
     pub skipped: bool,
     /// Where to go on.
@@ -121,15 +123,21 @@ pub fn said(log: &Path, from: &Position) -> io::Result<Said> {
         end: news.end,
         ..Said::default()
     };
-    let mut ended = None;
+    let (mut ended, mut command) = (None, None);
     for message in messages(&news.lines) {
         if message.logger == "fail2ban.utils" {
             ended = end_of_command(&message).or(ended);
+            let failed = message.words.split_once(" -- exec: ");
+            command = failed.map(|(_, words)| words.to_owned()).or(command);
             continue;
         }
         let Some(complaint) = complaint(&message, ended.as_deref()) else {
             continue;
         };
+        if matches!(complaint, Complaint::Gone { .. }) && said.gone.len() < COMPLAINTS {
+            // The check has just failed: all commands share one lock, and log their failure within it.
+            said.gone.extend(command.take());
+        }
         let of_command = matches!(
             complaint,
             Complaint::Ban { .. }
