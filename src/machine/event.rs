@@ -298,6 +298,8 @@ pub struct Ailment {
     pub words: String,
     /// The least that cures it, if jailwarden can.
     pub cure: Option<Cure>,
+    /// It ails only from what that jail does.
+    pub behind: Option<String>,
 }
 
 /// What is done to a jail in a living daemon.
@@ -307,6 +309,8 @@ pub enum Cure {
     Load,
     /// It is stopped and loaded again; its bans come back from the database.
     Restart,
+    /// The command that keeps all jails from acting is ended; if that comes again, the jail is disabled.
+    Free,
 }
 
 /// Something that fail2ban's own log complains of.

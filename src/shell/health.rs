@@ -32,7 +32,16 @@ pub(super) struct Looked {
     /// The jails of which fail2ban's own log says that something had gone from the firewall, with the bans that
     /// were not there at the last look.
     missing: Banned,
-    log: Option<(PathBuf, Position)>,
+    log: Option<Read>,
+}
+
+/// How far fail2ban's own log was read.
+#[derive(Debug, Clone)]
+struct Read {
+    log: PathBuf,
+    /// At the look before the last.
+    before: Position,
+    end: Position,
 }
 
 /// What is told of a jail beyond whether it is alive.
@@ -65,7 +74,12 @@ impl Looked {
         self.walls = firewall::walls(stream);
         // What it said before jailwarden looked is past.
         if let Some(log) = log.filter(|_| self.log.is_none()) {
-            self.log = Some((log.to_owned(), ownlog::end(log)));
+            let end = ownlog::end(log);
+            self.log = Some(Read {
+                log: log.to_owned(),
+                before: end,
+                end,
+            });
         }
     }
 }
@@ -103,6 +117,7 @@ pub(super) async fn look(
         ailing.entry(jail).or_insert_with(|| Ailment {
             words: words.to_owned(),
             cure: Some(Cure::Restart),
+            behind: None,
         });
     }
     handle.kept().looked.signs = Some(after);
@@ -128,10 +143,11 @@ pub(super) fn cramped(process: &Process) -> Option<String> {
 /// Whether the daemon that was looked at last ended by itself after errors, as its own log says.
 pub(super) async fn gave_out(handle: &Handle) -> bool {
     let known = handle.kept().looked.log.clone();
-    let (Some((log, from)), Some(pid)) = (known, handle.last_held()) else {
+    let (Some(known), Some(pid)) = (known, handle.last_held()) else {
         return false;
     };
-    let said = tokio::task::spawn_blocking(move || signs::gave_out(&log, &from, pid));
+    // The look that read the end of it may have been too early to see that nobody listens.
+    let said = tokio::task::spawn_blocking(move || signs::gave_out(&known.log, &known.before, pid));
     said.await.unwrap_or_default()
 }
 
@@ -140,14 +156,23 @@ fn ailment(blindness: &Blindness) -> Ailment {
     let cure = match blindness {
         Blindness::NoFiles { .. } | Blindness::Idle { by_hand: false } => Some(Cure::Load),
         Blindness::Unread { .. } => Some(Cure::Restart),
+        Blindness::Blocked {
+            others_wait: true, ..
+        } => Some(Cure::Free),
         // Somebody wants it so or has to mend it, or fail2ban ends it by itself after a minute.
         Blindness::Idle { by_hand: true }
         | Blindness::Failing { .. }
-        | Blindness::Blocked { .. } => None,
+        | Blindness::Blocked { .. }
+        | Blindness::Behind { .. } => None,
+    };
+    let behind = match blindness {
+        Blindness::Behind { jail, .. } => Some(jail.clone()),
+        _ => None,
     };
     Ailment {
         words: blindness.to_string(),
         cure,
+        behind,
     }
 }
 
@@ -222,7 +247,9 @@ async fn complaints(handle: &Handle) -> Vec<Complaint> {
         return Vec::new();
     };
     let known = handle.kept().looked.log.clone();
-    let from = known.filter(|(path, _)| *path == log).map(|(_, at)| at);
+    let from = known
+        .filter(|known| known.log == log)
+        .map(|known| known.end);
     let path = log.clone();
     let read = tokio::task::spawn_blocking(move || match from {
         Some(from) => signs::said(&path, &from),
@@ -236,7 +263,11 @@ async fn complaints(handle: &Handle) -> Vec<Complaint> {
         return Vec::new();
     };
     let looked = &mut handle.kept().looked;
-    looked.log = Some((log, said.end));
+    looked.log = Some(Read {
+        log,
+        before: from.unwrap_or(said.end),
+        end: said.end,
+    });
     for (jail, walls) in &looked.walls {
         let is_of = |command: &String| walls.iter().any(|wall| wall.is_of(command));
         if said.gone.iter().any(is_of) {

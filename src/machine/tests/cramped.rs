@@ -15,7 +15,7 @@ fn one_that_lasts_is_restarted() {
     let mut rig = Rig::healthy(&["a", "m"]);
     let full = cramped(answers(&["a", "m"]));
     rig.sees(full.clone()).does("").is("healthy");
-    rig.sees(full).does("JailAiling save").ok().does("stop");
+    rig.sees(full).does("JailAiling save").ok().does("ask-stop");
     let told = rig.told.last().unwrap();
     assert_eq!(told.jails, ["a", "m"]);
     assert!(
@@ -54,7 +54,7 @@ fn one_that_a_restart_does_not_cure_is_told_and_left_alone_for_an_hour() {
     rig.sees_for(2, &cramped(answers(&["a"]))).ok();
     rig.gets(Outcome::StopAsked(StopAnswer::Agreed)).exits(7);
     rig.ok().sees(answers_as(8, &["a"]));
-    rig.does("JailAiling save stop start AllClear");
+    rig.does("JailAiling save ask-stop start AllClear");
     let full = cramped(answers_as(8, &["a"]));
     rig.sees_for(2, &full).does("JailAiling").is("degraded");
     assert!(rig.told.last().unwrap().message.contains("LimitNOFILE="));
@@ -67,7 +67,7 @@ fn one_that_a_restart_does_not_cure_is_told_and_left_alone_for_an_hour() {
     rig.sees_for(2, &full)
         .does("JailAiling save")
         .ok()
-        .does("stop");
+        .does("ask-stop");
 }
 
 #[test]

@@ -334,6 +334,9 @@ pub(super) fn word(effect: &Effect) -> String {
             Signal::Kill => format!("KILL:{pid}"),
         },
         Effect::Sample { pid } => format!("sample:{pid}"),
+        Effect::EndCommands { jail, all, .. } => {
+            format!("end{}({jail})", if *all { "-all" } else { "" })
+        }
         Effect::Diagnose { pid } => format!("diagnose:{pid}"),
         Effect::Start { .. } => "start".into(),
         Effect::FindCulprit => "find-culprit".into(),

@@ -255,6 +255,9 @@ impl Machine {
         let then = match (cure, ailment.cure) {
             (Some(Cure::Load), _) => "it is loaded again, alone".to_owned(),
             (Some(Cure::Restart), _) => "it is restarted, alone".to_owned(),
+            (Some(Cure::Free), _) => {
+                "that command is ended; which it was: fail2ban's own log".to_owned()
+            }
             (None, Some(_)) => {
                 format!(
                     "what cures that did not help; to try by hand: {} restart {jail}",
@@ -276,6 +279,19 @@ impl Machine {
         );
         report.jails = vec![jail.to_owned()];
         report.reason = Some(ailment.words.clone());
+        self.say(report);
+    }
+
+    pub(in super::super) fn say_blocks_again(&mut self, jail: &str, ailment: &Ailment) {
+        let mut report = self.report(
+            Kind::JailAiling,
+            format!(
+                "{jail} keeps all jails from acting, again: {}; it is disabled",
+                ailment.words
+            ),
+        );
+        report.jails = vec![jail.to_owned()];
+        report.reason = Some(format!("again: {}", ailment.words));
         self.say(report);
     }
 
