@@ -31,7 +31,7 @@ pub struct Diagnostic {
 pub enum Level {
     /// Something that should run does not.
     Error,
-    /// fail2ban calls it an error, but everything starts.
+    /// What should run starts, but hardly as it was meant.
     Warning,
     /// As it was asked for; no fault.
     Note,
@@ -52,6 +52,8 @@ pub enum Kind {
     LogAwaited,
     /// A number is missing or none.
     BadNumber,
+    /// A word is taken for false that nobody means by it.
+    NotBoolean,
     /// A jail has a name that fail2ban needs itself.
     ReservedName,
     /// fail2ban's server refuses a setting.
@@ -66,13 +68,14 @@ pub enum Kind {
 
 impl Kind {
     /// All kinds, in the order of SARIF's rules.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Unreadable,
         Self::JailSkipped,
         Self::FileIgnored,
         Self::NoLogFile,
         Self::LogAwaited,
         Self::BadNumber,
+        Self::NotBoolean,
         Self::ReservedName,
         Self::Refused,
         Self::NotEnabled,
@@ -90,6 +93,7 @@ impl Kind {
             Self::NoLogFile => "no-log-file",
             Self::LogAwaited => "log-awaited",
             Self::BadNumber => "bad-number",
+            Self::NotBoolean => "not-boolean",
             Self::ReservedName => "reserved-name",
             Self::Refused => "setting-refused",
             Self::NotEnabled => "not-enabled",
@@ -103,7 +107,7 @@ impl Kind {
     pub fn level(self) -> Level {
         match self {
             Self::LogAwaited | Self::NoFailregex => Level::Note,
-            Self::Other => Level::Warning,
+            Self::NotBoolean | Self::Other => Level::Warning,
             _ => Level::Error,
         }
     }
@@ -128,6 +132,9 @@ impl Kind {
             Self::BadNumber | Self::Refused => {
                 "after a start no jail protects, and a reload takes jails away, though fail2ban-client -t may say OK"
             }
+            Self::NotBoolean => {
+                "fail2ban takes every word but true, yes, on and 1 for false, and says nothing"
+            }
             Self::ReservedName => "fail2ban takes the jail's settings for its own",
             Self::NotEnabled => "fail2ban does not run this jail",
             Self::NoFailregex => "the jail runs and bans nobody by itself",
@@ -150,6 +157,7 @@ impl Kind {
             }
             Self::LogAwaited => "nothing, if the log is yet to come",
             Self::BadNumber => "give a whole number",
+            Self::NotBoolean => "write true or false; a comment needs a line of its own",
             Self::ReservedName => "give the jail another name",
             Self::Refused => "mend the value",
             Self::NoFailregex => {
@@ -170,6 +178,7 @@ impl From<FindingKind> for Kind {
             FindingKind::NoLogFile => Self::NoLogFile,
             FindingKind::LogAwaited => Self::LogAwaited,
             FindingKind::BadNumber => Self::BadNumber,
+            FindingKind::NotBoolean => Self::NotBoolean,
             FindingKind::ReservedName => Self::ReservedName,
             FindingKind::Refused => Self::Refused,
             FindingKind::Other => Self::Other,

@@ -206,8 +206,14 @@ async fn look(request: &Request, config_dir: PathBuf) -> Result<Report, CheckErr
     let (dumped, stage) = rehearsal::read(&instance, LIMIT, Urgency::Low).await;
     let (stream, findings) = match dumped {
         Ok(Dump {
-            stream, findings, ..
-        }) => (stream, findings),
+            stream,
+            mut findings,
+            ..
+        }) => {
+            let running = stream.started().map(str::to_owned).collect();
+            findings.extend(Blame::open(&config_dir).misread(&running));
+            (stream, findings)
+        }
         Err(DumpError::Unreadable { findings }) => {
             client_must_work(&instance.client).await?;
             (Stream::default(), findings)

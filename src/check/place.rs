@@ -132,6 +132,10 @@ fn setting(finding: &Finding) -> Option<(String, Option<String>)> {
     match finding.kind {
         FindingKind::NoLogFile => Some(("logpath".to_owned(), None)),
         FindingKind::BadNumber => named("").map(|option| (option, None)),
+        FindingKind::NotBoolean => {
+            let (option, _) = words.strip_prefix('`')?.split_once(" = ")?;
+            Some((option.to_owned(), None))
+        }
         FindingKind::Unreadable => {
             let (_, rest) = words.split_once(": option '")?;
             let (option, _) = rest.split_once('\'')?;

@@ -21,6 +21,7 @@ use self::jail::Jail;
 use self::traced::Origin;
 use super::rehearsal::Fault;
 
+mod boolean;
 mod definition;
 mod expand;
 mod files;

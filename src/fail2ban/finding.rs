@@ -34,6 +34,8 @@ pub enum FindingKind {
     NoLogFile,
     /// A number is missing or none: neither start nor reload works, though `-d` exits with 0.
     BadNumber,
+    /// A word that fail2ban takes for false, though nobody means that by it (helpers.py `_as_bool`).
+    NotBoolean,
     /// The jail bears the name of a server setting or of a keyword: it changes that instead.
     ReservedName,
     /// fail2ban's server refuses a command that `-d` prints, or fails at the first line of a log.
@@ -53,7 +55,11 @@ impl FindingKind {
             | Self::BadNumber
             | Self::ReservedName
             | Self::Refused => true,
-            Self::JailSkipped | Self::FileIgnored | Self::LogAwaited | Self::Other => false,
+            Self::JailSkipped
+            | Self::FileIgnored
+            | Self::LogAwaited
+            | Self::NotBoolean
+            | Self::Other => false,
         }
     }
 }

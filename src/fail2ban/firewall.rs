@@ -5,8 +5,13 @@
 //! nothing. Only actions as shipped by fail2ban are judged (`action.d/iptables*.conf`, `nftables*.conf`
 //! of 1.0.2 to 1.1.1), whose names are not altered; an action with an ipset is not. The look is read-only:
 //! one `iptables -S` for each family and one `nft list table` for each table, however many jails there are.
+//!
+//! Under attack the next ban comes at once, and brings the chain or the set back with itself alone. So the
+//! addresses count that a wall held and that are banned still ([`WallSigns::held`]). Of one that was never seen
+//! to stand, fail2ban's own log says that it had gone, and what is banned and not there ([`missing`]) was in it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -22,6 +27,9 @@ use super::stream::Stream;
 mod listing;
 
 use listing::{Chains, Table};
+
+/// How many addresses of a wall are kept from look to look.
+const HELD: usize = 256;
 
 /// The most that is read of one listing, in bytes: some 100,000 rules.
 const LISTING: u64 = 8 << 20;
@@ -46,6 +54,37 @@ pub enum Wall {
     },
 }
 
+/// What a wall stops, at one look.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Stopped {
+    /// How many sources, networks among them.
+    pub count: u64,
+    /// The single addresses of these.
+    pub addresses: BTreeSet<IpAddr>,
+}
+
+/// The walls of all jails as one look finds them; none for what could not be listed.
+pub type Seen = BTreeMap<(String, Wall), Option<Stopped>>;
+
+/// The addresses that fail2ban says it bans, by jail, for the jails that were asked for.
+pub type Banned = BTreeMap<String, BTreeSet<IpAddr>>;
+
+impl Wall {
+    /// Whether a command is about it.
+    #[must_use]
+    pub fn is_of(&self, command: &str) -> bool {
+        let names = match self {
+            Self::Chain { name } => std::slice::from_ref(name),
+            Self::Sets { names, .. } => names.as_slice(),
+        };
+        let goes_on = |c: char| c.is_alphanumeric() || "_.-".contains(c);
+        names.iter().any(|name| {
+            let mut found = command.match_indices(name.as_str());
+            found.any(|(at, _)| !command[at + name.len()..].starts_with(goes_on))
+        })
+    }
+}
+
 /// How a wall was found, over all looks so far.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct WallSigns {
@@ -55,6 +94,8 @@ pub struct WallSigns {
     /// Whether it stood at some look since its jail last banned nobody: it stopped at least half of those
     /// that are banned. Of a jail that works, one may be on its way.
     pub has_stood: bool,
+    /// Some of the addresses that it stopped when it last stood.
+    pub held: BTreeSet<IpAddr>,
     /// Since when it does not, although it did.
     pub gone_since: Option<Instant>,
 }
@@ -76,14 +117,8 @@ pub fn walls(stream: &Stream) -> BTreeMap<String, BTreeSet<Wall>> {
     walls
 }
 
-/// Looks at the firewall, each listing of which may take `limit`. `banned` says how many addresses each jail
-/// bans, asked shortly before: the wall of one that bans nobody need not stand.
-pub async fn look(
-    walls: &BTreeMap<String, BTreeSet<Wall>>,
-    before: &Walls,
-    banned: impl Fn(&str) -> u64,
-    limit: Duration,
-) -> Walls {
+/// Looks at the firewall, each listing of which may take `limit`.
+pub async fn look(walls: &BTreeMap<String, BTreeSet<Wall>>, limit: Duration) -> Seen {
     let wanted: BTreeSet<&Wall> = walls.values().flatten().collect();
     let mut chains = None;
     if wanted.iter().any(|wall| matches!(wall, Wall::Chain { .. })) {
@@ -113,29 +148,53 @@ pub async fn look(
             tables.insert(table.clone(), found);
         }
     }
-    let now = Instant::now();
-    let stops = |wall: &Wall| -> Option<usize> {
+    let stopped = |wall: &Wall| -> Option<Stopped> {
         match wall {
             Wall::Chain { name } => {
                 let families = chains.as_ref()?.iter();
-                Some(families.map(|family| family.stops(name)).sum())
+                Some(families.filter_map(|family| family.stops(name)).collect())
             }
             Wall::Sets { table, names } => {
                 let table = tables.get(table)?.as_ref()?;
-                Some(names.iter().map(|set| table.stops(set)).sum())
+                Some(names.iter().filter_map(|set| table.stops(set)).collect())
             }
         }
     };
     let each = walls
         .iter()
         .flat_map(|(jail, walls)| walls.iter().map(move |wall| (jail, wall)));
-    each.map(|(jail, wall)| {
-        let key = (jail.clone(), wall.clone());
-        let stops = stops(wall).and_then(|stops| u64::try_from(stops).ok());
-        let signs = WallSigns::of(stops, banned(jail), before.get(&key), now);
-        (key, signs)
-    })
-    .collect()
+    each.map(|(jail, wall)| ((jail.clone(), wall.clone()), stopped(wall)))
+        .collect()
+}
+
+/// The jails of which it takes their bans to tell whether a wall lost them: most of what it held is not there,
+/// which may have ended lawfully.
+#[must_use]
+pub fn doubtful(before: &Walls, seen: &Seen) -> BTreeSet<String> {
+    let is_doubtful = |(key, stopped): &(&(String, Wall), &Option<Stopped>)| {
+        let held = before.get(*key).map(|signs| &signs.held);
+        let (Some(held), Some(stopped)) = (held, stopped) else {
+            return false;
+        };
+        is_most(held, |address| !stopped.addresses.contains(address))
+    };
+    let doubtful = seen.iter().filter(is_doubtful);
+    doubtful.map(|((jail, _), _)| jail.clone()).collect()
+}
+
+/// What is known of the walls after a look. `count` says how many addresses each jail bans, asked shortly before
+/// the look: the wall of one that bans nobody need not stand. `banned` is asked after it, so that what ended
+/// meanwhile is not missed.
+#[must_use]
+pub fn take(seen: &Seen, before: &Walls, count: impl Fn(&str) -> u64, banned: &Banned) -> Walls {
+    let now = Instant::now();
+    let signs = |(key, stopped): (&(String, Wall), &Option<Stopped>)| {
+        let (jail, _) = key;
+        let banned = banned.get(jail);
+        let signs = WallSigns::of(stopped.as_ref(), count(jail), banned, before.get(key), now);
+        (key.clone(), signs)
+    };
+    seen.iter().map(signs).collect()
 }
 
 /// The jails whose wall stood at some look and stands no more at two looks in a row, while they ban somebody.
@@ -148,17 +207,67 @@ pub fn lost(before: &Walls, after: &Walls) -> BTreeSet<String> {
     gone.map(|((jail, _), _)| jail.clone()).collect()
 }
 
+/// The addresses that a jail bans and a wall of it does not stop. One may be on its way, or be let through by an
+/// admin's hand.
+#[must_use]
+pub fn missing(seen: &Seen, banned: &Banned) -> Banned {
+    let mut missing = Banned::new();
+    for ((jail, _), stopped) in seen {
+        if let (Some(stopped), Some(banned)) = (stopped, banned.get(jail)) {
+            let absent = banned.difference(&stopped.addresses).copied();
+            missing.entry(jail.clone()).or_default().extend(absent);
+        }
+    }
+    missing.retain(|_, addresses| !addresses.is_empty());
+    missing
+}
+
+/// Whether it is so of more than half of them.
+fn is_most(addresses: &BTreeSet<IpAddr>, is_so: impl Fn(&IpAddr) -> bool) -> bool {
+    let count = addresses.iter().filter(|address| is_so(address)).count();
+    count * 2 > addresses.len()
+}
+
+impl<'a> FromIterator<&'a Stopped> for Stopped {
+    fn from_iter<I: IntoIterator<Item = &'a Stopped>>(all: I) -> Self {
+        let mut sum = Self::default();
+        for one in all {
+            sum.count += one.count;
+            sum.addresses.extend(&one.addresses);
+        }
+        sum
+    }
+}
+
 impl WallSigns {
-    fn of(stops: Option<u64>, banned: u64, before: Option<&Self>, now: Instant) -> Self {
-        if banned == 0 {
+    fn of(
+        stopped: Option<&Stopped>,
+        count: u64,
+        banned: Option<&BTreeSet<IpAddr>>,
+        before: Option<&Self>,
+        now: Instant,
+    ) -> Self {
+        if count == 0 {
             return Self::default();
         }
-        let stands = stops.map(|stops| stops.saturating_mul(2) >= banned);
+        let held = before.map(|before| &before.held);
+        let stands = stopped.map(|stopped| {
+            // Whom it held and who is banned still: new bans do not stand in for them.
+            let still = held.zip(banned).map(|(held, banned)| held & banned);
+            let has_lost =
+                still.is_some_and(|still| is_most(&still, |it| !stopped.addresses.contains(it)));
+            stopped.count.saturating_mul(2) >= count && !has_lost
+        });
         let since = before.and_then(|before| before.gone_since);
         let has_stood = stands == Some(true) || before.is_some_and(|before| before.has_stood);
+        let held = match (stands, stopped) {
+            (Some(true), Some(stopped)) => stopped.addresses.iter().take(HELD).copied().collect(),
+            _ => held.cloned().unwrap_or_default(),
+        };
         Self {
-            stops,
+            stops: stopped.map(|stopped| stopped.count),
             has_stood,
+            held,
             gone_since: match stands {
                 Some(true) => None,
                 Some(false) if has_stood => since.or(Some(now)),

@@ -33,7 +33,7 @@ mod said;
 pub use expected::{Expected, expected};
 pub use logs::LogSigns;
 pub use pulse::{Gait, Pulse};
-pub use said::{Complaint, Said, Times, said};
+pub use said::{Complaint, Said, Times, gave_out, said};
 
 /// The least time between two looks that tells idle threads from live ones.
 pub const IDLE_AFTER: Duration = Duration::from_secs(10);
@@ -121,6 +121,16 @@ pub enum Blindness {
         by_filter: bool,
         /// For how long at least.
         since: Duration,
+        /// Whether another jail wants to act meanwhile.
+        others_wait: bool,
+    },
+    /// It wants to run a command, and waits for that of another jail.
+    #[error("it waits for a command of {jail}, which has been running for {} s", .since.as_secs())]
+    Behind {
+        /// The other jail.
+        jail: String,
+        /// For how long at least.
+        since: Duration,
     },
     /// A log has grown, and nobody has read it since.
     #[error("{} has grown, and has not been read for {} s", .log.display(), .since.as_secs())]
@@ -187,7 +197,42 @@ pub fn judge(before: &Signs, after: &Signs) -> BTreeMap<String, Blindness> {
             .or_else(|| unread(before, after, then, now))?;
         Some((name.clone(), blind))
     });
-    both.collect()
+    let mut blind = both.collect();
+    queue(before, after, &mut blind);
+    blind
+}
+
+/// Who waits for a jail that blocks.
+fn queue(before: &Signs, after: &Signs, blind: &mut BTreeMap<String, Blindness>) {
+    let passed = after.at.saturating_duration_since(before.at);
+    let mut blocking = blind.iter().filter_map(|(name, it)| match it {
+        Blindness::Blocked { since, .. } => Some((name.clone(), *since)),
+        _ => None,
+    });
+    let Some((jail, since)) = blocking.next() else {
+        return;
+    };
+    for (name, now) in &after.jails {
+        let is_still = |then: Option<Pulse>, now: Option<Pulse>| {
+            let waits_for_own = now.is_some_and(|pulse| pulse.command.is_some());
+            gait(then, now, passed) == Some(Gait::Still) && !waits_for_own
+        };
+        let waits = before.jails.get(name).is_some_and(|then| {
+            is_still(then.actions, now.actions) || is_still(then.filter, now.filter)
+        });
+        if waits && !blind.contains_key(name) {
+            let jail = jail.clone();
+            blind.insert(name.clone(), Blindness::Behind { jail, since });
+        }
+    }
+    let waits = blind
+        .values()
+        .any(|it| matches!(it, Blindness::Behind { .. }));
+    for it in blind.values_mut() {
+        if let Blindness::Blocked { others_wait, .. } = it {
+            *others_wait = waits;
+        }
+    }
 }
 
 fn no_files(before: &Signs, after: &Signs, then: &JailSigns, now: &JailSigns) -> Option<Blindness> {
@@ -219,7 +264,7 @@ fn idle(
     match gait(then.actions, now.actions, passed)? {
         Gait::Idle => Some(Blindness::Idle { by_hand: true }),
         Gait::Live => Some(Blindness::Idle { by_hand: false }),
-        Gait::Starved | Gait::Unclear => None,
+        Gait::Still | Gait::Starved | Gait::Unclear => None,
     }
 }
 
@@ -241,6 +286,7 @@ fn blocked(passed: Duration, then: &JailSigns, now: &JailSigns) -> Option<Blindn
     blocked.then_some(Blindness::Blocked {
         by_filter,
         since: passed,
+        others_wait: false,
     })
 }
 

@@ -75,6 +75,12 @@ impl Threads {
     pub fn complete(self) -> bool {
         self.filter == Presence::Live && self.actions == Presence::Live
     }
+
+    /// Whether neither runs any more.
+    #[must_use]
+    pub fn are_gone(self) -> bool {
+        self.filter == Presence::Missing && self.actions == Presence::Missing
+    }
 }
 
 /// Counts the threads of process `pid`.

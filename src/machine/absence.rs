@@ -7,6 +7,10 @@ use super::incident::Incident;
 /// Why a daemon is left alone that may not be started.
 pub(super) const MASKED: &str = "its unit is masked";
 
+/// Why a daemon ends with status 0 that nobody stopped (`AsyncServer.handle_accept`, 1.0.2 to 1.1.1).
+const GAVE_OUT: &str =
+    "it ended by itself after too many connections that it could not accept, as its own log says";
+
 /// What the absence of the daemon means.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Absence {
@@ -68,7 +72,10 @@ impl Machine {
         if self.awaited && sight.unit.is_none() {
             return Absence::AtWork;
         }
-        let found = read(sight.unit.as_ref(), traces);
+        let found = match read(sight.unit.as_ref(), traces) {
+            Absence::Deliberate(_) if sight.health.gave_out => Absence::Failed(GAVE_OUT.into()),
+            found => found,
+        };
         let (Absence::Failed(why) | Absence::Broken(why)) = &found else {
             return found;
         };

@@ -57,6 +57,15 @@ pub enum Effect {
         /// The signal.
         signal: Signal,
     },
+    /// End the commands that run for a jail in the daemon and do not end by themselves.
+    EndCommands {
+        /// The daemon's process.
+        pid: u32,
+        /// The jail.
+        jail: String,
+        /// Not once: until it has gone, whatever it runs that is known to block.
+        all: bool,
+    },
     /// Look whether the process moves.
     Sample {
         /// The process that is meant.

@@ -18,6 +18,8 @@ pub(super) struct Ailing {
     /// How often it was healed since `since`.
     cures: u32,
     since: MonoTime,
+    /// When a command of it was last ended.
+    freed: Option<MonoTime>,
 }
 
 impl Ailing {
@@ -29,39 +31,46 @@ impl Ailing {
     fn is_treated(&self) -> bool {
         self.looks > 0 && self.ailment.cure.is_some() && self.cures <= Policy::CURES
     }
+
+    /// Whether the next command of it may still prove to block.
+    fn is_watched(&self, now: MonoTime) -> bool {
+        self.freed
+            .is_some_and(|at| now.since(at) < Policy::FREED_FOR)
+    }
 }
 
 impl Machine {
     /// Takes in what a look says beside who is alive.
-    pub(super) fn note_health(&mut self, health: Health) {
+    pub(super) fn note_health(&mut self, health: &Health) {
         if matches!(self.state, State::Watching | State::Paused { .. }) {
             for complaint in &health.complaints {
                 self.say_complaint(complaint);
             }
         }
-        let Some(found) = health.ailing else { return };
+        let Some(found) = &health.ailing else { return };
+        let now = self.now;
         for (jail, ailing) in &mut self.ailing {
             if !found.contains_key(jail) {
                 ailing.looks = 0;
-                ailing.told = false;
+                ailing.told &= ailing.is_watched(now);
             }
         }
-        let now = self.now;
         self.ailing
             .retain(|_, it| it.looks > 0 || now.since(it.since) < Policy::CURE_WINDOW);
         for (jail, ailment) in found {
-            let ailing = self.ailing.entry(jail).or_insert_with(|| Ailing {
+            let ailing = self.ailing.entry(jail.clone()).or_insert_with(|| Ailing {
                 ailment: ailment.clone(),
                 looks: 0,
                 told: false,
                 cures: 0,
                 since: now,
+                freed: None,
             });
             if now.since(ailing.since) >= Policy::CURE_WINDOW {
-                (ailing.since, ailing.cures) = (now, 0);
+                (ailing.since, ailing.cures, ailing.freed) = (now, 0, None);
             }
             ailing.looks += 1;
-            ailing.ailment = ailment;
+            ailing.ailment = ailment.clone();
         }
     }
 
@@ -72,7 +81,8 @@ impl Machine {
 
     /// Whether an incident must stay open for the sake of a jail that is being healed.
     pub(super) fn is_healing(&self) -> bool {
-        self.ailing.values().any(|it| it.told && it.is_treated())
+        let is_open = |it: &Ailing| it.is_treated() || it.is_watched(self.now);
+        self.ailing.values().any(|it| it.told && is_open(it))
     }
 
     /// Heals what has ailed for long enough: the least that cures it, then its restart, then nothing
@@ -88,9 +98,16 @@ impl Machine {
         let lasting: Vec<_> = self
             .ailing
             .iter()
-            .filter(|(jail, it)| it.looks >= Policy::AILING_LOOKS && expected.contains(*jail))
+            .filter(|(jail, it)| expected.contains(*jail) && it.ailment.behind.is_none())
+            .filter(|(jail, it)| it.looks >= Policy::AILING_LOOKS || self.blocks_again(jail, it))
             .map(|(jail, it)| (jail.clone(), it.clone()))
             .collect();
+        if let Some((jail, it)) = lasting
+            .iter()
+            .find(|(jail, it)| self.blocks_again(jail, it))
+        {
+            return self.disable_blocking(jail, &it.ailment);
+        }
         let mut changes = Changes::new();
         for (jail, it) in lasting {
             let known = self.accepted.jails.get(&jail).map_or(0, |plan| plan.digest);
@@ -112,10 +129,11 @@ impl Machine {
             if let Some(ailing) = self.ailing.get_mut(&jail) {
                 ailing.told = true;
                 // One that was not healed is past treatment until it is well, or the hour is over.
-                ailing.cures += 1;
+                ailing.cures += u32::from(it.ailment.cure.is_some());
                 ailing.looks = 1;
             }
             match cure {
+                Some(Cure::Free) => self.free(&jail),
                 Some(Cure::Load) if it.cures == 0 => {
                     changes.insert(jail, Change::Load(known));
                 }
@@ -134,6 +152,47 @@ impl Machine {
             jails: changes,
         });
         self.reload(Reload::reviving(id, again));
+    }
+
+    /// Ends the command that keeps all jails from acting.
+    fn free(&mut self, jail: &str) {
+        let Some(pid) = self.daemon.pid else { return };
+        self.run(Effect::EndCommands {
+            pid,
+            jail: jail.to_owned(),
+            all: false,
+        });
+        if let Some(ailing) = self.ailing.get_mut(jail) {
+            // Only another look says whether the next command blocks.
+            (ailing.freed, ailing.looks) = (Some(self.now), 0);
+        }
+    }
+
+    /// Whether it keeps all jails from acting, though a command of it was ended less than an hour ago, or it was
+    /// disabled for that before.
+    fn blocks_again(&self, jail: &str, it: &Ailing) -> bool {
+        let again = it.freed.is_some() && it.cures < Policy::CURES;
+        let blocks = it.looks > 0 && it.ailment.cure == Some(Cure::Free);
+        blocks && (again || self.is_on_probation(jail))
+    }
+
+    /// It goes, so that the others act. It cannot before its commands have ended.
+    fn disable_blocking(&mut self, jail: &str, ailment: &Ailment) {
+        self.open_incident();
+        self.say_blocks_again(jail, ailment);
+        if let Some(pid) = self.daemon.pid {
+            self.run(Effect::EndCommands {
+                pid,
+                jail: jail.to_owned(),
+                all: true,
+            });
+        }
+        if let Some(ailing) = self.ailing.get_mut(jail) {
+            ailing.cures += 1;
+            (ailing.looks, ailing.told, ailing.freed) = (0, true, None);
+        }
+        let jails = [jail.to_owned()];
+        self.disable_for(jails.clone().into(), &jails, ailment.words.clone());
     }
 
     /// It was not healed, so that it is not counted.

@@ -47,6 +47,9 @@ impl Machine {
         if self.pause.is_some() {
             return self.enter_pause();
         }
+        if self.relieve_if_due() {
+            return;
+        }
         match sight.daemon {
             Daemon::Answers { .. } => self.assess_jails(),
             Daemon::Silent { pid, motion } => {
@@ -108,7 +111,8 @@ impl Machine {
         self.held.retain(idle);
         let ailing = &self.ailing;
         let ails = |n: &String| ailing.get(n).is_some_and(Ailing::is_ill);
-        self.lost.retain(|n| idle(n) || ails(n));
+        let cramped = self.is_cramped();
+        self.lost.retain(|n| idle(n) || ails(n) || cramped);
         let missing = self.not_alive();
         if missing.is_empty() {
             self.daemon.was_fine = true;
@@ -125,7 +129,7 @@ impl Machine {
             self.next_look = self.now + self.policy.interval;
             self.guesses = Guesses::default();
             self.in_vain = InVain::default();
-            if !self.is_healing() {
+            if !self.is_healing() && !self.is_cramped() {
                 self.close_incident();
             }
             return;

@@ -70,7 +70,7 @@ impl Machine {
                     self.forget_dead();
                 }
                 self.note_rollbacks(&reading.rollbacks);
-                self.apply_reading(reading);
+                self.apply_reading(*reading);
             }
         }
     }
@@ -121,6 +121,7 @@ impl Machine {
     pub(super) fn note_reading(&mut self, mut reading: Reading) {
         self.recall_spurned(&mut reading);
         self.say_if_overruled(&reading);
+        self.say_if_misread(&reading);
         let faulty: BTreeSet<_> = reading
             .findings
             .iter()
@@ -132,6 +133,19 @@ impl Machine {
         }
         self.refuse(reading.fingerprint, reading.findings.clone());
         self.disk.reading = Some(reading);
+    }
+
+    /// Tells what is new of what fail2ban takes for something else than was meant; not again after our own
+    /// restart.
+    fn say_if_misread(&mut self, reading: &Reading) {
+        let before = match &self.disk.reading {
+            Some(before) => before.misread.as_slice(),
+            None if self.saved.config == Some(reading.fingerprint) => return,
+            None => &[],
+        };
+        let mut news = reading.misread.clone();
+        news.retain(|finding| !before.contains(finding));
+        self.say_misread(&news);
     }
 
     /// What the daemon itself refused is not tried again as long as it is the same: each try

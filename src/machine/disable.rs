@@ -53,7 +53,12 @@ impl Machine {
         self.disable_for(jails, &names, reason);
     }
 
-    fn disable_for(&mut self, jails: BTreeSet<String>, names: &[String], reason: String) {
+    pub(super) fn disable_for(
+        &mut self,
+        jails: BTreeSet<String>,
+        names: &[String],
+        reason: String,
+    ) {
         let rung = Rung::blamed(What::Disable(names.to_vec()));
         let intent = self.intent(&rung, reason);
         let save = self.save_intent(&intent);

@@ -226,7 +226,7 @@ pub enum ConfigRead {
     /// Same bytes as at the reading whose fingerprint was given.
     Unchanged,
     /// It differs, or was not read before.
-    Read(Reading),
+    Read(Box<Reading>),
     /// It could not be checked at all (no fail2ban-client, no Python, no time left): why.
     Failed(String),
 }
@@ -242,6 +242,8 @@ pub struct Reading {
     pub plan: Option<Plan>,
     /// What fail2ban would refuse.
     pub findings: Vec<Finding>,
+    /// What fail2ban takes, but for something else than was meant; it holds nothing back.
+    pub misread: Vec<Finding>,
     /// Why the jails were not tried on fail2ban's own code, but judged by how it reads them alone.
     pub unproven: Option<String>,
     /// The jails that a rollback file of ours disables.
@@ -283,6 +285,10 @@ pub struct Health {
     pub ailing: Option<BTreeMap<String, Ailment>>,
     /// What fail2ban's own log complained of since the last look.
     pub complaints: Vec<Complaint>,
+    /// Why the daemon can neither run a command nor read a log, if it may open no more files.
+    pub cramped: Option<String>,
+    /// fail2ban's own log says that it ended by itself, after errors.
+    pub gave_out: bool,
 }
 
 /// Why a jail sees or does nothing.
@@ -292,6 +298,8 @@ pub struct Ailment {
     pub words: String,
     /// The least that cures it, if jailwarden can.
     pub cure: Option<Cure>,
+    /// It ails only from what that jail does.
+    pub behind: Option<String>,
 }
 
 /// What is done to a jail in a living daemon.
@@ -301,6 +309,8 @@ pub enum Cure {
     Load,
     /// It is stopped and loaded again; its bans come back from the database.
     Restart,
+    /// The command that keeps all jails from acting is ended; if that comes again, the jail is disabled.
+    Free,
 }
 
 /// Something that fail2ban's own log complains of.

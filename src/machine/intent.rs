@@ -139,7 +139,7 @@ impl Machine {
             return;
         };
         let reading = match config {
-            ConfigRead::Read(reading) => Some(reading),
+            ConfigRead::Read(reading) => Some(reading.as_ref()),
             ConfigRead::Unchanged | ConfigRead::Failed(_) => None,
         };
         match &intent.what {

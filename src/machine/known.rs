@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use super::cramped::Cramped;
 use super::event::{Daemon, Motion, Sight};
 use super::plan::Plan;
 use super::time::MonoTime;
@@ -27,6 +28,8 @@ pub(super) struct Known {
     /// The config that it was started with, as far as is known: what was loaded since is not proven.
     pub(super) started_with: Option<Plan>,
     pub(super) first_seen: MonoTime,
+    /// It may open no more files.
+    pub(super) cramped: Option<Cramped>,
 }
 
 /// Who started the daemon, where jailwarden did not.

@@ -238,7 +238,7 @@ impl Machine {
         }
     }
 
-    fn is_on_probation(&self, jail: &str) -> bool {
+    pub(super) fn is_on_probation(&self, jail: &str) -> bool {
         self.mends.get(jail).is_some_and(|mend| mend.on_probation)
     }
 

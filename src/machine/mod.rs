@@ -11,6 +11,7 @@ mod assess;
 mod change;
 mod comeback;
 mod command;
+mod cramped;
 mod disable;
 mod disk;
 mod event;
@@ -128,6 +129,8 @@ pub struct Machine {
     keeping: Keeping,
     /// Jails that see or do nothing, though they are alive.
     ailing: BTreeMap<String, Ailing>,
+    /// When a daemon that could open no more files was last restarted for that.
+    relieved: Option<MonoTime>,
     daemon: Known,
     protection: Protection,
     /// For how long each jail has gone unprotected, without what still lasts.
@@ -197,6 +200,7 @@ impl Machine {
             good: memory.good,
             keeping: Keeping::default(),
             ailing: BTreeMap::new(),
+            relieved: None,
             daemon: Known::default(),
             protection: Protection::carried(&mut memory),
             unprotected: memory.unprotected.clone(),
@@ -375,14 +379,15 @@ impl Machine {
     }
 
     /// Takes a look's answer in.
-    fn seen(&mut self, mut sight: Sight) {
+    fn seen(&mut self, sight: Sight) {
         let awaited = self.awaited;
         let new = self.know(&sight);
         let comes_up = new && awaited;
         if new {
             self.forget_ailing();
         }
-        self.note_health(std::mem::take(&mut sight.health));
+        self.note_cramped(&sight);
+        self.note_health(&sight.health);
         let disabled = sight.unit.as_ref().map(|unit| unit.disabled);
         self.route(sight, new, comes_up);
         if let Some(incident) = &mut self.incident {

@@ -47,6 +47,10 @@ impl Policy {
     pub const BUDGET_WINDOW: Duration = Duration::from_secs(600);
     /// A jail must be found to see or do nothing at so many looks at that, ten seconds apart.
     pub const AILING_LOOKS: u32 = 2;
+    /// How long a jail whose command was ended is watched for whether its next one blocks, too.
+    pub const FREED_FOR: Duration = Duration::from_secs(30);
+    /// So long a daemon must be found to be able to open no more files.
+    pub const CRAMPED_FOR: Duration = Duration::from_secs(5);
     /// So often a jail that dies each time within `PROBATION` is loaded again at once; then it waits
     /// first, for `BACKOFF_START`, which doubles up to `MEND_LIMIT`.
     pub const REVIVALS: u32 = 3;

@@ -56,6 +56,9 @@ impl Machine {
             State::Restarting(restart) if matches!(restart.cause, Cause::Hung { .. }) => {
                 self.last_fine.unwrap_or(self.now)
             }
+            State::Restarting(restart) if matches!(restart.cause, Cause::Cramped(_)) => {
+                self.incident.as_ref().map_or(self.now, |it| it.since)
+            }
             _ => self.now,
         };
         for jail in wanted {
@@ -104,7 +107,7 @@ impl Machine {
         let daemon = &self.daemon;
         if daemon.ping.is_some() {
             let alive = daemon.listed.contains(jail) && !daemon.dead.contains(jail);
-            return Some(alive && !self.ails(jail));
+            return Some(alive && !self.ails(jail) && !self.is_cramped());
         }
         let hung =
             matches!(&self.state, State::Restarting(r) if matches!(r.cause, Cause::Hung { .. }));

@@ -20,6 +20,8 @@ pub(super) enum Cause {
     Hung { stopped: bool },
     /// It lives, without a socket.
     Unaskable(String),
+    /// It may open no more files.
+    Cramped(String),
     /// It answers, but these jails could not be revived in it.
     DeadJails(BTreeSet<String>),
     /// jailwarden itself had stopped it, and was then interrupted.
@@ -39,6 +41,7 @@ impl Cause {
             Self::Down(_) => "down",
             Self::Hung { .. } => "hung",
             Self::Unaskable(_) => "no-socket",
+            Self::Cramped(_) => "no-files",
             Self::DeadJails(_) => "dead-jails",
             Self::Interrupted => "interrupted",
             Self::NotRunning => "not-running",
@@ -205,6 +208,10 @@ impl Machine {
         match &cause {
             // A hang may have begun at any time since the last good look.
             Cause::Hung { .. } => self.open_incident_since(self.last_fine.unwrap_or(self.now)),
+            Cause::Cramped(_) => {
+                let cramped = self.daemon.cramped.as_ref();
+                self.open_incident_since(cramped.map_or(self.now, |it| it.since));
+            }
             // It protects until it is stopped.
             Cause::Unaskable(_) => self.open_incident_since(self.now),
             _ => self.open_incident(),
@@ -433,7 +440,7 @@ impl Machine {
             ConfigRead::Read(reading) => {
                 self.note_half_done(&reading.rollbacks);
                 self.rollbacks.clone_from(&reading.rollbacks);
-                self.note_reading(reading);
+                self.note_reading(*reading);
             }
         }
     }

@@ -48,7 +48,7 @@ impl Machine {
         } = sight.daemon
         {
             if let ConfigRead::Read(reading) = config {
-                self.note_reading(reading);
+                self.note_reading(*reading);
             }
             return self.found_absent(sight, traces);
         }
@@ -60,12 +60,12 @@ impl Machine {
         };
         if comes_up {
             if let ConfigRead::Read(reading) = config {
-                self.note_reading(reading);
+                self.note_reading(*reading);
             }
             return self.await_start(sight);
         }
         if let ConfigRead::Read(reading) = config {
-            self.apply_reading(reading);
+            self.apply_reading(*reading);
         }
         if matches!(self.state, State::Watching) {
             self.assess(sight);

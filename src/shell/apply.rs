@@ -6,8 +6,10 @@ use tokio::task::spawn_blocking;
 
 use crate::fail2ban::cause::{self, Trouble};
 use crate::fail2ban::client::{CallError, Connection};
+use crate::fail2ban::descriptors::{self, descriptors};
 use crate::fail2ban::literal;
 use crate::fail2ban::pickle::Value;
+use crate::fail2ban::process::Process;
 use crate::machine::{Applied, Change, Changes, StopAnswer};
 
 use super::daemon::Handle;
@@ -186,6 +188,9 @@ async fn is_served_through_systemd(handle: &Handle, process: i32) -> bool {
 /// Asks the daemon to stop. It may be gone before its answer is.
 pub(super) async fn ask_stop(handle: &Handle) -> StopAnswer {
     let limit = handle.policy().stop_timeout;
+    if let Some(process) = handle.held() {
+        give_room(&process);
+    }
     let mut connection = match open(handle, limit).await {
         Ok(connection) => connection,
         Err(why) => return StopAnswer::Unreachable(why),
@@ -194,6 +199,18 @@ pub(super) async fn ask_stop(handle: &Handle) -> StopAnswer {
         Ok(_) => StopAnswer::Agreed,
         Err(CallError::Refused { message, .. }) => StopAnswer::Refused(one_line(&message)),
         Err(error) => StopAnswer::Unreachable(error.to_string()),
+    }
+}
+
+/// A daemon that may open no more files could not lift its bans. One that cannot be given any is stopped all
+/// the same.
+pub(super) fn give_room(process: &Process) {
+    if process
+        .look(descriptors)
+        .is_ok_and(|files| files.are_short())
+        && let Err(error) = process.look(descriptors::give_room)
+    {
+        tracing::debug!("process {}: {error}", process.pid());
     }
 }
 

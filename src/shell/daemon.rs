@@ -248,6 +248,11 @@ impl Handle {
         self.kept().process.clone().filter(|p| p.is_alive())
     }
 
+    /// The process that was held last, whether it lives or not.
+    pub(super) fn last_held(&self) -> Option<Pid> {
+        self.kept().process.as_ref().map(|process| process.pid())
+    }
+
     /// Holds a process and tells the loop when it ends.
     fn hold(&self, process: Process) -> Arc<Process> {
         let process = Arc::new(process);

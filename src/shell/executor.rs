@@ -1,5 +1,6 @@
 //! Turns the machine's effects into tasks; each ends in `Event::Done` with its id.
 
+use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -7,8 +8,10 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::fail2ban::burning;
+use crate::fail2ban::commands;
 use crate::fail2ban::diagnose::diagnose;
 use crate::fail2ban::process;
+use crate::fail2ban::signs;
 use crate::fail2ban::threads::{self, Part};
 use crate::fail2ban::vitals::vitals;
 use crate::machine::{ActionId, Diagnosis, Effect, Event, Memory, Motion, Outcome, Policy, Signal};
@@ -24,6 +27,11 @@ const LIMIT: Duration = Duration::from_secs(900);
 const SAVE_LIMIT: Duration = Duration::from_secs(10);
 /// How long the last save may take.
 const LAST_SAVE: Duration = Duration::from_millis(500);
+
+/// How often the commands of a jail are looked for that is to go.
+const GOING: Duration = Duration::from_millis(100);
+/// How long they are ended for at most.
+const GONE_WITHIN: Duration = Duration::from_secs(60);
 
 /// Runs effects beside the loop.
 #[derive(Debug)]
@@ -153,6 +161,9 @@ async fn perform(handle: &Handle, effect: Effect, ended: watch::Sender<()>) -> O
         }
         Effect::AskStop => Outcome::StopAsked(apply::ask_stop(handle).await),
         Effect::Signal { pid, signal } => Outcome::Effect(send(handle, pid, signal)),
+        Effect::EndCommands { pid, jail, all } => {
+            Outcome::Effect(end_commands(handle, pid, jail, all).await)
+        }
         Effect::Sample { pid } => Outcome::Motion(sample(handle, pid).await),
         Effect::Diagnose { pid } => Outcome::Diagnosis(write_down(handle, pid).await),
         Effect::Start { known } => {
@@ -213,7 +224,10 @@ fn send(handle: &Handle, pid: u32, signal: Signal) -> Result<(), String> {
     };
     let signal = match signal {
         Signal::Continue => process::Signal::CONT,
-        Signal::Terminate => process::Signal::TERM,
+        Signal::Terminate => {
+            apply::give_room(&process);
+            process::Signal::TERM
+        }
         Signal::Kill => process::Signal::KILL,
     };
     match process.signal(signal) {
@@ -222,6 +236,36 @@ fn send(handle: &Handle, pid: u32, signal: Signal) -> Result<(), String> {
             Ok(())
         }
         sent => sent.map_err(|error| format!("process {pid} cannot be signalled: {error}")),
+    }
+}
+
+/// A jail that is to go runs what it has begun before it does, one command after the other.
+async fn end_commands(handle: &Handle, pid: u32, jail: String, all: bool) -> Result<(), String> {
+    let begun = Instant::now();
+    let mut known = Vec::new();
+    let mut jails = handle.kept().jails.clone();
+    if !jails.contains(&jail) {
+        jails.push(jail.clone());
+    }
+    loop {
+        let Some(process) = handle.held().filter(|p| number(p.pid()) == pid) else {
+            return Ok(());
+        };
+        let (jails, jail) = (jails.clone(), jail.clone());
+        let pass = tokio::task::spawn_blocking(move || {
+            let longer = signs::BLOCKED_AFTER;
+            commands::end_commands(process.pid(), &jail, &jails, longer, &mut known)?;
+            let threads = process.look(threads::census)?.judge(&jails);
+            let is_there = threads.get(&jail).is_some_and(|it| !it.are_gone());
+            Ok::<_, io::Error>((is_there, known))
+        });
+        let pass = pass.await.map_err(|error| error.to_string())?;
+        let is_there;
+        (is_there, known) = pass.map_err(|error| error.to_string())?;
+        if !all || !is_there || begun.elapsed() >= GONE_WITHIN {
+            return Ok(());
+        }
+        tokio::time::sleep(GOING).await;
     }
 }
 

@@ -2,13 +2,15 @@
 //! what fail2ban's own log complains of.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::fail2ban::client::Connection;
-use crate::fail2ban::firewall::{self, Wall, Walls};
+use crate::fail2ban::descriptors::{self, Descriptors};
+use crate::fail2ban::firewall::{self, Banned, Wall, Walls};
 use crate::fail2ban::ownlog::{self, Position};
-use crate::fail2ban::process::Pid;
+use crate::fail2ban::pickle::Value;
+use crate::fail2ban::process::{Pid, Process};
 use crate::fail2ban::signs::{self, Blindness, Expected, Said, Signs};
 use crate::fail2ban::stream::Stream;
 use crate::machine::{Ailment, Complaint, Cure, Health};
@@ -27,7 +29,19 @@ pub(super) struct Looked {
     walls: BTreeMap<String, BTreeSet<Wall>>,
     signs: Option<Signs>,
     firewall: Option<(Walls, Instant)>,
-    log: Option<(PathBuf, Position)>,
+    /// The jails of which fail2ban's own log says that something had gone from the firewall, with the bans that
+    /// were not there at the last look.
+    missing: Banned,
+    log: Option<Read>,
+}
+
+/// How far fail2ban's own log was read.
+#[derive(Debug, Clone)]
+struct Read {
+    log: PathBuf,
+    /// At the look before the last.
+    before: Position,
+    end: Position,
 }
 
 /// What is told of a jail beyond whether it is alive.
@@ -55,9 +69,18 @@ impl Looked {
     }
 
     /// What the jails of the config should watch, and have set up.
-    pub(super) fn expect(&mut self, stream: &Stream) {
+    pub(super) fn expect(&mut self, stream: &Stream, log: Option<&Path>) {
         self.expected = signs::expected(stream);
         self.walls = firewall::walls(stream);
+        // What it said before jailwarden looked is past.
+        if let Some(log) = log.filter(|_| self.log.is_none()) {
+            let end = ownlog::end(log);
+            self.log = Some(Read {
+                log: log.to_owned(),
+                before: end,
+                end,
+            });
+        }
     }
 }
 
@@ -88,19 +111,44 @@ pub(super) async fn look(
         let blind = signs::judge(before, &after).into_iter();
         ailing.extend(blind.map(|(jail, blindness)| (jail, ailment(&blindness))));
     }
-    for jail in lost_bans(handle, &after).await {
+    let complaints = complaints(handle).await;
+    for jail in lost_bans(handle, connection, &after, limit).await {
         let words = "the firewall has lost its bans, as when it is started again or flushed";
-        let ailment = Ailment {
+        ailing.entry(jail).or_insert_with(|| Ailment {
             words: words.to_owned(),
             cure: Some(Cure::Restart),
-        };
-        ailing.insert(jail, ailment);
+            behind: None,
+        });
     }
     handle.kept().looked.signs = Some(after);
     Health {
         ailing: Some(ailing),
-        complaints: complaints(handle).await,
+        complaints,
+        ..Health::default()
     }
+}
+
+/// Why the daemon can neither run a command nor read a log, if it may open no more files.
+pub(super) fn cramped(process: &Process) -> Option<String> {
+    let files = process.look(descriptors::descriptors).ok()?;
+    let Descriptors { open, most } = files;
+    files.are_short().then(|| {
+        let commonest = descriptors::commonest(process.pid());
+        format!(
+            "of the {most} files that its limit allows (LimitNOFILE), {open} are open: {commonest}"
+        )
+    })
+}
+
+/// Whether the daemon that was looked at last ended by itself after errors, as its own log says.
+pub(super) async fn gave_out(handle: &Handle) -> bool {
+    let known = handle.kept().looked.log.clone();
+    let (Some(known), Some(pid)) = (known, handle.last_held()) else {
+        return false;
+    };
+    // The look that read the end of it may have been too early to see that nobody listens.
+    let said = tokio::task::spawn_blocking(move || signs::gave_out(&known.log, &known.before, pid));
+    said.await.unwrap_or_default()
 }
 
 /// The least that was seen to cure it (`tests/suite/signs.rs`).
@@ -108,40 +156,89 @@ fn ailment(blindness: &Blindness) -> Ailment {
     let cure = match blindness {
         Blindness::NoFiles { .. } | Blindness::Idle { by_hand: false } => Some(Cure::Load),
         Blindness::Unread { .. } => Some(Cure::Restart),
+        Blindness::Blocked {
+            others_wait: true, ..
+        } => Some(Cure::Free),
         // Somebody wants it so or has to mend it, or fail2ban ends it by itself after a minute.
         Blindness::Idle { by_hand: true }
         | Blindness::Failing { .. }
-        | Blindness::Blocked { .. } => None,
+        | Blindness::Blocked { .. }
+        | Blindness::Behind { .. } => None,
+    };
+    let behind = match blindness {
+        Blindness::Behind { jail, .. } => Some(jail.clone()),
+        _ => None,
     };
     Ailment {
         words: blindness.to_string(),
         cure,
+        behind,
     }
 }
 
-async fn lost_bans(handle: &Handle, signs: &Signs) -> BTreeSet<String> {
-    let (walls, before) = {
+/// The jails whose bans stand in the firewall no more, at two looks.
+async fn lost_bans(
+    handle: &Handle,
+    connection: &mut Connection,
+    signs: &Signs,
+    limit: Duration,
+) -> BTreeSet<String> {
+    let (walls, before, missing) = {
         let looked = &handle.kept().looked;
-        (looked.walls.clone(), looked.firewall.clone())
+        (
+            looked.walls.clone(),
+            looked.firewall.clone(),
+            looked.missing.clone(),
+        )
     };
     if walls.is_empty() || !handle.settings().probe.firewall {
         return BTreeSet::new();
     }
-    let banned = |jail: &str| signs.jails.get(jail).map_or(0, |jail| jail.banned);
-    if walls.keys().all(|jail| banned(jail) == 0) {
-        handle.kept().looked.firewall = None;
+    let count = |jail: &str| signs.jails.get(jail).map_or(0, |jail| jail.banned);
+    if walls.keys().all(|jail| count(jail) == 0) {
+        let looked = &mut handle.kept().looked;
+        (looked.firewall, looked.missing) = (None, Banned::new());
         return BTreeSet::new();
     }
     let (before, at) = before.unzip();
     let before = before.unwrap_or_default();
     let all_stand = before.values().all(|wall| wall.gone_since.is_none());
-    if all_stand && at.is_some_and(|at: Instant| at.elapsed() < FIREWALL_PACE) {
+    let is_recent = at.is_some_and(|at: Instant| at.elapsed() < FIREWALL_PACE);
+    if all_stand && missing.is_empty() && is_recent {
         return BTreeSet::new();
     }
-    let after = firewall::look(&walls, &before, banned, LISTING_LIMIT).await;
-    let lost = firewall::lost(&before, &after);
-    handle.kept().looked.firewall = Some((after, Instant::now()));
+    let seen = firewall::look(&walls, LISTING_LIMIT).await;
+    let mut asked = firewall::doubtful(&before, &seen);
+    asked.extend(missing.keys().cloned());
+    let banned = banned(connection, &asked, limit).await;
+    let after = firewall::take(&seen, &before, count, &banned);
+    let mut lost = firewall::lost(&before, &after);
+    let mut still_missing = firewall::missing(&seen, &banned);
+    still_missing.retain(|jail, _| missing.contains_key(jail));
+    let lasting = still_missing.iter().filter(|(jail, addresses)| {
+        let then = missing.get(*jail);
+        then.is_some_and(|then| !then.is_disjoint(addresses))
+    });
+    lost.extend(lasting.map(|(jail, _)| jail.clone()));
+    let looked = &mut handle.kept().looked;
+    looked.firewall = Some((after, Instant::now()));
+    looked.missing = still_missing;
     lost
+}
+
+/// The addresses that these jails ban; a jail that gives no answer is left out.
+async fn banned(connection: &mut Connection, jails: &BTreeSet<String>, limit: Duration) -> Banned {
+    let mut banned = Banned::new();
+    for jail in jails {
+        let command: [Value; 3] = ["get".into(), jail.as_str().into(), "banip".into()];
+        let Ok(reply) = connection.call(&command, limit).await else {
+            continue;
+        };
+        let addresses = reply.as_list().unwrap_or_default().iter();
+        let addresses = addresses.filter_map(|address| address.message().parse().ok());
+        banned.insert(jail.clone(), addresses.collect());
+    }
+    banned
 }
 
 /// What fail2ban's log complains of since the last look, each thing once.
@@ -150,7 +247,9 @@ async fn complaints(handle: &Handle) -> Vec<Complaint> {
         return Vec::new();
     };
     let known = handle.kept().looked.log.clone();
-    let from = known.filter(|(path, _)| *path == log).map(|(_, at)| at);
+    let from = known
+        .filter(|known| known.log == log)
+        .map(|known| known.end);
     let path = log.clone();
     let read = tokio::task::spawn_blocking(move || match from {
         Some(from) => signs::said(&path, &from),
@@ -163,7 +262,18 @@ async fn complaints(handle: &Handle) -> Vec<Complaint> {
     let Ok(Ok(said)) = read.await else {
         return Vec::new();
     };
-    handle.kept().looked.log = Some((log, said.end));
+    let looked = &mut handle.kept().looked;
+    looked.log = Some(Read {
+        log,
+        before: from.unwrap_or(said.end),
+        end: said.end,
+    });
+    for (jail, walls) in &looked.walls {
+        let is_of = |command: &String| walls.iter().any(|wall| wall.is_of(command));
+        if said.gone.iter().any(is_of) {
+            looked.missing.entry(jail.clone()).or_default();
+        }
+    }
     let told = said.complaints.into_iter().map(|(complaint, times)| {
         let ended = times.ended.map(|ended| format!(" (a command {ended})"));
         Complaint {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::fail2ban::client::{CallError, Connection, JailList, Unreachable};
+use crate::fail2ban::descriptors::descriptors;
 use crate::fail2ban::process::Process;
 use crate::fail2ban::threads;
 use crate::fail2ban::vitals::{Activity, Vitals, uptime, vitals};
@@ -25,6 +26,9 @@ pub(super) async fn look(handle: &Handle, expect: &BTreeSet<String>) -> Sight {
     if let Some(why) = must_not_connect(handle).await {
         return absent(handle, why).await;
     }
+    if let Some(sight) = spent(handle).await {
+        return sight;
+    }
     let timeout = handle.policy().timeout;
     match Connection::open(&handle.instance().socket, timeout).await {
         Ok(connection) => ask(handle, connection, expect).await,
@@ -38,6 +42,24 @@ pub(super) async fn look(handle: &Handle, expect: &BTreeSet<String>) -> Sight {
             silent(handle, process, before).await
         }
     }
+}
+
+/// A daemon that cannot accept one connection is not asked, as that would end it.
+async fn spent(handle: &Handle) -> Option<Sight> {
+    let process = handle.held()?;
+    let files = process.look(descriptors).ok()?;
+    if !files.are_spent() {
+        return None;
+    }
+    let cramped = health::cramped(&process);
+    let sight = silent(handle, Some(process), None).await;
+    Some(Sight {
+        health: Health {
+            cramped,
+            ..Health::default()
+        },
+        ..sight
+    })
 }
 
 /// With socket activation (fail2ban 1.1.1) a connect would start a daemon that is stopped.
@@ -114,7 +136,8 @@ async fn ask(handle: &Handle, mut connection: Connection, expect: &BTreeSet<Stri
         Err(_) => asked_for.into_iter().collect(),
     };
     ask_about(handle, &mut connection, &process, timeout).await;
-    let health = health::look(handle, &mut connection, process.pid(), &names, timeout).await;
+    let mut health = health::look(handle, &mut connection, process.pid(), &names, timeout).await;
+    health.cramped = health::cramped(&process);
     connection.close();
     let revived = revived(handle, Some(&process)).await;
     let daemon = Daemon::Answers {
@@ -235,7 +258,10 @@ async fn absent(handle: &Handle, why: String) -> Sight {
         unit: handle.show().await.map(|s| s.unit),
         revived,
         packages: packages::are_changing(),
-        health: Health::default(),
+        health: Health {
+            gave_out: process.is_none() && health::gave_out(handle).await,
+            ..Health::default()
+        },
     }
 }
 

@@ -81,7 +81,7 @@ async fn finish(
     stage: Result<Stage, Unproven>,
 ) -> ConfigRead {
     let root = handle.instance().config_dir.clone();
-    let (plan, mut findings) = match dumped {
+    let (plan, mut findings, misread) = match dumped {
         Ok(Dump {
             stream,
             findings,
@@ -91,10 +91,14 @@ async fn finish(
             let mut findings = findings;
             findings.retain(|finding| finding.kind != FindingKind::LogAwaited);
             let faults = rehearse(handle, &stream, stage, &findings).await;
-            let findings = place(root, findings, faults).await;
-            (Some(keep(handle, &stream)), findings)
+            let findings = place(root.clone(), findings, faults).await;
+            let misread = misread(root, &stream).await;
+            (Some(keep(handle, &stream)), findings, misread)
         }
-        Err(DumpError::Unreadable { findings }) => (None, place(root, findings, Vec::new()).await),
+        Err(DumpError::Unreadable { findings }) => {
+            let findings = place(root, findings, Vec::new()).await;
+            (None, findings, Vec::new())
+        }
         Err(error) => return ConfigRead::Failed(error.to_string()),
     };
     let config_dir = &handle.instance().config_dir;
@@ -121,11 +125,12 @@ async fn finish(
     let overruled = overruled(handle, enabled).await;
     let folder = Arc::new(folder);
     let before = handle.kept().folder.replace(Arc::clone(&folder));
-    ConfigRead::Read(Reading {
+    ConfigRead::Read(Box::new(Reading {
         fingerprint: folder.fingerprint(),
         changed_files: before.map(|b| folder.changed_since(&b)).unwrap_or_default(),
         plan,
         findings: findings.into_iter().map(in_machine_words).collect(),
+        misread: misread.into_iter().map(in_machine_words).collect(),
         unproven: handle.kept().unproven.clone(),
         rollbacks,
         overruled,
@@ -134,7 +139,14 @@ async fn finish(
             .find(|file| !rollback::is_rollback_name(&file.path))
             .map(|f| f.jails)
             .unwrap_or_default(),
-    })
+    }))
+}
+
+/// What is taken for false though it is no word for it.
+async fn misread(root: PathBuf, stream: &Stream) -> Vec<finding::Finding> {
+    let running: BTreeSet<_> = stream.started().map(str::to_owned).collect();
+    let read = tokio::task::spawn_blocking(move || Blame::open(&root).misread(&running));
+    read.await.unwrap_or_default()
 }
 
 /// What enables jails that a rollback file of ours disables.
@@ -256,7 +268,8 @@ pub(super) fn keep(handle: &Handle, stream: &Stream) -> Plan {
     let log = stream.setting("logtarget").map(PathBuf::from);
     kept.log = log.filter(|log| log.is_absolute());
     kept.database = stream.database();
-    kept.looked.expect(stream);
+    let log = kept.log.clone();
+    kept.looked.expect(stream, log.as_deref());
     kept.jails = stream.started().map(str::to_owned).collect();
     kept.commands
         .insert(server, stream.server.join("\n").into());

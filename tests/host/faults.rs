@@ -44,7 +44,9 @@ fn refused_rows(first: usize) -> impl Iterator<Item = (&'static Row, Told)> {
         Verdict::Found(told) if row.without.is_none() => Some((row, told[0])),
         _ => None,
     });
-    let refused = refused.filter(|(row, (kind, ..))| row.is_of_config() && *kind != "no-failregex");
+    let refused = refused.filter(|(row, (kind, ..))| {
+        row.is_of_config() && !["no-failregex", "not-boolean"].contains(kind)
+    });
     refused.skip(first).step_by(2)
 }
 

@@ -12,6 +12,7 @@ on_each_release! {
     a_file_that_is_not_text_never_reaches_the_daemon
     of_three_changed_jails_the_faulty_one_waits
     an_action_that_is_renamed_is_started
+    a_word_that_is_neither_true_nor_false_is_told_and_holds_nothing_back
     a_server_wide_change_touches_no_jail
     a_jail_is_taken_up_when_its_log_appears
 }
@@ -92,6 +93,29 @@ mod scenario {
         assert!(f2b.threads("new").is_empty());
         assert_eq!(f2b.threads("mail"), mail);
         f2b.wait_ban("mail");
+    }
+
+    pub(super) fn a_word_that_is_neither_true_nor_false_is_told_and_holds_nothing_back(
+        version: Version,
+    ) {
+        let Some((f2b, warden)) = supervised(version, &["mail", "web"], LONG) else {
+            return;
+        };
+        let mail = f2b.threads("mail");
+        f2b.edit("jail.d/web.conf", "enabled = true", "enabled = ture");
+        warden.wait_for("/jail.d/web.conf:2: jail web: `enabled = ture` is read as false");
+        warden.wait_for("config change applied: stopped web; 1 jail protect");
+        f2b.edit("jail.d/mail.conf", "maxretry = 3", "maxretry = 1");
+        warden.wait_for("config change applied: loaded mail");
+        assert_eq!(f2b.threads("mail"), mail);
+        f2b.wait_ban("mail");
+
+        f2b.edit("jail.d/web.conf", "enabled = ture", "enabled = true");
+        warden.wait_for("config change applied: loaded web; 2 jails protect");
+        f2b.wait_bans(&["mail", "web"]);
+        let told = warden.lines();
+        let told = told.iter().filter(|line| line.contains("is read as false"));
+        assert_eq!(told.count(), 1);
     }
 
     /// Editors save in place, over a new file, or beside the old one.

@@ -1,6 +1,7 @@
 //! Faults of the running daemon: it is brought back, and only where it has to be.
 
 use crate::on_each_release;
+use crate::support::daemon::Version;
 
 on_each_release! {
     a_killed_daemon_is_started_again
@@ -10,6 +11,19 @@ on_each_release! {
     a_missing_pid_file_is_no_fault
     a_jail_with_a_dead_thread_is_revived_alone
     a_jail_that_reads_no_log_is_healed_alone
+    a_daemon_that_may_open_no_more_files_is_restarted
+    a_daemon_that_ends_since_it_may_open_no_file_is_started_again
+}
+
+#[test]
+fn a_jail_whose_action_blocks_is_disabled_v1_0_2() {
+    scenario::a_jail_whose_action_blocks_is_disabled(Version::V102);
+}
+
+#[test]
+#[ignore = "a minute more; JAILWARDEN_ALL=1 make test"]
+fn a_jail_whose_action_blocks_is_disabled_v1_1_1() {
+    scenario::a_jail_whose_action_blocks_is_disabled(Version::V111);
 }
 
 /// It takes the processor for seconds each time, so one release has to do. `tests/host/slow.rs` has the same
@@ -22,9 +36,12 @@ fn a_start_with_much_to_load_is_waited_for() {
 
 mod scenario {
     use std::fmt::Write as _;
-    use std::fs;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::time::Duration;
+    use std::{fs, thread};
 
-    use rustix::process::Signal;
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+    use rustix::process::{Resource, Rlimit, Signal, getrlimit, prlimit};
 
     use crate::support::daemon::{Fail2ban, JailSpec, Version, Warden};
     use crate::support::{GUARD, wait_until};
@@ -112,6 +129,127 @@ mod scenario {
         warden.wait_for("fail2ban protects again");
         f2b.wait_bans(&["mail", "web"]);
         assert_eq!((f2b.pid(), f2b.threads("mail")), (before, mail));
+    }
+
+    struct End<'a>(&'a AtomicBool);
+
+    impl Drop for End<'_> {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// All commands share one lock (server/action.py), so that no jail acts meanwhile.
+    pub(super) fn a_jail_whose_action_blocks_is_disabled(version: Version) {
+        let Some(f2b) = Fail2ban::new(version) else {
+            return;
+        };
+        f2b.jail("mail", &JailSpec::default());
+        f2b.jail("web", &JailSpec::default());
+        let (block, fifo) = (f2b.path("block"), f2b.path("fifo"));
+        mknodat(CWD, &fifo, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+        // With a process of its own, which holds the pipe that fail2ban reads from.
+        let ban = format!(
+            "if test -e {}; then cat {}; true; fi",
+            block.display(),
+            fifo.display()
+        );
+        f2b.write(
+            "action.d/slow.conf",
+            &format!("[Definition]\nactionban = {ban}\nactionunban =\n"),
+        );
+        f2b.edit("jail.d/web.conf", "action = ", "action = slow\n ");
+        f2b.start();
+        let warden = Warden::start(&f2b, &settings(LONG));
+        warden.wait_for("supervision begins");
+        f2b.wait_bans(&["mail", "web"]);
+        let (before, mail) = (f2b.pid(), f2b.threads("mail"));
+
+        fs::write(&block, "").unwrap();
+        let over = AtomicBool::new(false);
+        thread::scope(|scope| {
+            // Also if this fails.
+            let end = End(&over);
+            scope.spawn(|| {
+                while !over.load(Ordering::Relaxed) {
+                    for jail in ["web", "mail"] {
+                        f2b.offend(jail, &f2b.fresh_ip());
+                    }
+                    thread::sleep(Duration::from_secs(1));
+                }
+            });
+            warden.wait_for("web is alive but does not protect: a command of its actions has been");
+            warden.wait_for("web keeps all jails from acting, again");
+            warden.wait_for("web disabled so that the others can run: a command of its actions");
+            warden.wait_for("config change applied: stopped web");
+            f2b.wait_ban("mail");
+            warden.wait_for("fail2ban protects again");
+            drop(end);
+        });
+        assert_eq!((f2b.pid(), f2b.threads("mail")), (before, mail));
+        assert!(f2b.threads("web").is_empty());
+        let told = || warden.lines().join("\n").contains("action 'slow' blocked");
+        assert!(wait_until(GUARD, || told().then_some(())).is_some());
+
+        // It comes back once its config changes.
+        fs::remove_file(&block).unwrap();
+        f2b.edit("jail.d/web.conf", "maxretry = 3", "maxretry = 2");
+        warden.wait_for("web passed a trial");
+        f2b.wait_bans(&["mail", "web"]);
+    }
+
+    /// Lets the daemon have so many files open.
+    fn limit_files(f2b: &Fail2ban, most: u64) {
+        let limit = Rlimit {
+            current: Some(most),
+            ..getrlimit(Resource::Nofile)
+        };
+        prlimit(Some(f2b.pid()), Resource::Nofile, limit).unwrap();
+    }
+
+    pub(super) fn a_daemon_that_may_open_no_more_files_is_restarted(version: Version) {
+        let Some((f2b, warden)) = supervised(version, &["mail", "web"], LONG) else {
+            return;
+        };
+        f2b.wait_bans(&["mail", "web"]);
+        let before = f2b.pid();
+        let open = fs::read_dir(format!("/proc/{before}/fd")).unwrap().count();
+        // Enough for a look at it, and too few for an action.
+        limit_files(&f2b, u64::try_from(open).unwrap() + 2);
+        let said = warden.wait_for("fail2ban may open no more files");
+        assert!(said.contains("jailwarden restarts it"), "{said}");
+        warden.wait_for("fail2ban protects again");
+        assert_ne!(f2b.pid(), before);
+        f2b.wait_bans(&["mail", "web"]);
+
+        // Nor is it asked where it cannot accept one connection, which would end it.
+        let before = f2b.pid();
+        limit_files(&f2b, 3);
+        warden.wait_for("though it was restarted for that less than an hour ago");
+        warden.wait_told("STATUS=");
+        limit_files(&f2b, 1024);
+        warden.wait_for("fail2ban protects again");
+        assert_eq!(f2b.pid(), before);
+        f2b.wait_bans(&["mail", "web"]);
+    }
+
+    pub(super) fn a_daemon_that_ends_since_it_may_open_no_file_is_started_again(version: Version) {
+        let Some((f2b, warden)) = supervised(version, &["mail", "web"], LONG) else {
+            return;
+        };
+        // What its log says counts from the first look at that on.
+        warden.wait_calm();
+        f2b.wait_bans(&["mail", "web"]);
+        let before = f2b.pid();
+        warden.signal(Signal::STOP);
+        limit_files(&f2b, 3);
+        f2b.client(&["ping"]);
+        wait_until(GUARD, || (!f2b.pid_file().exists()).then_some(())).expect("it ends");
+        warden.signal(Signal::CONT);
+        warden.wait_for("fail2ban is down: it ended by itself");
+        warden.wait_for("fail2ban protects again");
+        assert_ne!(f2b.pid(), before);
+        f2b.wait_bans(&["mail", "web"]);
     }
 
     pub(super) fn a_daemon_without_its_socket_file_is_restarted(version: Version) {

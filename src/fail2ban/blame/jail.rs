@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use super::boolean;
 use super::definition::Definition;
 use super::expand::{Broken, Expansion, Value, Vars, nothing_known, own};
 use super::files::{Def, Files, Merged};
@@ -102,11 +103,9 @@ impl Jail {
         self.read(&OF_FILTERS);
     }
 
-    /// Enabled as fail2ban takes it (helpers.py `_as_bool`).
     pub(super) fn is_enabled(&self) -> bool {
         let enabled = self.first.get("enabled").map(Traced::text);
-        let enabled = enabled.unwrap_or_default().to_lowercase();
-        ["1", "on", "true", "yes"].contains(&enabled.as_str())
+        enabled.is_some_and(boolean::is_true)
     }
 
     pub(super) fn header(&self) -> Option<Origin> {

@@ -1,5 +1,6 @@
 //! Held against fail2ban itself: the values followed here must be those that it sends.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -384,4 +385,80 @@ proptest::proptest! {
         );
         assert!(!blame.settle(vec![finding]).is_empty());
     }
+}
+
+/// What fail2ban makes of it decides: the jail runs, or it does not and the word is one for false, or it is told.
+#[test]
+fn a_word_that_is_neither_true_nor_false_is_told() {
+    let words = [
+        ("true", false),
+        ("YES", false),
+        ("on", false),
+        ("1", false),
+        ("%(yes)s", false),
+        ("false", false),
+        ("No", false),
+        ("off", false),
+        ("0", false),
+        ("", false),
+        ("true ; of course", false),
+        ("ture", true),
+        ("y", true),
+        ("enabled", true),
+        ("true # of course", true),
+        ("true,", true),
+        ("\"true\"", true),
+        ("2", true),
+        ("%(typo)s", true),
+    ];
+    for root in roots() {
+        let scratch = Scratch::new(&root);
+        let mut text = "[DEFAULT]\nyes = true\ntypo = tru\n".to_owned();
+        for (nth, (word, _)) in words.iter().enumerate() {
+            write!(
+                text,
+                "[j{nth}]\nfilter = sshd\nlogpath = /dev/null\naction =\nenabled = {word}\n"
+            )
+            .unwrap();
+        }
+        scratch.write("jail.d/zz.local", text);
+        let running = scratch.stream().started().map(str::to_owned).collect();
+        let told = Blame::open(&scratch.dir()).misread(&running);
+        let told: Vec<_> = told.iter().map(|it| it.jail.as_deref().unwrap()).collect();
+        let mut expected = Vec::new();
+        for (nth, (word, is_told)) in words.iter().enumerate() {
+            let jail = format!("j{nth}");
+            assert!(!(*is_told && running.contains(&jail)), "{word:?} is true");
+            expected.extend(is_told.then_some(jail));
+        }
+        expected.sort_unstable();
+        assert_eq!(told, expected, "{}", root.display());
+    }
+}
+
+#[test]
+fn what_is_read_as_false_is_placed() {
+    let root = Path::new("/");
+    let scratch = Scratch::new(root);
+    scratch.write(
+        "jail.d/zz.local",
+        "[DEFAULT]\nignoreself = ture\n[a]\nenabled = %(word)s\nword =\n  true\n  # no\n  false\n\
+         [b]\nenabled = true\nbantime.increment = yes please\n",
+    );
+    let running = BTreeSet::from(["b".to_owned()]);
+    let told = Blame::open(&scratch.dir()).misread(&running);
+    let told: Vec<_> = told.iter().map(ToString::to_string).collect();
+    let file = scratch.dir().join("jail.d/zz.local");
+    let line = |line, words: &str| format!("{}:{line}: {words}", file.display());
+    assert_eq!(
+        told,
+        [
+            line(6, "jail 'a': `enabled = true false` is read as false"),
+            line(
+                11,
+                "jail 'b': `bantime.increment = yes please` is read as false"
+            ),
+            line(2, "jail 'b': `ignoreself = ture` is read as false"),
+        ]
+    );
 }

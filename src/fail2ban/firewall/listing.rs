@@ -1,12 +1,15 @@
 //! What `iptables -S` and `nft list table` print.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use super::Stopped;
 
 /// The chains of one table of iptables.
 #[derive(Debug, Default)]
 pub(super) struct Chains {
-    /// How many sources each chain stops.
-    stops: BTreeMap<String, usize>,
+    /// The sources that each chain stops.
+    stops: BTreeMap<String, Stopped>,
     /// The chains that a rule of another leads to.
     reached: BTreeSet<String>,
 }
@@ -26,28 +29,30 @@ impl Chains {
             if let Some(target) = behind("-j") {
                 chains.reached.insert(target.to_owned());
             }
-            if behind("-s").is_some() {
-                *chains.stops.entry(chain.to_owned()).or_default() += 1;
+            if let Some(source) = behind("-s") {
+                chains
+                    .stops
+                    .entry(chain.to_owned())
+                    .or_default()
+                    .add(source);
             }
         }
         chains
     }
 
-    /// How many sources the chain stops: none if it is not in use.
-    pub(super) fn stops(&self, chain: &str) -> usize {
-        let stops = self
-            .stops
+    /// The sources that the chain stops: none if it is not in use.
+    pub(super) fn stops(&self, chain: &str) -> Option<&Stopped> {
+        self.stops
             .get(chain)
-            .filter(|_| self.reached.contains(chain));
-        stops.copied().unwrap_or_default()
+            .filter(|_| self.reached.contains(chain))
     }
 }
 
 /// The sets of one table of nftables.
 #[derive(Debug, Default)]
 pub(super) struct Table {
-    /// How many addresses each set holds.
-    holds: BTreeMap<String, usize>,
+    /// The addresses that each set holds.
+    holds: BTreeMap<String, Stopped>,
     /// The sets that a rule names.
     used: BTreeSet<String>,
 }
@@ -74,8 +79,10 @@ impl Table {
                     Some((held, _)) => (held, true),
                     None => (elements.unwrap_or(line), false),
                 };
-                let held = held.split(',').filter(|one| !one.trim().is_empty());
-                *table.holds.entry(set.to_owned()).or_default() += held.count();
+                let holds = table.holds.entry(set.to_owned()).or_default();
+                let held = held.split(',').map(str::trim);
+                held.filter(|one| !one.is_empty())
+                    .for_each(|one| holds.add(one));
                 in_elements = !ends;
             } else if set.is_none() {
                 let words = line.split_ascii_whitespace();
@@ -86,9 +93,21 @@ impl Table {
         table
     }
 
-    /// How many addresses are in the set: none if it is not in use.
-    pub(super) fn stops(&self, set: &str) -> usize {
-        let holds = self.holds.get(set).filter(|_| self.used.contains(set));
-        holds.copied().unwrap_or_default()
+    /// The addresses in the set: none if it is not in use.
+    pub(super) fn stops(&self, set: &str) -> Option<&Stopped> {
+        self.holds.get(set).filter(|_| self.used.contains(set))
+    }
+}
+
+impl Stopped {
+    /// Takes in `192.0.2.1/32`, `2001:db8::1`, or a network.
+    fn add(&mut self, source: &str) {
+        self.count += 1;
+        let (address, length) = source.split_once('/').unwrap_or((source, ""));
+        if let Ok(address) = address.parse::<IpAddr>()
+            && ["", if address.is_ipv4() { "32" } else { "128" }].contains(&length)
+        {
+            self.addresses.insert(address);
+        }
     }
 }

@@ -29,6 +29,8 @@ pub enum Gait {
     Idle,
     /// It woke as a live one does.
     Live,
+    /// It did not wake once, as one that waits for a lock.
+    Still,
     /// It was kept from running by a machine that is overloaded, so that there is no telling.
     Starved,
     /// None of these: it was stuck, or became idle or live meanwhile, or is another thread.
@@ -45,7 +47,7 @@ impl Pulse {
     pub fn since(&self, then: &Self, passed: Duration) -> Gait {
         let waited = self.waited.saturating_sub(then.waited);
         let naps = self.naps.checked_sub(then.naps);
-        let (Some(naps), Ok(millis)) = (naps, u64::try_from(passed.as_millis())) else {
+        let (Some(count), Ok(millis)) = (naps, u64::try_from(passed.as_millis())) else {
             return Gait::Unclear;
         };
         if self.thread != then.thread {
@@ -54,7 +56,8 @@ impl Pulse {
         if waited * 10 > passed {
             return Gait::Starved;
         }
-        match naps.saturating_mul(1_000_000).checked_div(millis) {
+        match count.saturating_mul(1_000_000).checked_div(millis) {
+            Some(0) if naps == Some(0) => Gait::Still,
             Some(350..=650) => Gait::Idle,
             Some(1500..) => Gait::Live,
             _ => Gait::Unclear,

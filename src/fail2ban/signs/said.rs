@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::super::literal;
 use super::super::ownlog::{self, Level, Message, Position, messages};
+use super::super::process::Pid;
 
 /// The most different complaints that are told apart.
 const COMPLAINTS: usize = 64;
@@ -15,6 +16,8 @@ const COMPLAINTS: usize = 64;
 pub struct Said {
     /// Each complaint once, with how often it came.
     pub complaints: BTreeMap<Complaint, Times>,
+    /// The checks of the actions of which something had gone ([`Complaint::Gone`]), as far as the log has them.
+    pub gone: Vec<String>,
     /// Whether there was more in the log than is read at once, so that counts are too low.
     pub skipped: bool,
     /// Where to go on.
@@ -120,15 +123,21 @@ pub fn said(log: &Path, from: &Position) -> io::Result<Said> {
         end: news.end,
         ..Said::default()
     };
-    let mut ended = None;
+    let (mut ended, mut command) = (None, None);
     for message in messages(&news.lines) {
         if message.logger == "fail2ban.utils" {
             ended = end_of_command(&message).or(ended);
+            let failed = message.words.split_once(" -- exec: ");
+            command = failed.map(|(_, words)| words.to_owned()).or(command);
             continue;
         }
         let Some(complaint) = complaint(&message, ended.as_deref()) else {
             continue;
         };
+        if matches!(complaint, Complaint::Gone { .. }) && said.gone.len() < COMPLAINTS {
+            // The check has just failed: all commands share one lock, and log their failure within it.
+            said.gone.extend(command.take());
+        }
         let of_command = matches!(
             complaint,
             Complaint::Ban { .. }
@@ -140,6 +149,23 @@ pub fn said(log: &Path, from: &Position) -> io::Result<Said> {
         said.add(complaint, ended);
     }
     Ok(said)
+}
+
+/// Whether `log` says since `from` that the daemon `pid` ended by itself, as it does with status 0 after 100
+/// connections that it could not accept (`AsyncServer.handle_accept` and `loop`, server/asyncserver.py of 1.0.2 to
+/// 1.1.1).
+#[must_use]
+pub fn gave_out(log: &Path, from: &Position, pid: Pid) -> bool {
+    let by = format!("[{pid}]:");
+    let says_so = |line: &ownlog::Line| {
+        let head = ownlog::head(&line.text);
+        let is_end = |(_, level, words): (&str, Level, &str)| {
+            level == Level::Critical
+                && words.starts_with("Too many errors - critical count reached")
+        };
+        head.is_some_and(is_end) && line.text.contains(&by)
+    };
+    ownlog::since(log, from).is_ok_and(|news| news.lines.iter().any(says_so))
 }
 
 impl Said {

@@ -57,6 +57,8 @@ fn a_starved_or_another_thread_tells_nothing() {
     let passed = Duration::from_secs(10);
     let then = pulse(0);
     assert_eq!(pulse(5).since(&then, passed), Gait::Idle);
+    assert_eq!(pulse(0).since(&then, passed), Gait::Still);
+    assert_eq!(pulse(1).since(&then, passed), Gait::Unclear);
     assert_eq!(pulse(20).since(&then, passed), Gait::Live);
     assert_eq!(pulse(10).since(&then, passed), Gait::Unclear);
     let starved = Pulse {
@@ -233,9 +235,51 @@ fn a_command_that_runs_at_both_looks_blocks() {
     let blocked = Blindness::Blocked {
         by_filter: false,
         since: BLOCKED_AFTER,
+        others_wait: false,
     };
     assert_eq!(after(Some(7), Some(7)), Some(blocked));
     assert_eq!(after(Some(7), Some(8)), None);
     assert_eq!(after(Some(7), None), None);
     assert_eq!(after(None, None), None);
+}
+
+#[test]
+fn who_waits_for_a_command_of_another_jail_is_told() {
+    let start = Instant::now();
+    let blocks = jail(
+        &["/m"],
+        pulse(0),
+        Pulse {
+            command: Some(7),
+            ..pulse(0)
+        },
+    );
+    let after = |naps: [u64; 2]| {
+        let of = |naps| jail(&["/m"], pulse(naps), pulse(0));
+        let mut before = signs(start, blocks.clone(), None);
+        let mut now = signs(start + BLOCKED_AFTER, blocks.clone(), None);
+        now.jails
+            .insert("a".into(), jail(&["/m"], pulse(20), pulse(naps[0])));
+        now.jails
+            .insert("z".into(), jail(&["/m"], pulse(naps[1]), pulse(20)));
+        before.jails.insert("a".into(), of(0));
+        before.jails.insert("z".into(), of(0));
+        judge(&before, &now)
+    };
+    let blocked = |others_wait| Blindness::Blocked {
+        by_filter: false,
+        since: BLOCKED_AFTER,
+        others_wait,
+    };
+    let behind = || Blindness::Behind {
+        jail: "m".into(),
+        since: BLOCKED_AFTER,
+    };
+    let m = |waits| ("m".to_owned(), blocked(waits));
+    // An action that wants to run, and an `ignorecommand`.
+    let a = ("a".to_owned(), behind());
+    assert_eq!(after([0, 20]), [m(true), a].into());
+    let z = ("z".to_owned(), behind());
+    assert_eq!(after([20, 0]), [m(true), z].into());
+    assert_eq!(after([20, 20]), [m(false)].into());
 }

@@ -4,7 +4,13 @@ use super::*;
 
 fn ailing(words: &str, cure: Option<Cure>) -> Sight {
     let words = words.to_owned();
-    with_health([("m".to_owned(), Ailment { words, cure })].into())
+    let behind = None;
+    let ailment = Ailment {
+        words,
+        cure,
+        behind,
+    };
+    with_health([("m".to_owned(), ailment)].into())
 }
 
 fn well() -> Sight {
@@ -15,7 +21,7 @@ fn with_health(ailing: std::collections::BTreeMap<String, Ailment>) -> Sight {
     Sight {
         health: Health {
             ailing: Some(ailing),
-            complaints: Vec::new(),
+            ..Health::default()
         },
         ..answers(&["a", "m"])
     }
@@ -120,4 +126,99 @@ fn what_fail2ban_complains_of_is_told() {
     }];
     rig.sees(sight).does("JailFaulty").is("healthy");
     assert_eq!(rig.told.last().unwrap().jails, ["m"]);
+}
+
+fn blocks() -> Sight {
+    let mut sight = ailing(
+        "a command of its actions has been running for 10 s",
+        Some(Cure::Free),
+    );
+    let waits = Ailment {
+        words: "it waits for a command of m".into(),
+        cure: None,
+        behind: Some("m".into()),
+    };
+    let found = sight.health.ailing.as_mut().unwrap();
+    found.insert("a".into(), waits);
+    sight
+}
+
+#[test]
+fn a_command_that_keeps_all_from_acting_is_ended_and_its_jail_disabled_if_that_comes_again() {
+    let mut rig = Rig::healthy(&["a", "m"]);
+    rig.sees(blocks()).does("").is("healthy");
+    rig.sees(blocks()).does("JailAiling end(m)");
+    // Whether the next one blocks, too, is not known yet.
+    rig.sees(well()).does("");
+    let blocked = rig.machine.snapshot().jails["a"].clone();
+    assert_eq!(blocked.condition, Condition::Protects);
+    rig.sees(blocks()).does("JailAiling end-all(m) rollback(m)");
+    assert!(rig.kept.intent.is_some(), "on disk before the file");
+    assert_eq!(
+        rig.machine.snapshot().jails["a"].condition,
+        Condition::Ailing
+    );
+    rig.ok().does("RolledBack read-afresh");
+    let told = rig.told.last().unwrap();
+    assert!(
+        told.message
+            .contains("m disabled so that the others can run"),
+        "{told}"
+    );
+    rig.reads(config(&["a", "m"]).rolled_back(&["m"]))
+        .does("apply(-m)");
+    let alone = Sight {
+        health: well().health,
+        ..answers(&["a"])
+    };
+    rig.applied()
+        .sees(alone)
+        .does("ChangeApplied AllClear try(m)");
+    let lost = rig.machine.snapshot().unprotected;
+    assert_eq!(lost.keys().collect::<Vec<_>>(), ["a", "m"]);
+}
+
+#[test]
+fn a_command_that_blocked_once_is_forgotten() {
+    let mut rig = Rig::healthy(&["a", "m"]);
+    rig.sees_for(2, &blocks()).does("JailAiling end(m)");
+    rig.sees_for(3, &well()).does("AllClear").is("healthy");
+    rig.sees_for(400, &well()).does("");
+    rig.sees_for(2, &blocks()).does("JailAiling end(m)");
+}
+
+#[test]
+fn a_jail_that_was_disabled_for_it_has_no_second_chance_on_probation() {
+    let mend = Mend {
+        on_probation: true,
+        ..Mend::default()
+    };
+    let memory = Memory {
+        mends: [("m".to_owned(), mend)].into(),
+        ..Memory::default()
+    };
+    let mut rig = Rig::stock(memory, config(&["a", "m"]), answers(&["a", "m"]));
+    rig.does("read-afresh ready Supervising");
+    rig.sees(blocks()).does("JailAiling end-all(m) rollback(m)");
+    rig.ok();
+    assert_eq!(rig.machine.memory().mends["m"].flaps, 1);
+}
+
+#[test]
+fn one_that_cannot_be_disabled_is_told_and_left_alone() {
+    let mut rig = Rig::healthy(&["a", "m"]);
+    rig.sees_for(2, &blocks()).sees(blocks());
+    rig.fails("read-only file system");
+    rig.does("JailAiling end(m) JailAiling end-all(m) rollback(m) RollbackFailed");
+    rig.sees_for(2, &blocks()).does("JailAiling").is("degraded");
+    rig.sees_for(200, &blocks()).does("AllClear");
+}
+
+#[test]
+fn a_command_that_keeps_nobody_waiting_is_left_alone() {
+    let mut rig = Rig::healthy(&["a", "m"]);
+    let alone = ailing("a command of its actions has been running for 10 s", None);
+    rig.sees_for(10, &alone).does("JailFaulty");
+    // It has lasted for long enough.
+    rig.sees(blocks()).does("JailAiling end(m)");
 }

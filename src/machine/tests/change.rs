@@ -103,6 +103,52 @@ fn a_refusal_is_not_told_again_after_jailwardens_own_restart() {
     rig.does("read-afresh ready Supervising").is("degraded");
 }
 
+/// `m` is out of the config for a word that is neither true nor false.
+fn misread(a: u128) -> Reading {
+    let mut reading = config_of_versions(&[("a", a)]);
+    reading.misread.push(finding(Some("m"), false));
+    reading
+}
+
+#[test]
+fn what_is_misread_is_told_once_and_holds_nothing_back() {
+    let mut rig = Rig::healthy(&["a", "m"]);
+    rig.edits(misread(2))
+        .does("read JailFaulty apply(+a -m)")
+        .applied();
+    rig.sees(answers(&["a"]))
+        .does("ChangeApplied")
+        .is("healthy");
+    let told = &rig.told[rig.told.len() - 2];
+    assert_eq!(
+        (told.jails.as_slice(), told.line),
+        (["m".to_owned()].as_slice(), Some(3))
+    );
+    rig.edits(misread(3)).does("read apply(+a)").applied();
+    rig.sees(answers(&["a"])).does("ChangeApplied");
+    // Nor by the next jailwarden.
+    let mut next = Rig::stock(rig.kept.clone(), misread(3), answers(&["a"]));
+    next.does("read-afresh ready Supervising").is("healthy");
+    rig.edits(config(&["a", "m"])).does("read apply(+a +m)");
+}
+
+#[test]
+fn what_is_misread_at_the_first_start_is_told() {
+    let mut rig = Rig::stock(Memory::default(), misread(1), answers(&["a"]));
+    rig.does("read-afresh ready Supervising JailFaulty");
+    let mut more = misread(1);
+    more.misread.push(finding(Some("z"), false));
+    more.misread.push(finding(Some("y"), false));
+    more.fingerprint += 1;
+    rig.edits(more).does("read JailFaulty");
+    let told = rig.told.last().unwrap();
+    assert_eq!(told.jails, ["z", "y"]);
+    assert!(
+        told.message.contains("(and 1 more: jailwarden check)"),
+        "{told}"
+    );
+}
+
 #[test]
 fn what_the_daemon_refuses_is_put_back_and_not_tried_again() {
     let mut rig = Rig::healthy(&["a", "m"]);

@@ -179,7 +179,9 @@ fn a_put_back_that_was_not_begun_is_decided_afresh() {
 fn a_put_back_that_cannot_be_found_out_is_told() {
     let rig = about_to_put_back();
     let mut rig = Rig::with(rig.killed());
-    rig.gets(Outcome::Config(ConfigRead::Read(config(&["a", "m"]))));
+    rig.gets(Outcome::Config(ConfigRead::Read(
+        config(&["a", "m"]).into(),
+    )));
     rig.gets(Outcome::PutBack(Err("no room".into())));
     rig.sees(answers(&["a", "m"]));
     rig.does("find-put-back read-afresh RollbackFailed ready Supervising")

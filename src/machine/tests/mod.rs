@@ -4,6 +4,7 @@ mod absence;
 mod ailing;
 mod change;
 mod command;
+mod cramped;
 mod crash;
 mod explore;
 mod keep;
@@ -237,7 +238,7 @@ impl Rig {
 
     #[track_caller]
     pub(super) fn reads(&mut self, reading: Reading) -> &mut Self {
-        self.reads_as(ConfigRead::Read(reading))
+        self.reads_as(ConfigRead::Read(reading.into()))
     }
 
     /// Answers the latest action other than a look.
@@ -333,6 +334,9 @@ pub(super) fn word(effect: &Effect) -> String {
             Signal::Kill => format!("KILL:{pid}"),
         },
         Effect::Sample { pid } => format!("sample:{pid}"),
+        Effect::EndCommands { jail, all, .. } => {
+            format!("end{}({jail})", if *all { "-all" } else { "" })
+        }
         Effect::Diagnose { pid } => format!("diagnose:{pid}"),
         Effect::Start { .. } => "start".into(),
         Effect::FindCulprit => "find-culprit".into(),

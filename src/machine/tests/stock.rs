@@ -275,7 +275,10 @@ fn a_stale_or_doubled_answer_changes_nothing() {
     rig.sees(answers(&["a", "m"])).does("ChangeApplied");
     let before = format!("{:?}", rig.machine);
     let stale = [
-        done(read, Outcome::Config(ConfigRead::Read(config(&["z"])))),
+        done(
+            read,
+            Outcome::Config(ConfigRead::Read(config(&["z"]).into())),
+        ),
         done(apply, Outcome::Lost),
         done(ActionId(1), Outcome::Seen(absent(unit_failed(255)))),
         done(ActionId(2), Outcome::Effect(Err("no".into()))),

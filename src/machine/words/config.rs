@@ -103,6 +103,27 @@ impl Machine {
         self.say(report);
     }
 
+    pub(in super::super) fn say_misread(&mut self, misread: &[Finding]) {
+        let Some(first) = misread.first() else { return };
+        let more = match misread.len() - 1 {
+            0 => String::new(),
+            more => format!(" (and {more} more: {} check)", self.names.called),
+        };
+        let mut report = self.report(
+            Kind::JailFaulty,
+            format!(
+                "{}{more}: fail2ban takes every word but true, yes, on and 1 for false. Write true or false \
+                 there; a comment needs a line of its own",
+                fault(first)
+            ),
+        );
+        report.jails = misread.iter().filter_map(|f| f.jail.clone()).collect();
+        report.file.clone_from(&first.file);
+        report.line = first.line;
+        report.reason = Some(first.words.clone());
+        self.say(report);
+    }
+
     pub(in super::super) fn say_check_failed(&mut self, why: &str) {
         let mut report = self.report(
             Kind::ChangeRefused,

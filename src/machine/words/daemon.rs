@@ -76,6 +76,14 @@ impl Machine {
                 Some(why.clone()),
                 format!("fail2ban lives but cannot be asked or told anything: {why}; jailwarden restarts it"),
             ),
+            Cause::Cramped(why) => (
+                Kind::JailAiling,
+                Some(why.clone()),
+                format!(
+                    "fail2ban may open no more files, so that it can run no action and read no log: {why}; \
+                     jailwarden restarts it"
+                ),
+            ),
             Cause::DeadJails(dead) => (
                 Kind::Restarting,
                 None,
@@ -96,9 +104,28 @@ impl Machine {
         };
         let mut report = self.report(kind, message);
         report.reason = reason;
-        if let Cause::DeadJails(dead) = cause {
-            report.jails = dead.iter().cloned().collect();
-        }
+        report.jails = match cause {
+            Cause::DeadJails(dead) => dead.iter().cloned().collect(),
+            Cause::Cramped(_) => self.expected().into_iter().collect(),
+            _ => Vec::new(),
+        };
+        self.say(report);
+    }
+
+    pub(in super::super) fn say_still_cramped(&mut self, why: &str) {
+        let mend = match &self.names.unit {
+            Some(unit) => format!("LimitNOFILE= in its unit (systemctl edit {unit})"),
+            None => "the limit of whoever starts it (ulimit -n)".to_owned(),
+        };
+        let mut report = self.report(
+            Kind::JailAiling,
+            format!(
+                "fail2ban may open no more files, though it was restarted for that less than an hour ago: \
+                 {why}. None of its jails protects. Raise {mend} and restart it"
+            ),
+        );
+        report.jails = self.expected().into_iter().collect();
+        report.reason = Some(why.to_owned());
         self.say(report);
     }
 
@@ -228,6 +255,9 @@ impl Machine {
         let then = match (cure, ailment.cure) {
             (Some(Cure::Load), _) => "it is loaded again, alone".to_owned(),
             (Some(Cure::Restart), _) => "it is restarted, alone".to_owned(),
+            (Some(Cure::Free), _) => {
+                "that command is ended; which it was: fail2ban's own log".to_owned()
+            }
             (None, Some(_)) => {
                 format!(
                     "what cures that did not help; to try by hand: {} restart {jail}",
@@ -249,6 +279,19 @@ impl Machine {
         );
         report.jails = vec![jail.to_owned()];
         report.reason = Some(ailment.words.clone());
+        self.say(report);
+    }
+
+    pub(in super::super) fn say_blocks_again(&mut self, jail: &str, ailment: &Ailment) {
+        let mut report = self.report(
+            Kind::JailAiling,
+            format!(
+                "{jail} keeps all jails from acting, again: {}; it is disabled",
+                ailment.words
+            ),
+        );
+        report.jails = vec![jail.to_owned()];
+        report.reason = Some(format!("again: {}", ailment.words));
         self.say(report);
     }
 

@@ -180,6 +180,21 @@ const VALUES: &[Row] = &[
         &[Jail("logtimezone = Mars")],
         &[("setting-refused", "web", "jail.d/web.local:2")],
     ),
+    fault(
+        "`enabled = ture`",
+        &[Jail("enabled = ture")],
+        &[("not-boolean", "web", "jail.d/web.local:2")],
+    ),
+    fault(
+        "`enabled = y`",
+        &[Jail("enabled = y")],
+        &[("not-boolean", "web", "jail.d/web.local:2")],
+    ),
+    fault(
+        "`enabled = true # yes`",
+        &[Jail("enabled = true # yes")],
+        &[("not-boolean", "web", "jail.d/web.local:2")],
+    ),
 ];
 
 const LOGS: &[Row] = &[
@@ -781,9 +796,6 @@ const SOUND_FILES: &[Row] = &[
 ];
 
 const BEYOND: &[Row] = &[
-    beyond("`enabled = ture`", &[Jail("enabled = ture")]),
-    beyond("`enabled = y`", &[Jail("enabled = y")]),
-    beyond("`enabled = true # yes`", &[Jail("enabled = true # yes")]),
     beyond(
         "a firewall command that fails",
         &[

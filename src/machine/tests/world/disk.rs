@@ -154,7 +154,7 @@ impl World {
         Outcome::Config(if known == Some(reading.fingerprint) {
             ConfigRead::Unchanged
         } else {
-            ConfigRead::Read(reading)
+            ConfigRead::Read(reading.into())
         })
     }
 }

@@ -17,7 +17,7 @@ impl World {
             Effect::ReadConfig { .. } | Effect::TryMend { .. } => ms(80),
             Effect::Apply { .. } => ms(50),
             Effect::AskStop => ms(5),
-            Effect::Sample { .. } | Effect::Diagnose { .. } => secs(1),
+            Effect::Sample { .. } | Effect::Diagnose { .. } | Effect::EndCommands { .. } => secs(1),
             Effect::FindCulprit => ms(20),
             Effect::Start { .. } => self.start_takes.min(START_COMMAND),
             Effect::WriteRollback { .. }
@@ -101,6 +101,7 @@ impl World {
                 }
                 Outcome::Effect(Ok(()))
             }
+            Effect::EndCommands { .. } => Outcome::Effect(Ok(())),
             Effect::TryMend { jails } => Outcome::Tried(self.try_mend(jails)),
             Effect::EndPause => {
                 self.paused = None;
