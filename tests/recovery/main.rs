@@ -21,6 +21,8 @@ mod faults;
 #[cfg(test)]
 mod flaps;
 #[cfg(test)]
+mod hostile;
+#[cfg(test)]
 mod pairs;
 #[cfg(test)]
 mod rollback;
