@@ -28,6 +28,8 @@ mod pairs;
 mod rollback;
 #[cfg(test)]
 mod room;
+#[cfg(test)]
+mod secrets;
 
 /// Makes one test of each scenario and release. 1.1.0 has never differed from both its neighbours.
 #[cfg(test)]
