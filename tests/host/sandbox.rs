@@ -78,3 +78,29 @@ fn nothing_of_the_sandbox_is_in_what_jailwarden_starts() {
     let told = host.sh("journalctl --no-pager --output cat -t jailwarden-alert");
     assert!(told.contains("no way"), "{told}");
 }
+
+#[test]
+#[ignore = "few have such a client; JAILWARDEN_ALL=1 make test"]
+fn a_client_that_changes_its_user_and_root_has_a_way() {
+    let Some(host) = Guarded::begin() else { return };
+    let client = "client: [chroot, --userspec=nobody:nogroup, /, fail2ban-client]";
+    host.write(
+        "/etc/jailwarden/jailwarden.yaml",
+        &format!("{QUICK}daemon: {{{client}}}\n"),
+    );
+    host.sh("systemctl restart jailwarden");
+    host.wait_said("Operation not permitted");
+    let docs = include_str!("../../docs/instances.md");
+    let (_, drop_in) = docs.split_once("```ini\n").unwrap();
+    let (drop_in, _) = drop_in.split_once("```").unwrap();
+    host.write(
+        "/run/systemd/system/jailwarden.service.d/test.conf",
+        drop_in,
+    );
+    host.sh("systemctl daemon-reload; systemctl restart jailwarden");
+    host.wait_status("healthy: 2 of 2 jails protect");
+    host.mark();
+    host.sh("sed -i 's/^maxretry = 5/maxretry = 4/' /etc/fail2ban/jail.d/web.conf");
+    host.wait_said("config change applied: loaded web");
+    host.wait_all_protect();
+}
