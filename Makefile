@@ -22,7 +22,7 @@ settings := $(DESTDIR)/etc/jailwarden/jailwarden.yaml
 # Of systemd/; the scripts in the packages take theirs from what is installed.
 units := jailwarden.service jailwarden@.service
 
-.PHONY: run test bench faults build lint install uninstall deb rpm
+.PHONY: run test bench faults build lint audit msrv minimal install uninstall deb rpm
 
 run:
 	scripts/setup run
@@ -62,6 +62,25 @@ lint:
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	$(CARGO) deny check bans licenses sources
+
+# Of the advisories on crates in Cargo.lock (rustsec.org) none may apply; it takes the net.
+audit:
+	$(CARGO) deny check advisories
+
+# It builds with the oldest Rust that Cargo.toml names, which rustup gets.
+msrv := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
+msrv:
+	rustup toolchain install --profile minimal $(msrv)
+	$(CARGO) +$(msrv) check --locked --target-dir target/msrv
+
+# It builds with the oldest dependencies that Cargo.toml allows. That option of cargo is not stable yet.
+minimal: copy := target/minimal
+minimal:
+	mkdir -p $(copy)
+	ln -sfn $(addprefix ../../,src tests benches config docs systemd) $(copy)
+	cp Cargo.toml $(copy)
+	cd $(copy) && RUSTC_BOOTSTRAP=1 $(CARGO) -Z direct-minimal-versions update
+	cd $(copy) && $(CARGO) check --locked --target-dir ../msrv
 
 install: $(BINARY)
 	install -D -m 755 $(BINARY) $(bindir)/jailwarden

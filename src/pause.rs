@@ -9,6 +9,8 @@ use std::time::{Duration, SystemTime};
 use serde::{Deserialize, Serialize};
 use tempfile::NamedTempFile;
 
+use crate::durable;
+
 /// The only version there is.
 const VERSION: u32 = 1;
 /// Far above what a reason needs.
@@ -53,7 +55,7 @@ pub fn ask(state_dir: &Path, pause: &Pause) -> io::Result<()> {
         reason: pause.reason.clone(),
         by: pause.by.clone(),
     };
-    fs::create_dir_all(state_dir)?;
+    durable::private_folders(state_dir)?;
     let mut file = NamedTempFile::with_prefix_in(".pause-", state_dir)?;
     file.write_all(&serde_json::to_vec(&document)?)?;
     file.as_file().sync_all()?;

@@ -14,7 +14,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::settings::SettingChanges;
-use super::{CheckError, LIMIT, instance, readable_folder};
+use super::{CheckError, LIMIT, instance, readable_folder, without_secrets};
 use crate::fail2ban::dump;
 use crate::fail2ban::stream::{Diff, Digests, Stream};
 use crate::history::Store;
@@ -105,8 +105,8 @@ struct Jail {
 pub async fn compare(comparison: &Comparison) -> Result<Changes, DiffError> {
     let old = last_given(&comparison.state_dir.join("state.json"))?;
     let config_dir = readable_folder(&comparison.config_dir)?;
-    let read = dump::dump(&instance(&comparison.client, config_dir), LIMIT).await;
-    let read = read.map_err(CheckError::from)?;
+    let read = dump::dump(&instance(&comparison.client, config_dir.clone()), LIMIT).await;
+    let read = read.map_err(|error| CheckError::Dump(without_secrets(error, &config_dir)))?;
     super::all_must_be_readable(&read.findings)?;
     let diff = read.stream.digests().since(&old);
     let (given, has_server) = given(comparison, &old);

@@ -22,6 +22,7 @@ use crate::fail2ban::dump::{Dump, DumpError, NOT_FOR_CHILDREN};
 use crate::fail2ban::finding::Finding;
 use crate::fail2ban::rehearsal::{self, Fault, Stage, Unproven, Urgency, Why};
 use crate::fail2ban::stream::{JailStream, Stream};
+use crate::history::mask::Secrets;
 use crate::rollback;
 use crate::text;
 
@@ -248,6 +249,7 @@ async fn look(request: &Request, config_dir: PathBuf) -> Result<Report, CheckErr
     }
     let named = report.diagnostics.iter().flat_map(|d| d.jails.clone());
     report.jails.extend(named.collect::<Vec<_>>());
+    report.mask();
     Ok(report)
 }
 
@@ -311,6 +313,28 @@ impl Report {
         self
     }
 
+    /// Without the secrets of the config: a report goes to logs, into files and to other hosts.
+    fn mask(&mut self) {
+        if self.diagnostics.is_empty() && self.unproven.is_none() {
+            return;
+        }
+        let mut secrets = Secrets::default();
+        secrets.learn_config(&self.config_dir);
+        for diagnostic in &mut self.diagnostics {
+            let option = diagnostic.option.as_deref();
+            diagnostic.words = secrets.mask_words(&diagnostic.words);
+            if let Some(source) = &mut diagnostic.source {
+                *source = secrets.mask_line(option, source);
+            }
+            if let Some(value) = &mut diagnostic.value {
+                *value = secrets.mask_setting(option.unwrap_or_default(), value);
+            }
+        }
+        if let Some(unproven) = &mut self.unproven {
+            unproven.why = secrets.mask_words(&unproven.why);
+        }
+    }
+
     /// Leaves out what nobody asked for.
     fn narrow(&mut self, request: &Request) {
         if request.allow_missing_logs {
@@ -355,6 +379,18 @@ fn readable_folder(folder: &Path) -> Result<PathBuf, CheckError> {
         }
     }
     std::path::absolute(folder).map_err(no_folder)
+}
+
+/// The error as it may be printed: fail2ban quotes the lines that it cannot read.
+fn without_secrets(mut error: DumpError, config_dir: &Path) -> DumpError {
+    if let DumpError::Unreadable { findings } = &mut error {
+        let mut secrets = Secrets::default();
+        secrets.learn_config(config_dir);
+        for finding in findings {
+            finding.words = secrets.mask_words(&finding.words);
+        }
+    }
+    error
 }
 
 /// A file that fail2ban cannot read only because of who asks says nothing about the config.

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::human::Style;
 use super::settings::SettingChanges;
-use super::{CheckError, LIMIT, instance, readable_folder};
+use super::{CheckError, LIMIT, instance, readable_folder, without_secrets};
 use crate::fail2ban::dump::{self, DumpError};
 use crate::fail2ban::stream::Diff;
 use crate::history::mask::Secrets;
@@ -86,7 +86,9 @@ pub async fn compare(question: &Question) -> Result<Difference, SinceError> {
                     let settings = SettingChanges::of(&diff, &old, true, &now.stream, &mut secrets);
                     Jails::Known(diff, settings)
                 }
-                Err(error @ DumpError::Unreadable { .. }) => Jails::Refused(error.to_string()),
+                Err(error @ DumpError::Unreadable { .. }) => {
+                    Jails::Refused(without_secrets(error, &config_dir).to_string())
+                }
                 Err(error) => return Err(CheckError::from(error).into()),
             }
         }

@@ -1,13 +1,15 @@
 //! The socket that the API is served on.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
+use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 
 use listenfd::ListenFd;
-use nix::unistd::{Group, chown};
+use nix::unistd::Group;
+use rustix::fs::{AtFlags, CWD, Gid, Mode, OFlags, chownat, fchmod, openat};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
 
@@ -28,6 +30,12 @@ pub(super) enum ListenError {
     Io(#[from] io::Error),
 }
 
+impl From<Errno> for ListenError {
+    fn from(error: Errno) -> Self {
+        Self::Io(error.into())
+    }
+}
+
 /// The socket that systemd passes (`man sd_listen_fds`), if it passes one.
 pub(super) fn passed() -> io::Result<Option<UnixListener>> {
     let listener = ListenFd::from_env().take_unix_listener(0)?;
@@ -39,16 +47,40 @@ pub(super) fn listen(path: &Path) -> Result<UnixListener, ListenError> {
     clear(path)?;
     if let Some(folder) = path.parent().filter(|folder| !folder.exists()) {
         fs::create_dir(folder)?;
+        // The group has to get there, whatever the umask says.
+        let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let folder = openat(CWD, folder, flags, Mode::empty())?;
+        fchmod(folder, Mode::from_raw_mode(0o755))?;
     }
     let listener = nonblocking(UnixListener::bind(path)?)?;
     // Without write permission nobody connects, and no sane umask gives others that before this.
-    if let Some(group) = Group::from_name(GROUP).map_err(io::Error::from)? {
-        chown(path, None, Some(group.gid)).map_err(io::Error::from)?;
-        fs::set_permissions(path, fs::Permissions::from_mode(0o660))?;
-    } else {
-        fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
-    }
+    open_to_group(path)?;
     Ok(listener)
+}
+
+/// What stands at `path` is held before it is changed: somebody may put a link there.
+fn open_to_group(path: &Path) -> Result<(), ListenError> {
+    let held = File::from(openat(
+        CWD,
+        path,
+        OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC,
+        Mode::empty(),
+    )?);
+    if !held.metadata()?.file_type().is_socket() {
+        return Err(ListenError::NotASocket);
+    }
+    let mut mode = 0o600;
+    if let Some(group) = Group::from_name(GROUP).map_err(io::Error::from)? {
+        let group = Gid::from_raw(group.gid.as_raw());
+        chownat(&held, "", None, Some(group), AtFlags::EMPTY_PATH)?;
+        mode = 0o660;
+    }
+    // As no call changes the mode of what is only held (`man 2 open`, `O_PATH`).
+    let itself = format!("/proc/self/fd/{}", held.as_raw_fd());
+    Ok(fs::set_permissions(
+        itself,
+        fs::Permissions::from_mode(mode),
+    )?)
 }
 
 fn nonblocking(listener: UnixListener) -> io::Result<UnixListener> {
@@ -83,6 +115,22 @@ fn is_listened_to(path: &Path) -> io::Result<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_put_in_the_sockets_place_is_left_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let (victim, link) = (folder.path().join("victim"), folder.path().join("link"));
+        fs::write(&victim, "").unwrap();
+        fs::set_permissions(&victim, fs::Permissions::from_mode(0o640)).unwrap();
+        std::os::unix::fs::symlink(&victim, &link).unwrap();
+        for path in [&victim, &link] {
+            assert!(matches!(open_to_group(path), Err(ListenError::NotASocket)));
+        }
+        assert_eq!(
+            fs::metadata(&victim).unwrap().permissions().mode() & 0o777,
+            0o640
+        );
+    }
 
     #[test]
     fn a_stale_socket_is_replaced_and_nothing_else_is() {

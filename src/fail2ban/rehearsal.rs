@@ -15,8 +15,10 @@
 //! puts off to the first line of a log, the compilation of a `datepattern`, is done at once.
 //!
 //! Once the config is read, the process dies with its parent (`PR_SET_PDEATHSIG`), has limits on memory,
-//! CPU time and files, a lower priority for CPU and IO unless it is urgent, and no network where it may give that up. All
-//! that it writes is its own `oom_score_adj`, so that it goes first where memory is short.
+//! CPU time and files, and a lower priority for CPU and IO unless it is urgent. It then has no capability but to
+//! read what root may read, can change no file and run no program where the kernel has Landlock, and opens no
+//! socket (`cage.py`): whatever gets past the hook is stopped by the kernel. All that it writes is its own
+//! `oom_score_adj`, so that it goes first where memory is short.
 
 use std::io;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Secrets in configs, found by the names of options, so that no diff prints them.
+//! Secrets in configs, found by the names of options, so that nothing prints them.
 //!
 //! fail2ban has no type for a secret: an API key is an option of an action like any other
 //! (`cftoken` in action.d/cloudflare-token.conf, `password` of action.d/smtp.py, 1.0.2), and the
@@ -6,6 +6,14 @@
 //! and the same value again wherever else it stands.
 
 use std::collections::BTreeSet;
+use std::fmt;
+use std::fs;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{CWD, OFlags};
+
+use crate::durable;
 
 /// What stands in place of a secret.
 pub const MASK: &str = "********";
@@ -26,6 +34,11 @@ const PARTS: [&str; 9] = [
 const ENDS: [&str; 2] = ["key", "_auth"];
 /// Shorter ones may be words of the language: they are masked where they are named alone.
 const SHORTEST_FAMOUS: usize = 6;
+/// Holds expressions, which name words as they like, and no secrets.
+const FILTERS: &str = "filter.d";
+/// So many files of a config, and so many bytes of each, are read for their secrets: far more than a config has.
+const MOST_FILES: usize = 5_000;
+const MOST_BYTES: u64 = 1 << 20;
 
 /// Whether an option of this name holds a secret.
 #[must_use]
@@ -36,13 +49,52 @@ pub fn is_secret(name: &str) -> bool {
 }
 
 /// The secrets that were met, to be masked wherever they stand.
-#[derive(Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Secrets(BTreeSet<String>);
 
+/// How many there are: they are to be printed nowhere.
+impl fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Secrets({})", self.0.len())
+    }
+}
+
 impl Secrets {
-    /// Learns the secrets of a config file.
+    /// Learns the secrets of all files of a config, as far as they can be read. Blocking.
+    pub fn learn_config(&mut self, config_dir: &Path) {
+        let list = |folder: &Path| -> Vec<PathBuf> {
+            let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+            entries.map(|entry| entry.path()).collect()
+        };
+        let (folders, mut files): (Vec<_>, Vec<_>) =
+            list(config_dir).into_iter().partition(|path| path.is_dir());
+        let folders = folders.iter().filter(|path| !path.ends_with(FILTERS));
+        files.extend(folders.flat_map(|folder| list(folder)));
+        // What is written in Python is no config: `password` is a word of its language there.
+        files.retain(|path| path.extension().is_none_or(|end| end != "py"));
+        for path in files.into_iter().take(MOST_FILES) {
+            let mut text = Vec::new();
+            if let Ok(Some(file)) = durable::open_regular(CWD, &path, OFlags::empty())
+                && file.take(MOST_BYTES).read_to_end(&mut text).is_ok()
+            {
+                self.learn(&String::from_utf8_lossy(&text));
+            }
+        }
+    }
+
+    /// Learns the secrets of a config file, also where its lines are none that fail2ban can read: what it says
+    /// of such a line has the whole of it. Comments have examples, the words of which are no secrets.
     pub fn learn(&mut self, text: &str) {
-        Reading::default().all(text, &mut |secret| self.learn_value(secret));
+        let mut reading = Reading::default();
+        for line in text.lines().filter(|line| !is_comment(line)) {
+            reading.line(line, &mut |secret| self.learn_value(secret));
+            if let Some((name, value)) = line.split_once([' ', '\t'])
+                && !line.contains(['=', ':'])
+                && is_secret(name)
+            {
+                self.learn_value(value);
+            }
+        }
     }
 
     /// Learns the secrets in the value of a setting.
@@ -76,7 +128,29 @@ impl Secrets {
         if is_secret(name) && !value.is_empty() && !is_reference(value) {
             return MASK.to_owned();
         }
+        if is_regex(name) {
+            return self.mask_known(value.to_owned());
+        }
         self.mask_known(mask_assignments(value, &mut |_| {}))
+    }
+
+    /// A line of a config, as the value of that option if it is known which it is of.
+    #[must_use]
+    pub fn mask_line(&self, option: Option<&str>, line: &str) -> String {
+        if option.is_some_and(is_regex) {
+            return self.mask_known(line.to_owned());
+        }
+        let masked = Reading::default().line(line, &mut |_| {});
+        self.mask_known(masked)
+    }
+
+    /// Words about a config, such as fail2ban's on what it refuses. Those about an expression may name anything.
+    #[must_use]
+    pub fn mask_words(&self, words: &str) -> String {
+        if words.contains("regex") || words.contains("regular expression") {
+            return self.mask_known(words.to_owned());
+        }
+        self.mask_known(mask_assignments(words, &mut |_| {}))
     }
 
     fn mask_known(&self, mut text: String) -> String {
@@ -117,7 +191,7 @@ impl Reading {
 
     fn line(&mut self, line: &str, met: &mut dyn FnMut(&str)) -> String {
         let bare = line.trim_start();
-        let is_comment = bare.starts_with(['#', ';']);
+        let is_comment = is_comment(line);
         let is_continued = bare.len() < line.len() && !is_comment;
         let code = bare.trim_start_matches(['#', ';', ' ', '\t']);
         if bare.starts_with('[') {
@@ -127,9 +201,7 @@ impl Reading {
             let is_secret = is_secret(name);
             if !is_comment && !is_continued {
                 self.is_secret = is_secret;
-                self.is_regex = ["regex", "regex_", "pattern"]
-                    .iter()
-                    .any(|end| name.ends_with(end));
+                self.is_regex = is_regex(name);
             }
             if is_secret && !self.is_regex {
                 let start = line.len() - value.len();
@@ -142,6 +214,15 @@ impl Reading {
             () => mask_assignments(line, met),
         }
     }
+}
+
+fn is_comment(line: &str) -> bool {
+    line.trim_start().starts_with(['#', ';'])
+}
+
+fn is_regex(option: &str) -> bool {
+    let ends = ["regex", "regex_", "pattern"];
+    ends.iter().any(|end| option.ends_with(end))
 }
 
 /// The name of an option at the beginning of a line, and its value without blanks before it.
@@ -276,6 +357,60 @@ mod tests {
             "{masked}"
         );
         assert_eq!(masked.lines().count(), text.lines().count());
+    }
+
+    #[test]
+    fn what_is_said_of_a_config_has_none_of_its_secrets() {
+        let config = tempfile::tempdir().unwrap();
+        let write = |place: &str, text: &str| {
+            let path = config.path().join(place);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        };
+        write(
+            "jail.d/web.conf",
+            "[web]\naction = mail[password=\"abcdefgh\"]\n",
+        );
+        write(
+            "action.d/mail.local",
+            "[Init]\npassword of the relay\ntoken =\n  second-line\n",
+        );
+        write(
+            "action.d/mail.py",
+            "def mail(password=invalid):\n    pass\n",
+        );
+        write("filter.d/web.conf", "[Definition]\npublickey = invalid\n");
+        let mut secrets = Secrets::default();
+        secrets.learn_config(config.path());
+        assert_eq!(format!("{secrets:?}"), "Secrets(3)");
+        for (words, masked) in [
+            (
+                "an action of 'abcdefgh' is invalid",
+                "an action of '********' is invalid",
+            ),
+            (
+                "[line  2]: 'password of the relay\\n'",
+                "[line  2]: 'password ********\\n'",
+            ),
+            (
+                "option apikey=xyz is not known",
+                "option apikey=******** is not known",
+            ),
+            (
+                "failregex: 'token: (.*' of second-line",
+                "failregex: 'token: (.*' of ********",
+            ),
+        ] {
+            assert_eq!(secrets.mask_words(words), masked);
+        }
+        assert_eq!(
+            secrets.mask_line(Some("password"), "password = xyz"),
+            "password = ********"
+        );
+        assert_eq!(
+            secrets.mask_line(Some("failregex"), "^token: xyz$"),
+            "^token: xyz$"
+        );
     }
 
     #[test]

@@ -2,10 +2,10 @@
 
 use std::fs;
 use std::io::{self, BufRead as _, BufReader, Read as _};
-use std::os::unix::fs::DirBuilderExt as _;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{CWD, OFlags, RenameFlags};
+use rustix::fs::{AtFlags, CWD, Dir, Mode, OFlags, RenameFlags, renameat_with, unlinkat};
 use rustix::io::Errno;
 
 use super::{JailName, RollbackError};
@@ -16,6 +16,7 @@ use crate::durable;
 const MARK: &str = "# jailwarden rollback file 1";
 /// The filter of every jail that is disabled; no file has that name.
 pub(crate) const NO_FILTER: &str = "disabled-by-jailwarden";
+const JAIL_D: &str = "jail.d";
 const PREFIX: &str = "zzz-jailwarden-";
 const SUFFIX: &str = ".local";
 /// A dotfile, so that fail2ban's glob passes it over whatever its end.
@@ -57,18 +58,18 @@ pub struct Standing {
 /// [`RollbackError::NotOurs`] when another's file, a symlink or no file at all is in the place, which
 /// is then left as it is; else what kept the file from being written.
 pub fn write(config_dir: &Path, jail: &JailName, why: &Why) -> Result<PathBuf, RollbackError> {
-    let folder = jail_d(config_dir)?;
-    remove_leftovers(&folder);
-    let path = folder.join(file_name(jail));
+    let folder = Folder::make(config_dir)?;
+    folder.remove_leftovers();
+    let name = file_name(jail);
     let text = text(jail, why);
-    match ours(&path)? {
+    match folder.ours(&name)? {
         Some(old) if old == text.as_bytes() => {}
-        Some(_) => put(&folder, jail, &path, &text, RenameFlags::empty())?,
+        Some(_) => folder.put(jail, &text, RenameFlags::empty())?,
         // Whoever makes a file there between the look and the rename keeps it.
-        None => put(&folder, jail, &path, &text, RenameFlags::NOREPLACE)?,
+        None => folder.put(jail, &text, RenameFlags::NOREPLACE)?,
     }
-    sync(&folder)?;
-    Ok(path)
+    folder.sync()?;
+    Ok(folder.path.join(name))
 }
 
 /// Undoes [`write`](write()): removes the jail's rollback file; false if there was none. Blocking.
@@ -76,15 +77,17 @@ pub fn write(config_dir: &Path, jail: &JailName, why: &Why) -> Result<PathBuf, R
 /// # Errors
 /// [`RollbackError::NotOurs`] when jailwarden did not write it; else what kept it from being removed.
 pub fn remove(config_dir: &Path, jail: &JailName) -> Result<bool, RollbackError> {
-    let folder = config_dir.join("jail.d");
-    let path = folder.join(file_name(jail));
-    if ours(&path)?.is_none() {
+    let Some(folder) = Folder::open(config_dir.join(JAIL_D))? else {
+        return Ok(false);
+    };
+    let name = file_name(jail);
+    if folder.ours(&name)?.is_none() {
         return Ok(false);
     }
-    match fs::remove_file(&path) {
-        Ok(()) => sync(&folder).map(|()| true),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(RollbackError::new("remove", &path, error)),
+    match unlinkat(&folder.fd, &name, AtFlags::empty()) {
+        Ok(()) => folder.sync().map(|()| true),
+        Err(Errno::NOENT) => Ok(false),
+        Err(error) => Err(RollbackError::new("remove", &folder.path.join(name), error)),
     }
 }
 
@@ -94,7 +97,7 @@ pub fn remove(config_dir: &Path, jail: &JailName) -> Result<bool, RollbackError>
 /// # Errors
 /// When `jail.d` is there but cannot be listed.
 pub fn standing(config_dir: &Path) -> Result<Vec<Standing>, RollbackError> {
-    let folder = config_dir.join("jail.d");
+    let folder = config_dir.join(JAIL_D);
     let listing = match fs::read_dir(&folder) {
         Ok(listing) => listing,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -106,7 +109,7 @@ pub fn standing(config_dir: &Path) -> Result<Vec<Standing>, RollbackError> {
             .map_err(|error| RollbackError::new("list", &folder, error))?
             .path();
         if let Some(jail) = jail_of(&path)
-            && let Ok(Some(content)) = ours(&path)
+            && let Ok(Some(content)) = ours(CWD, &path, &path)
         {
             let note = noted(&String::from_utf8_lossy(&content));
             found.push(Standing { jail, path, note });
@@ -184,29 +187,92 @@ fn is_invisible(c: char) -> bool {
     matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
-fn jail_d(config_dir: &Path) -> Result<PathBuf, RollbackError> {
-    let folder = config_dir.join("jail.d");
-    if folder.is_dir() {
-        return Ok(folder);
+/// `jail.d`, held open: what somebody puts in its place meanwhile is written to by nobody.
+struct Folder {
+    fd: OwnedFd,
+    path: PathBuf,
+}
+
+impl Folder {
+    /// `None` if there is none.
+    fn open(path: PathBuf) -> Result<Option<Self>, RollbackError> {
+        match durable::open_folder(&path) {
+            Ok(fd) => Ok(Some(Self { fd, path })),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(RollbackError::new("open", &path, error)),
+        }
     }
-    if !config_dir.is_dir() {
-        let path = config_dir.to_owned();
-        return Err(RollbackError::NoConfigFolder { path });
+
+    /// Makes it where it is missing.
+    fn make(config_dir: &Path) -> Result<Self, RollbackError> {
+        let path = config_dir.join(JAIL_D);
+        if let Some(folder) = Self::open(path.clone())? {
+            return Ok(folder);
+        }
+        if !config_dir.is_dir() {
+            let path = config_dir.to_owned();
+            return Err(RollbackError::NoConfigFolder { path });
+        }
+        let failed = |error: io::Error| RollbackError::new("make", &path, error);
+        match fs::create_dir(&path) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                return Err(failed(error));
+            }
+            _ => {}
+        }
+        let fd = durable::open_folder(&path).map_err(failed)?;
+        // Whatever the umask says, a fail2ban of another user reads it.
+        rustix::fs::fchmod(&fd, Mode::from_raw_mode(0o755))
+            .map_err(|error| failed(error.into()))?;
+        durable::sync_folder(config_dir)
+            .map_err(|error| RollbackError::new("sync", config_dir, error))?;
+        Ok(Self { fd, path })
     }
-    match fs::DirBuilder::new().mode(0o755).create(&folder) {
-        Ok(()) => sync(config_dir).map(|()| folder),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => Ok(folder),
-        Err(error) => Err(RollbackError::new("make", &folder, error)),
+
+    /// The content of our file of this name; `None` if nothing is there.
+    fn ours(&self, name: &str) -> Result<Option<Vec<u8>>, RollbackError> {
+        ours(&self.fd, Path::new(name), &self.path.join(name))
+    }
+
+    fn put(&self, jail: &JailName, text: &str, flags: RenameFlags) -> Result<(), RollbackError> {
+        let name = file_name(jail);
+        let temporary = format!("{TEMPORARY_PREFIX}{jail}{TEMPORARY_SUFFIX}");
+        let written = durable::create(&self.fd, &temporary, 0o644, text.as_bytes())
+            .and_then(|file| file.sync_all())
+            .and_then(|()| Ok(renameat_with(&self.fd, &temporary, &self.fd, &name, flags)?));
+        if written.is_err() {
+            let _ = unlinkat(&self.fd, &temporary, AtFlags::empty());
+        }
+        written.map_err(|error| RollbackError::new("write", &self.path.join(name), error))
+    }
+
+    fn sync(&self) -> Result<(), RollbackError> {
+        rustix::fs::fsync(&self.fd).map_err(|error| RollbackError::new("sync", &self.path, error))
+    }
+
+    /// Removes the temporary files of writes that were broken off. One that stays is harmless, and the
+    /// write that needs its name says so.
+    fn remove_leftovers(&self) {
+        for entry in Dir::read_from(&self.fd).into_iter().flatten().flatten() {
+            let name = entry.file_name();
+            let jail = name.to_str().ok().and_then(|name| {
+                name.strip_prefix(TEMPORARY_PREFIX)?
+                    .strip_suffix(TEMPORARY_SUFFIX)
+            });
+            if jail.is_some_and(|jail| JailName::new(jail).is_ok()) {
+                let _ = unlinkat(&self.fd, name, AtFlags::empty());
+            }
+        }
     }
 }
 
-/// The content of our file at `path`; `None` if nothing is there.
-fn ours(path: &Path) -> Result<Option<Vec<u8>>, RollbackError> {
+/// The content of our file, which is `path` to people; `None` if nothing is there.
+fn ours(folder: impl AsFd, name: &Path, path: &Path) -> Result<Option<Vec<u8>>, RollbackError> {
     let not_ours = |what| RollbackError::NotOurs {
         path: path.to_owned(),
         what,
     };
-    let file = match durable::open_regular(CWD, path, OFlags::NOFOLLOW) {
+    let file = match durable::open_regular(folder, name, OFlags::NOFOLLOW) {
         Ok(Some(file)) => file,
         Ok(None) => return Err(not_ours("not a regular file")),
         Err(error) => match Errno::from_io_error(&error) {
@@ -224,50 +290,6 @@ fn ours(path: &Path) -> Result<Option<Vec<u8>>, RollbackError> {
     }
     reader.read_to_end(&mut content).map_err(failed)?;
     Ok(Some(content))
-}
-
-fn put(
-    folder: &Path,
-    jail: &JailName,
-    path: &Path,
-    text: &str,
-    flags: RenameFlags,
-) -> Result<(), RollbackError> {
-    let temporary = folder.join(format!("{TEMPORARY_PREFIX}{jail}{TEMPORARY_SUFFIX}"));
-    let written = fill(&temporary, text).and_then(|()| {
-        rustix::fs::renameat_with(CWD, &temporary, CWD, path, flags)
-            .map_err(|error| RollbackError::new("write", path, error))
-    });
-    if written.is_err() {
-        let _ = fs::remove_file(&temporary);
-    }
-    written
-}
-
-fn fill(path: &Path, text: &str) -> Result<(), RollbackError> {
-    durable::create(CWD, path, 0o644, text.as_bytes())
-        .and_then(|file| file.sync_all())
-        .map_err(|error| RollbackError::new("write", path, error))
-}
-
-fn sync(folder: &Path) -> Result<(), RollbackError> {
-    durable::sync_folder(folder).map_err(|error| RollbackError::new("sync", folder, error))
-}
-
-/// Removes the temporary files of writes that were broken off. One that stays is harmless, and the
-/// write that needs its name says so.
-fn remove_leftovers(folder: &Path) {
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        let name = entry.file_name();
-        let temporary = name.to_str().is_some_and(|name| {
-            name.strip_prefix(TEMPORARY_PREFIX)
-                .and_then(|rest| rest.strip_suffix(TEMPORARY_SUFFIX))
-                .is_some_and(|jail| JailName::new(jail).is_ok())
-        });
-        if temporary {
-            let _ = fs::remove_file(entry.path());
-        }
-    }
 }
 
 #[cfg(test)]

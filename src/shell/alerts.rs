@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
+use std::io;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ use crate::settings::{Alerts as Settings, Severity};
 use crate::status::{Alert, SCHEMA, Timestamp};
 use crate::text::safe;
 
-use super::notify;
+use super::{notify, transient};
 
 /// How many alerts may wait for the one that is being sent.
 const QUEUE: usize = 64;
@@ -26,6 +27,8 @@ const RATE: usize = 20;
 const RATE_WINDOW: Duration = Duration::from_secs(600);
 /// How long the command may take for one alert.
 const LIMIT: Duration = Duration::from_secs(30);
+/// How much longer systemd may take to run it.
+const GRACE: Duration = Duration::from_secs(5);
 /// What of its words goes into the journal when it fails.
 const WORDS: u64 = 500;
 
@@ -150,10 +153,7 @@ fn alert(report: &Report, instance: Option<String>, left_out: u64) -> Alert {
 async fn send_all(words: Vec<OsString>, mut inbox: mpsc::Receiver<Alert>, failed: impl Fn(String)) {
     let mut failing = false;
     while let Some(alert) = inbox.recv().await {
-        let sent = timeout(LIMIT, send(&words, &alert)).await;
-        let sent =
-            sent.unwrap_or_else(|_| Err(format!("it took longer than {} s", LIMIT.as_secs())));
-        match sent {
+        match send(&words, &alert).await {
             Ok(()) => failing = false,
             Err(why) if !std::mem::replace(&mut failing, true) => failed(why),
             Err(_) => {}
@@ -161,8 +161,39 @@ async fn send_all(words: Vec<OsString>, mut inbox: mpsc::Receiver<Alert>, failed
     }
 }
 
-/// Has the command take one alert. It is killed where this is given up.
+/// Has the command take one alert: in a service of its own where systemd runs jailwarden, since what a mailer
+/// needs is none of our rights.
 async fn send(words: &[OsString], alert: &Alert) -> Result<(), String> {
+    let mut text = serde_json::to_vec(alert).map_err(|error| error.to_string())?;
+    text.push(b'\n');
+    let (limit, sent) = if transient::is_used() {
+        let sent = timeout(LIMIT + GRACE, send_by_systemd(words, &text));
+        (LIMIT + GRACE, sent.await)
+    } else {
+        (LIMIT, timeout(LIMIT, send_as_child(words, &text)).await)
+    };
+    sent.unwrap_or_else(|_| Err(format!("it took longer than {} s", limit.as_secs())))
+}
+
+async fn send_by_systemd(words: &[OsString], text: &[u8]) -> Result<(), String> {
+    let failed = |error: io::Error| format!("it cannot be run: {error}");
+    let (status, said) = transient::feed("an alert of jailwarden", words, text, LIMIT)
+        .await
+        .map_err(failed)?;
+    let said = if said.is_empty() {
+        format!(
+            "it failed or took longer than {} s; what it said: journalctl -t {}",
+            LIMIT.as_secs(),
+            transient::IDENTIFIER
+        )
+    } else {
+        said
+    };
+    judge(status, &said)
+}
+
+/// It is killed where this is given up.
+async fn send_as_child(words: &[OsString], text: &[u8]) -> Result<(), String> {
     let (program, args) = words.split_first().ok_or("no command is given")?;
     let mut command = Command::new(program);
     command
@@ -173,13 +204,11 @@ async fn send(words: &[OsString], alert: &Alert) -> Result<(), String> {
         .kill_on_drop(true);
     notify::scrub(&mut command);
     let mut child = command.spawn().map_err(|error| error.to_string())?;
-    let mut text = serde_json::to_vec(alert).map_err(|error| error.to_string())?;
-    text.push(b'\n');
     let (stdin, stderr) = (child.stdin.take(), child.stderr.take());
     let write = async {
         if let Some(mut stdin) = stdin {
             // One that reads nothing may succeed all the same.
-            let _ = stdin.write_all(&text).await;
+            let _ = stdin.write_all(text).await;
         }
     };
     let read = async {

@@ -11,6 +11,7 @@ use crate::fail2ban::Instance;
 use crate::fail2ban::client::Connection;
 use crate::fail2ban::folder::{Places, Snapshot};
 use crate::fail2ban::process::{Pid, Process};
+use crate::history::mask::Secrets;
 use crate::machine::report::Kind;
 use crate::machine::{Event, Observed, Policy};
 use crate::rollback::Standing;
@@ -63,6 +64,8 @@ pub(super) struct Kept {
     pub(super) restarts: Option<Restarts>,
     /// When packages last came or went, as of the last look.
     packages: Option<SystemTime>,
+    /// What is to be said to nobody, as of the last time that anything was told of the config.
+    pub(super) secrets: Secrets,
     /// The digests of the jails that passed a rehearsal.
     pub(super) rehearsed: HashSet<u128>,
     /// Why the last rehearsal had no result, if it had none.

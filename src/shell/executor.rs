@@ -18,7 +18,7 @@ use crate::machine::{ActionId, Diagnosis, Effect, Event, Memory, Motion, Outcome
 use crate::pause;
 
 use super::daemon::{Handle, number};
-use super::{apply, culprit, files, look, memory_file, reading, start, trial};
+use super::{apply, culprit, files, look, masked, memory_file, reading, start, trial};
 
 /// An effect that has not ended by itself after this long is given up. Far above every limit
 /// within, so that nothing is ever waited for without end.
@@ -99,6 +99,7 @@ impl Executor {
                     outcome.unwrap_or(Outcome::Lost)
                 }
             };
+            let outcome = masked::masked(&handle, outcome).await;
             #[cfg(debug_assertions)]
             point.reach("after");
             handle.tell_event(Event::Done { id, outcome });

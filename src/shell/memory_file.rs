@@ -12,6 +12,8 @@ use rustix::time::{ClockId, clock_gettime};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::durable;
+
 /// The only version there is; a file of another is set aside.
 const VERSION: u32 = 1;
 /// Far above what thousands of jails need.
@@ -111,7 +113,7 @@ pub(super) fn save<M: Serialize>(path: &Path, memory: &M) -> Result<(), String> 
 
 fn write<M: Serialize>(path: &Path, memory: &M) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("/"));
-    fs::create_dir_all(folder)?;
+    durable::private_folders(folder)?;
     let text = serde_json::to_vec(&Document {
         version: VERSION,
         memory,

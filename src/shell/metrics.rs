@@ -131,8 +131,10 @@ pub(super) fn write(path: &Path, text: &str) -> Result<(), String> {
     let write = || {
         let mut file = tempfile::Builder::new()
             .prefix(".jailwarden-")
-            .permissions(Permissions::from_mode(0o644))
             .tempfile_in(folder)?;
+        // The umask would take bits from the mode that it is made with.
+        file.as_file()
+            .set_permissions(Permissions::from_mode(0o644))?;
         file.write_all(text.as_bytes())?;
         file.persist(path)?;
         io::Result::Ok(())

@@ -15,6 +15,7 @@ mod files;
 mod health;
 pub mod journal;
 mod look;
+mod masked;
 mod memory_file;
 mod metrics;
 pub mod notify;

@@ -222,6 +222,7 @@ async fn rehearse(
         }
     };
     if let Some(words) = unproven.as_ref().filter(|_| kept.unproven != unproven) {
+        let words = kept.secrets.mask_words(words);
         tracing::warn!("{words}; changes are judged by `fail2ban-client -d` alone");
     }
     kept.unproven = unproven;

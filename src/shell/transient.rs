@@ -1,19 +1,25 @@
-//! The service of its own that a start command gets where systemd runs jailwarden, but no unit fail2ban.
+//! The services of their own in which commands of the admin's run where systemd runs jailwarden: what starts a
+//! fail2ban that no unit runs, and what takes alerts. Neither has jailwarden's limits, nor ends with it.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::hash::Hasher as _;
-use std::io;
-use std::os::unix::ffi::OsStrExt as _;
+use std::io::{self, Write as _};
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::Path;
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
 
 use siphasher::sip::SipHasher13;
 use tokio::process::Command;
 
 use crate::fail2ban::Instance;
 
-use super::unit;
+use super::{notify, unit};
 
-/// Whether start commands get one: a child of a service dies with it and shares its hardening.
+/// What a command that is fed says in the journal is said under this name.
+pub(super) const IDENTIFIER: &str = "jailwarden-alert";
+
+/// Whether commands get one: a child of a service dies with it and shares its hardening.
 pub(super) fn is_used() -> bool {
     unit::is_booted()
         && std::env::var_os("INVOCATION_ID").is_some()
@@ -46,8 +52,65 @@ pub(super) async fn start(instance: &Instance, words: &[OsString]) -> io::Result
             instance.config_dir.display()
         ))
         .arg("--")
-        .args(words);
+        .args(words.iter().map(|word| literal(word)));
     unit::run(command, "systemd-run").await.map(drop)
+}
+
+/// A word as the service gets it: systemd replaces variables in those of `ExecStart=`, also where it comes from
+/// `systemd-run`, and makes one `$` of two (`man 5 systemd.service`).
+fn literal(word: &OsStr) -> OsString {
+    let dollars = |&byte: &u8| {
+        if byte == b'$' {
+            vec![byte, byte]
+        } else {
+            vec![byte]
+        }
+    };
+    OsString::from_vec(word.as_bytes().iter().flat_map(dollars).collect())
+}
+
+/// Runs a command with `text` on its standard input, for up to `limit`, and waits for its end; tells how that
+/// went, and what `systemd-run` says, which is nothing if the command was run. It needs no D-Bus, as
+/// `systemd-run --wait` does. What the command leaves in the background, as mailers do, goes on.
+pub(super) async fn feed(
+    what: &str,
+    words: &[OsString],
+    text: &[u8],
+    limit: Duration,
+) -> io::Result<(ExitStatus, String)> {
+    // For root alone, in a folder where nobody else can put anything.
+    let mut input = tempfile::Builder::new()
+        .prefix(".jailwarden-")
+        .tempfile_in("/run")?;
+    input.write_all(text)?;
+    let mut command = Command::new("systemd-run");
+    command
+        .args(["--quiet", "--collect", "--property=Type=oneshot"])
+        .args(["--property=KillMode=process", "--property=TimeoutStopSec=2"])
+        .arg(format!("--property=TimeoutStartSec={}", limit.as_secs()))
+        .arg(format!("--description={what}"))
+        .arg(format!(
+            "--property=StandardInput=file:{}",
+            input.path().display()
+        ))
+        .args([
+            "--property=StandardOutput=null",
+            "--property=StandardError=journal",
+        ])
+        .arg(format!("--property=SyslogIdentifier={IDENTIFIER}"))
+        // That each was started and has ended is nothing to read.
+        .args([
+            "--property=SyslogLevel=warning",
+            "--property=LogLevelMax=notice",
+        ])
+        .arg("--")
+        .args(words.iter().map(|word| literal(word)))
+        .stdin(Stdio::null())
+        .kill_on_drop(true);
+    notify::scrub(&mut command);
+    let output = command.output().await?;
+    let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+    Ok((output.status, said))
 }
 
 #[cfg(test)]

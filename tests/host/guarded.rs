@@ -142,6 +142,13 @@ impl Guarded {
         self.property(unit, "MainPID")
     }
 
+    /// What a process may do at most, and what is filtered of its system calls.
+    pub(crate) fn rights(&self, pid: &str) -> String {
+        self.sh(&format!(
+            "grep -E 'CapBnd|NoNewPrivs|Seccomp:' /proc/{pid}/status"
+        ))
+    }
+
     /// Signals the main process of a unit.
     pub(crate) fn kill(&self, unit: &str, signal: &str) {
         self.sh(&format!("kill -{signal} {}", self.main_pid(unit)));

@@ -90,6 +90,7 @@ fn two_at_once_recover_and_keep_out_of_each_others_way() {
     wait_healthy(&host, SECOND, "healthy: 2 of 2 jails protect");
     host.wait_protects("mail");
     host.wait_protects("ftp");
+    assert_eq!(host.rights(&second_pid(&host)), host.rights("1"));
 
     // Each is asked by itself.
     assert_eq!(jails(&host, ""), ["sshd", "web"]);

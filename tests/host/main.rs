@@ -39,6 +39,8 @@ mod returns;
 #[cfg(test)]
 mod routes;
 #[cfg(test)]
+mod sandbox;
+#[cfg(test)]
 mod session;
 #[cfg(test)]
 mod slow;

@@ -21,11 +21,15 @@ mod faults;
 #[cfg(test)]
 mod flaps;
 #[cfg(test)]
+mod hostile;
+#[cfg(test)]
 mod pairs;
 #[cfg(test)]
 mod rollback;
 #[cfg(test)]
 mod room;
+#[cfg(test)]
+mod secrets;
 
 /// Makes one test of each scenario and release. 1.1.0 has never differed from both its neighbours.
 #[cfg(test)]

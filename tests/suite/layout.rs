@@ -1,5 +1,6 @@
 //! Holds the crate's parts to what ARCHITECTURE.md says they may not use.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -163,6 +164,28 @@ fn no_message_names_a_command_of_the_hosts_own_instance_alone() {
         }
     }
     assert!(bare.is_empty(), "without an instance:\n{}", bare.join("\n"));
+}
+
+/// Each dependency is explained, and nothing else is.
+#[test]
+fn every_dependency_is_in_the_map() {
+    let manifest = include_str!("../../Cargo.toml");
+    let (_, after) = manifest.split_once("\n[dependencies]\n").unwrap();
+    let lines = after.lines().take_while(|line| !line.starts_with('['));
+    let named: BTreeSet<_> = lines
+        .filter(|line| !line.starts_with('#'))
+        .filter_map(|line| Some(line.split_once(" = ")?.0))
+        .collect();
+    let map = include_str!("../../ARCHITECTURE.md");
+    let (_, after) = map.split_once("\n## Dependencies\n").unwrap();
+    let (section, _) = after.split_once("\n## ").unwrap();
+    let rows = section.lines().filter(|line| line.starts_with("| `"));
+    let first = rows.filter_map(|row| row.split('|').nth(1));
+    let explained: BTreeSet<_> = first
+        .flat_map(|crates| crates.split('`').skip(1).step_by(2))
+        .collect();
+    assert_eq!(named, explained);
+    assert!(section.contains(&format!("{} crates are named", named.len())));
 }
 
 /// The Rust files below a folder, without tests.

@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::fs;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use jailwarden::fail2ban::Instance;
@@ -296,15 +298,15 @@ async fn what_a_config_would_do_is_not_done(version: Version) {
     };
     let trace = f2b.path("trace");
     let cases = [
-        ("system", "__import__('os').system('touch TRACE') or 10"),
-        ("open", "open('TRACE', 'w').write('x')"),
+        ("system", "__import__('os').system(b'touch ' + TRACE) or 10"),
+        ("open", "open(TRACE, 'w').write('x')"),
         ("socket", "__import__('socket').socket() and 10"),
-        ("delete", "__import__('os').remove('TRACE.kept') or 10"),
+        ("delete", "__import__('os').remove(TRACE + b'.kept') or 10"),
     ];
     let kept = f2b.path("trace.kept");
     fs::write(&kept, "").unwrap();
     for (name, time) in cases {
-        let time = time.replace("TRACE", &trace.display().to_string());
+        let time = time.replace("TRACE", &in_python(&trace));
         f2b.jail(name, &JailSpec::default());
         f2b.write(
             &format!("jail.d/{name}.local"),
@@ -320,6 +322,57 @@ async fn what_a_config_would_do_is_not_done(version: Version) {
     assert_eq!(faults(&f2b).await, []);
     assert!(!trace.exists());
     assert!(kept.exists());
+}
+
+/// A path as a time may have it: fail2ban puts a blank between a letter and a digit (`server/mytime.py`).
+fn in_python(path: &Path) -> String {
+    format!("bytes({:?})", path.as_os_str().as_bytes())
+}
+
+/// What the hook does not see, the kernel does: making a FIFO has no audit event in Python.
+async fn a_rehearsal_has_no_rights_but_to_read(version: Version) {
+    let Some(f2b) = Fail2ban::new(version) else {
+        return;
+    };
+    let rights = "[line for line in __import__('io').open('/proc/self/status') \
+                  if line.startswith(('CapEff', 'CapPrm', 'NoNewPrivs', 'Seccomp:'))]";
+    f2b.jail("rights", &JailSpec::default());
+    let time = format!("{{}}[' '.join(''.join({rights}).split())]");
+    f2b.write(
+        "jail.d/rights.local",
+        &format!("[rights]\nbantime = {time}\n"),
+    );
+    let found = faults(&f2b).await;
+    let [fault] = found.as_slice() else {
+        panic!("{found:?}")
+    };
+    let root = rustix::process::geteuid().is_root();
+    let most = if root { 4 } else { 0 };
+    let capabilities = format!("CapPrm: {most:016x} CapEff: {most:016x}");
+    assert!(fault.words.contains(&capabilities), "{fault:?}");
+    let seccomp = if cfg!(any(target_arch = "x86_64", target_arch = "aarch64")) {
+        2
+    } else {
+        0
+    };
+    let rest = format!("NoNewPrivs: 1 Seccomp: {seccomp}");
+    assert!(fault.words.contains(&rest), "{fault:?}");
+
+    // What Landlock's version is; none where this kernel has none.
+    let version = "import ctypes, sys; sys.exit(ctypes.CDLL(None).syscall(444, None, 0, 1) < 1)";
+    let landlock = Command::new("python3").args(["-c", version]).status();
+    if !landlock.unwrap().success() {
+        return;
+    }
+    let fifo = f2b.path("fifo");
+    let time = format!("__import__('os').mkfifo({}) or 10", in_python(&fifo));
+    f2b.write(
+        "jail.d/rights.local",
+        &format!("[rights]\nbantime = {time}\n"),
+    );
+    let found = faults(&f2b).await;
+    assert!(found[0].words.contains("Permission denied"), "{found:?}");
+    assert!(!fifo.exists());
 }
 
 async fn what_cannot_be_proven_is_said_with_what_was_found(version: Version) {
@@ -532,6 +585,11 @@ macro_rules! in_each_version {
             #[tokio::test]
             async fn what_a_config_would_do_is_not_done() {
                 super::what_a_config_would_do_is_not_done(Version::$version).await;
+            }
+
+            #[tokio::test]
+            async fn a_rehearsal_has_no_rights_but_to_read() {
+                super::a_rehearsal_has_no_rights_but_to_read(Version::$version).await;
             }
 
             #[tokio::test]

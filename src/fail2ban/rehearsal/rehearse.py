@@ -11,52 +11,9 @@ import gc
 import json
 import os
 import re
-import resource
 import stat
 import sys
 import time
-
-
-def cage(parent, memory, seconds, niceness):
-    """Die with the parent, wait behind others, reach no network, and fill neither disk nor memory."""
-    import ctypes
-    libc = ctypes.CDLL(None)
-    libc.prctl(1, 9, 0, 0, 0)  # PR_SET_PDEATHSIG, SIGKILL
-    if os.getppid() != parent:
-        os._exit(1)
-    libc.prctl(15, b"jail-rehearsal", 0, 0, 0)  # PR_SET_NAME
-    libc.unshare(0x40000000)  # CLONE_NEWNET; whoever may not goes without
-    os.nice(niceness)  # the IO priority follows it (ioprio_set(2))
-    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as mine:
-        mine.write("1000")  # where memory is short, this goes first
-    for kind, most in (
-        (resource.RLIMIT_AS, memory),
-        (resource.RLIMIT_CPU, seconds),
-        (resource.RLIMIT_FSIZE, 0),
-        (resource.RLIMIT_CORE, 0),
-    ):
-        hard = resource.getrlimit(kind)[1]
-        if hard == resource.RLIM_INFINITY or hard > most:
-            resource.setrlimit(kind, (most, most))
-
-
-class Fence:
-    """Stops whatever acts on anything but memory: a config's times and factors are code (`eval`)."""
-
-    WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
-    READS = {"os.listdir", "os.scandir", "os.walk", "os.getxattr", "os.listxattr"}
-    CLOSED = ("os.", "socket.", "subprocess.", "sqlite3.", "shutil.", "pty.", "ctypes.dlopen")
-
-    touched = False
-
-    def __call__(self, event, arguments):
-        if event == "open":
-            acts = isinstance(arguments[2], int) and arguments[2] & self.WRITES
-        else:
-            acts = event.startswith(self.CLOSED) and event not in self.READS
-        if acts:
-            self.touched = True
-            raise PermissionError(f"a rehearsal does no {event}")
 
 
 class NoJournal:

@@ -21,7 +21,7 @@ use super::{
     reserved_name, unproven,
 };
 
-const SCRIPT: &str = include_str!("rehearse.py");
+const SCRIPT: &str = concat!(include_str!("cage.py"), include_str!("rehearse.py"));
 
 /// The longest answer for one jail, in bytes.
 const MAX_ANSWER: u64 = 1 << 20;

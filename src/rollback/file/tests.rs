@@ -126,18 +126,33 @@ fn what_is_not_ours_is_never_touched() {
 #[test]
 fn a_file_that_appears_at_the_last_moment_keeps_its_place() {
     let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("x.local");
+    let path = dir.path().join("zzz-jailwarden-x.local");
     fs::write(&path, "somebody's").unwrap();
-    put(
-        dir.path(),
-        &jail("x"),
-        &path,
-        "ours",
-        RenameFlags::NOREPLACE,
-    )
-    .unwrap_err();
+    let folder = Folder::open(dir.path().to_owned()).unwrap().unwrap();
+    folder
+        .put(&jail("x"), "ours", RenameFlags::NOREPLACE)
+        .unwrap_err();
     assert_eq!(fs::read_to_string(&path).unwrap(), "somebody's");
-    assert_eq!(names(dir.path()), ["x.local"]);
+    assert_eq!(names(dir.path()), ["zzz-jailwarden-x.local"]);
+}
+
+/// As root's own may be, which leads to where the config is kept.
+#[test]
+fn a_link_of_another_user_in_the_folders_place_is_not_written_through() {
+    let dir = tempfile::tempdir().unwrap();
+    let elsewhere = dir.path().join("elsewhere");
+    fs::create_dir(&elsewhere).unwrap();
+    let link = dir.path().join("jail.d");
+    symlink(&elsewhere, &link).unwrap();
+    write(dir.path(), &jail("web"), &why()).unwrap();
+    assert!(remove(dir.path(), &jail("web")).unwrap());
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    std::os::unix::fs::lchown(&link, Some(65534), None).unwrap();
+    let error = write(dir.path(), &jail("web"), &why()).unwrap_err();
+    assert!(error.to_string().contains("is not followed"), "{error}");
+    assert_eq!(names(&elsewhere), Vec::<String>::new());
 }
 
 #[test]
