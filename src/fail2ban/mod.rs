@@ -10,6 +10,7 @@ pub mod client;
 pub mod database;
 pub mod diagnose;
 pub mod dump;
+mod endless;
 pub mod finding;
 pub mod firewall;
 pub mod folder;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::Hasher as _;
 use std::iter;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -92,13 +92,17 @@ async fn finish(
             findings.retain(|finding| finding.kind != FindingKind::LogAwaited);
             let faults = rehearse(handle, &stream, stage, &findings).await;
             let findings = place(root, findings, faults).await;
-            (Some(keep(handle, &stream)), findings)
+            (Some(keep(handle, stream)), findings)
         }
         Err(DumpError::Unreadable { findings }) => (None, place(root, findings, Vec::new()).await),
         Err(error) => return ConfigRead::Failed(error.to_string()),
     };
-    let config_dir = &handle.instance().config_dir;
-    let standing = rollback::standing(config_dir).unwrap_or_else(|error| {
+    let root = handle.instance().config_dir.clone();
+    let looked = tokio::task::spawn_blocking(move || (rollback::standing(&root), newest(&root)));
+    let (standing, newest) = looked
+        .await
+        .unwrap_or_else(|_| (Ok(Vec::new()), Vec::new()));
+    let standing = standing.unwrap_or_else(|error| {
         tracing::warn!("{error}");
         Vec::new()
     });
@@ -129,12 +133,15 @@ async fn finish(
         unproven: handle.kept().unproven.clone(),
         rollbacks,
         overruled,
-        newest: jailfile::last_changed_jails(config_dir)
-            .into_iter()
-            .find(|file| !rollback::is_rollback_name(&file.path))
-            .map(|f| f.jails)
-            .unwrap_or_default(),
+        newest,
     })
+}
+
+/// The jails of the file that changed last, but for ours.
+fn newest(config_dir: &Path) -> Vec<String> {
+    let mut files = jailfile::last_changed_jails(config_dir).into_iter();
+    let newest = files.find(|file| !rollback::is_rollback_name(&file.path));
+    newest.map(|file| file.jails).unwrap_or_default()
 }
 
 /// What enables jails that a rollback file of ours disables.
@@ -250,13 +257,13 @@ fn place_fault(blame: &mut Blame, fault: &Fault) -> finding::Finding {
 }
 
 /// Keeps the commands for later use and gives their digests.
-fn keep(handle: &Handle, stream: &Stream) -> Plan {
+fn keep(handle: &Handle, stream: Stream) -> Plan {
     let server = stream.digests().server;
     let mut kept = handle.kept();
     let log = stream.setting("logtarget").map(PathBuf::from);
     kept.log = log.filter(|log| log.is_absolute());
     kept.database = stream.database();
-    kept.looked.expect(stream);
+    kept.looked.expect(&stream);
     kept.jails = stream.started().map(str::to_owned).collect();
     kept.commands
         .insert(server, stream.server.join("\n").into());
@@ -264,16 +271,13 @@ fn keep(handle: &Handle, stream: &Stream) -> Plan {
         server,
         ..Plan::default()
     };
-    for jail in stream.jails.iter().filter(|j| j.starts) {
-        kept.commands.insert(jail.digest, jail.text.as_str().into());
-        let actions = actions_digest(jail);
-        plan.jails.insert(
-            jail.name.clone(),
-            JailPlan {
-                digest: jail.digest,
-                actions,
-            },
-        );
+    for jail in stream.jails.into_iter().filter(|j| j.starts) {
+        let planned = JailPlan {
+            digest: jail.digest,
+            actions: actions_digest(&jail),
+        };
+        plan.jails.insert(jail.name, planned);
+        kept.commands.insert(jail.digest, jail.text.into());
     }
     plan
 }
