@@ -22,7 +22,7 @@ settings := $(DESTDIR)/etc/jailwarden/jailwarden.yaml
 # Of systemd/; the scripts in the packages take theirs from what is installed.
 units := jailwarden.service jailwarden@.service
 
-.PHONY: run test bench faults build lint audit msrv minimal install uninstall deb rpm
+.PHONY: run test bench faults fuzz build lint audit msrv minimal install uninstall deb rpm
 
 run:
 	scripts/setup run
@@ -51,6 +51,12 @@ ONLY ?=
 faults:
 	scripts/setup faults
 	$(CARGO) bench --locked --profile dev --bench faults -- $(ONLY)
+
+# Ten minutes of each target in fuzz/. One of them, or for as long: make fuzz TARGET=http SECONDS=60
+TARGET ?= all
+SECONDS ?= 600
+fuzz:
+	scripts/fuzz $(TARGET) $(SECONDS)
 
 build: $(built)
 

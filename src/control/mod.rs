@@ -8,6 +8,8 @@ mod answer;
 mod api;
 pub mod client;
 mod commands;
+#[cfg(fuzzing)]
+pub mod fuzz;
 pub mod link;
 mod listener;
 mod openapi;

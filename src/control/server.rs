@@ -167,7 +167,7 @@ async fn out_of_means() {
 }
 
 /// The place is free again once this ends.
-async fn connection(
+pub(super) async fn connection(
     api: Arc<Api>,
     stream: impl AsyncRead + AsyncWrite + Send + 'static,
     caller: Caller,

@@ -17,6 +17,8 @@ use super::pickle::{self, MAX_INPUT, PickleError, Value};
 const END: &[u8] = b"<F2B_END_COMMAND>";
 /// Asks the daemon to close the connection (`CSPROTO.CLOSE`, protocol.py).
 const CLOSE: &[u8] = b"<F2B_CLOSE_COMMAND>";
+/// The most jails that a daemon is believed to have.
+pub const MAX_JAILS: usize = 10_000;
 /// How long to wait before the next try while the listen backlog is full.
 const BACKLOG_PAUSE: Duration = Duration::from_millis(20);
 
@@ -222,7 +224,7 @@ impl Connection {
     }
 
     fn odd(&self, reply: &Value) -> CallError {
-        let text = reply.to_string().chars().take(200).collect();
+        let text = reply.brief().chars().take(200).collect();
         self.unreachable(Unreachable::Odd(text))
     }
 
@@ -235,13 +237,15 @@ impl Connection {
 }
 
 impl JailList {
-    /// Reads `[('Number of jail', 2), ('Jail list', 'a, b')]`.
+    /// Reads `[('Number of jail', 2), ('Jail list', 'a, b')]`, of [`MAX_JAILS`] at most.
     fn read(reply: &Value) -> Option<Self> {
         let [number, list] = reply.as_list()? else {
             return None;
         };
+        let count = usize::try_from(number.as_list()?.get(1)?.as_int()?).ok()?;
+        (count <= MAX_JAILS).then_some(())?;
         Some(Self {
-            count: usize::try_from(number.as_list()?.get(1)?.as_int()?).ok()?,
+            count,
             joined: list.as_list()?.get(1)?.as_str()?.to_owned(),
         })
     }
@@ -268,7 +272,12 @@ impl JailList {
     /// that other names beside each other spell, or that is part of another.
     #[must_use]
     pub fn has(&self, name: &str) -> bool {
-        self.count > 0 && format!(", {}, ", self.joined).contains(&format!(", {name}, "))
+        let list = self.joined.as_str();
+        let stands_alone = || list == name;
+        let is_first = || list.starts_with(&format!("{name}, "));
+        let is_last = || list.ends_with(&format!(", {name}"));
+        let is_between = || list.contains(&format!(", {name}, "));
+        self.count > 0 && (stands_alone() || is_first() || is_last() || is_between())
     }
 
     /// The names, or `None` where some hold `, ` and so cannot be told apart.
@@ -277,8 +286,9 @@ impl JailList {
         if self.count == 0 {
             return Some(Vec::new());
         }
-        let names: Vec<_> = self.joined.split(", ").collect();
-        (names.len() == self.count).then_some(names)
+        let names = self.joined.split(", ");
+        let can_be_told = names.clone().take(self.count + 1).count() == self.count;
+        can_be_told.then(|| names.collect())
     }
 }
 

@@ -5,19 +5,26 @@ use std::io;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
+use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::{Child, Command};
 
-use super::Instance;
 use super::finding::Finding;
 use super::stream::{Stream, StreamError};
+use super::{Instance, endless};
 
 mod messages;
 #[cfg(test)]
 mod tests;
 
 /// The most output that is read from one run, in bytes; the 91 stock jails of 1.0.2 print 236 kB.
-pub const MAX_OUTPUT: usize = 64 << 20;
+pub const MAX_OUTPUT: usize = 8 << 20;
+
+/// The most that is read of its messages, in bytes: a line for each file and each fault.
+const MAX_MESSAGES: usize = 2 << 20;
+
+/// The address space that a client may use, in bytes; 500 jails do with 64 MiB. It reads files whole.
+const MEMORY: u64 = 1 << 30;
 
 /// Has the client print its commands, and say on standard error which files it reads.
 pub(super) const WORDS: [&str; 2] = ["-v", "-d"];
@@ -75,11 +82,13 @@ pub enum DumpError {
         /// The limit that passed.
         after: Duration,
     },
-    /// It printed more than [`MAX_OUTPUT`].
-    #[error("`{program} -d` printed more than {MAX_OUTPUT} bytes and was killed")]
+    /// It printed more than [`MAX_OUTPUT`], or more messages than are read.
+    #[error("`{program} -d` printed more than {limit} bytes and was killed")]
     TooMuch {
         /// The program.
         program: String,
+        /// The limit that was passed.
+        limit: usize,
     },
     /// fail2ban refuses the config as a whole: no start and no reload would work.
     #[error("fail2ban cannot read its config: {}", joined(findings))]
@@ -102,6 +111,7 @@ fn joined(findings: &[Finding]) -> String {
 /// # Errors
 /// [`DumpError`]; a client that does not end is killed.
 pub async fn dump(instance: &Instance, limit: Duration) -> Result<Dump, DumpError> {
+    look_before(instance).await?;
     let words = instance.client_command(WORDS);
     let program = program(instance)?;
     let ran = tokio::time::timeout(limit, run(&program, &words)).await;
@@ -110,6 +120,16 @@ pub async fn dump(instance: &Instance, limit: Duration) -> Result<Dump, DumpErro
         after: limit,
     })??;
     printed.read(status)
+}
+
+/// Refuses what no client would come through.
+pub(super) async fn look_before(instance: &Instance) -> Result<(), DumpError> {
+    let root = instance.config_dir.clone();
+    let findings = tokio::task::spawn_blocking(move || endless::find(&root)).await;
+    match findings.unwrap_or_default() {
+        findings if findings.is_empty() => Ok(()),
+        findings => Err(DumpError::Unreadable { findings }),
+    }
 }
 
 /// The program in messages.
@@ -128,7 +148,7 @@ async fn run(program: &str, words: &[OsString]) -> Result<(ExitStatus, Printed),
     let mut command = Command::new(program);
     command.args(words.iter().skip(1)).stdin(Stdio::null());
     set_up(&mut command);
-    let mut child = command.spawn().map_err(|error| DumpError::CannotRun {
+    let mut child = spawn(&mut command).map_err(|error| DumpError::CannotRun {
         program: program.to_owned(),
         error,
     })?;
@@ -154,25 +174,42 @@ pub(super) fn set_up(command: &mut Command) {
     }
 }
 
+/// Starts it with a limit on its memory.
+pub(super) fn spawn(command: &mut Command) -> io::Result<Child> {
+    let child = command.spawn()?;
+    let pid = child.id().and_then(|pid| Pid::from_raw(pid.cast_signed()));
+    let limit = Rlimit {
+        current: Some(MEMORY),
+        maximum: Some(MEMORY),
+    };
+    // One that has ended by now needs none.
+    let _ = pid.map(|pid| prlimit(Some(pid), Resource::As, limit));
+    Ok(child)
+}
+
 /// What a process prints until it closes both pipes.
 pub(super) async fn printed(program: &str, child: &mut Child) -> Result<Printed, DumpError> {
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-    let (stdout, stderr) = tokio::try_join!(bounded(program, stdout), bounded(program, stderr))?;
+    let (stdout, stderr) = tokio::try_join!(
+        bounded(program, stdout, MAX_OUTPUT),
+        bounded(program, stderr, MAX_MESSAGES)
+    )?;
     Ok(Printed { stdout, stderr })
 }
 
 async fn bounded(
     program: &str,
     pipe: Option<impl AsyncRead + Unpin>,
+    limit: usize,
 ) -> Result<Vec<u8>, DumpError> {
     let mut read = Vec::new();
     let Some(pipe) = pipe else {
         return Ok(read);
     };
-    let mut pipe = pipe.take(MAX_OUTPUT as u64 + 1);
+    let mut pipe = pipe.take(limit as u64 + 1);
     let program = program.to_owned();
     match pipe.read_to_end(&mut read).await {
-        Ok(_) if read.len() > MAX_OUTPUT => Err(DumpError::TooMuch { program }),
+        Ok(_) if read.len() > limit => Err(DumpError::TooMuch { program, limit }),
         Ok(_) => Ok(read),
         Err(error) => Err(DumpError::Output { program, error }),
     }

@@ -25,8 +25,14 @@ pub struct Limits {
     pub entries: usize,
     /// Bytes of a file that are read; a longer file is known by size, time and inode.
     pub file_bytes: u64,
-    /// Folders below the root.
+    /// Bytes of all files that are read; from there on they are known as a longer file is.
+    pub bytes: u64,
+    /// Folders below the root, one in another.
     pub depth: usize,
+    /// Folders that are looked into, each of which is watched; fail2ban's own are five.
+    pub folders: usize,
+    /// Names outside of these folders that are watched, since links lead there.
+    pub links: usize,
 }
 
 impl Default for Limits {
@@ -34,7 +40,10 @@ impl Default for Limits {
         Self {
             entries: 20_000,
             file_bytes: 4 << 20,
+            bytes: 64 << 20,
             depth: 16,
+            folders: 2_000,
+            links: 5_000,
         }
     }
 }

@@ -3,6 +3,7 @@
 //! Only for when `fail2ban-client -d` cannot say: its word is the config. This names the suspects
 //! when fail2ban cannot parse the files, and nobody saw which of them changed.
 
+use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::os::unix::fs::MetadataExt as _;
@@ -15,6 +16,8 @@ use rustix::fs::{Mode, OFlags};
 const MOST_BYTES: u64 = 1 << 20;
 /// Files in `jail.d` that are looked at.
 const MOST_FILES: usize = 10_000;
+/// Jails of one file that are named.
+const MOST_JAILS: usize = 1_000;
 
 /// A file with jail sections.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,7 +31,7 @@ pub struct JailFile {
     pub jails: Vec<String>,
 }
 
-/// The names of the jails that have a section in `path`, in order, each once.
+/// The names of the jails that have a section in `path`, in order, each once, and [`MOST_JAILS`] at most.
 ///
 /// Headers are told as Python's configparser does with fail2ban's settings (fail2ban 1.0.2
 /// client/configparserinc.py:114, Python 3.11 configparser.py `_read`): `#` starts a full-line
@@ -54,7 +57,7 @@ pub fn jails_in(path: &Path) -> io::Result<Vec<String>> {
 /// The files among `jail.conf`, `jail.local`, `jail.d/*.conf` and `jail.d/*.local` that name a jail,
 /// the last changed first.
 ///
-/// A file or folder that cannot be read is passed over.
+/// A file or folder that cannot be read is passed over. Blocking.
 #[must_use]
 pub fn last_changed_jails(config_dir: &Path) -> Vec<JailFile> {
     let mut paths = vec![config_dir.join("jail.conf"), config_dir.join("jail.local")];
@@ -102,6 +105,7 @@ fn changed(path: &Path) -> io::Result<SystemTime> {
 
 fn jails_of(text: &str) -> Vec<String> {
     let mut jails: Vec<String> = Vec::new();
+    let mut known = HashSet::new();
     let mut option_indent = None;
     for line in text.trim_start_matches('\u{feff}').lines() {
         let value = without_comment(line).trim();
@@ -118,8 +122,11 @@ fn jails_of(text: &str) -> Vec<String> {
         };
         option_indent = None;
         let a_jail = !matches!(name, "DEFAULT" | "INCLUDES" | "Definition");
-        if a_jail && !jails.iter().any(|known| known == name) {
+        if a_jail && known.insert(name) {
             jails.push(name.to_owned());
+            if jails.len() == MOST_JAILS {
+                break;
+            }
         }
     }
     jails

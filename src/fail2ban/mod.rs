@@ -12,6 +12,7 @@ pub mod database;
 pub mod descriptors;
 pub mod diagnose;
 pub mod dump;
+mod endless;
 pub mod finding;
 pub mod firewall;
 pub mod folder;

@@ -16,4 +16,4 @@ pub use decode::{
     MAX_CLASS_NAME, MAX_DEPTH, MAX_INPUT, MAX_OPERATIONS, MAX_OUTPUT, PickleError, decode,
 };
 pub use encode::encode;
-pub use value::Value;
+pub use value::{MAX_WORDS, Value};

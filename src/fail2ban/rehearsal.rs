@@ -151,6 +151,10 @@ pub async fn read(
     limit: Duration,
     urgency: Urgency,
 ) -> (Result<Dump, DumpError>, Result<Stage, Unproven>) {
+    if let Err(error) = dump::look_before(instance).await {
+        let words = error.to_string();
+        return (Err(error), Err(unproven(Why::NotRead { words })));
+    }
     let unproven = match Stage::set(instance, urgency) {
         Ok(stage) => match tokio::time::timeout(limit, stage.read(instance)).await {
             Ok(Ok((dump, stage))) => return (dump, Ok(stage)),

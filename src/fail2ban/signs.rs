@@ -166,6 +166,7 @@ pub async fn gather(
         };
         let mut signs = read(&reply);
         signs.wanted.clone_from(&jail.logs);
+        signs.leave_out_unknown();
         jails.insert(name.clone(), signs);
     }
     pulse::take(pid, &mut jails);
@@ -311,6 +312,18 @@ fn unread(before: &Signs, after: &Signs, then: &JailSigns, now: &JailSigns) -> O
             since,
         })
     })
+}
+
+impl JailSigns {
+    /// A daemon may name any number of files; of those that the config does not know, one is enough to tell
+    /// that it reads some.
+    fn leave_out_unknown(&mut self) {
+        let Self { wanted, files, .. } = self;
+        let Some(files) = files else { return };
+        let unknown = files.iter().find(|file| !wanted.contains(*file)).cloned();
+        files.retain(|file| wanted.contains(file));
+        files.extend(unknown);
+    }
 }
 
 /// Reads `[('Filter', [('Total failed', 3), ('File list', ['/a']), …]), ('Actions', [('Currently

@@ -193,6 +193,8 @@ impl Walk {
         let mut behind = None;
         if let Ok(end) = fs::canonicalize(real)
             && !end.starts_with(&self.root)
+            // What holds the root leads to all of the host.
+            && !self.root.starts_with(&end)
             && let Ok(meta) = fs::metadata(&end)
         {
             if meta.is_dir() && depth < self.limits.depth {

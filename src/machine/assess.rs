@@ -259,8 +259,8 @@ impl Machine {
             }) => (self.now.since(*since), *told),
             _ => (Duration::ZERO, false),
         };
-        let enough = waited >= self.policy.comeback && !job && self.disk.is_read();
-        if enough && self.refusal.is_some() {
+        let enough = waited >= self.policy.comeback && !job && self.disk.is_known();
+        if enough && !self.is_safe_to_start() {
             if !told {
                 self.say_unaskable_waits(why);
             }

@@ -41,6 +41,12 @@ mod words;
 
 #[cfg(test)]
 mod tests;
+// Apart, so that clippy takes it for tests.
+#[cfg(all(fuzzing, not(test)))]
+#[path = "tests/mod.rs"]
+mod tests;
+#[cfg(fuzzing)]
+pub use tests::fuzz;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;

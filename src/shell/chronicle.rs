@@ -18,6 +18,8 @@ const JAILS: usize = 10_000;
 const HOUR: u64 = 3600;
 const DAY: u64 = 24;
 const MONTH: u64 = 30 * DAY;
+/// The year 10,000, at which RFC 3339 ends.
+const LAST_HOUR: u64 = 253_402_300_800 / HOUR;
 /// How often the hours are written while they change.
 const SAVE_PACE: Duration = Duration::from_secs(60);
 
@@ -56,10 +58,16 @@ pub(super) struct Unsaved {
 /// What the system says, `NotFound` where none was kept yet; or that the file cannot be understood.
 pub fn kept_past(state_dir: &Path) -> io::Result<Past> {
     let kept: Kept = memory_file::read(&path(state_dir))?;
-    Ok(kept.past())
+    Ok(kept.sound().past())
 }
 
 impl Kept {
+    /// Without hours that never were, as in a file that was damaged.
+    fn sound(mut self) -> Self {
+        self.hours.retain(|hour, _| *hour < LAST_HOUR);
+        self
+    }
+
     fn past(&self) -> Past {
         let hours = self.hours.iter().map(|(hour, jails)| Hour {
             began: Timestamp::from(UNIX_EPOCH + Duration::from_secs(hour * HOUR)),
@@ -92,7 +100,8 @@ impl Chronicle {
     /// What is remembered in the state folder, and what is wrong with it, if anything is.
     pub(super) fn load(state_dir: &Path) -> (Self, Option<String>) {
         let path = path(state_dir);
-        let (mut kept, said): (Kept, _) = memory_file::load(&path);
+        let (kept, said): (Kept, _) = memory_file::load(&path);
+        let mut kept = kept.sound();
         let is_new = kept.since.is_none();
         kept.since.get_or_insert_with(Timestamp::now);
         let chronicle = Self {
@@ -195,6 +204,29 @@ fn hour_of(time: SystemTime) -> u64 {
 mod tests {
     use super::*;
     use crate::status::Timestamp;
+
+    #[test]
+    fn an_hour_that_never_was_is_left_out() {
+        let dir = tempfile::tempdir().unwrap();
+        let kept =
+            |hour: u64| format!(r#"{{"version":1,"memory":{{"hours":{{"{hour}":{{"a":1}}}}}}}}"#);
+        for (hour, count) in [
+            (500_000, 1),
+            (LAST_HOUR, 0),
+            (u64::MAX / HOUR, 0),
+            (u64::MAX, 0),
+        ] {
+            std::fs::write(path(dir.path()), kept(hour)).unwrap();
+            assert_eq!(kept_past(dir.path()).unwrap().hours.len(), count);
+            let (mut chronicle, said) = Chronicle::load(dir.path());
+            assert_eq!((chronicle.past().hours.len(), said), (count, None));
+            for seconds in 1..3 {
+                let totals = [("a".to_owned(), Duration::from_secs(seconds))].into();
+                chronicle.account(at(0), &totals);
+            }
+            assert!(chronicle.unprotected("a", Duration::ZERO, at(0)).month >= 1.0);
+        }
+    }
 
     fn at(hours: u64) -> SystemTime {
         UNIX_EPOCH + Duration::from_secs((500_000 + hours) * HOUR)

@@ -192,7 +192,7 @@ mod tests {
         let handle = in_folder(dir.path());
         let root = handle.instance().config_dir.clone();
         fs::create_dir(&root).unwrap();
-        let plan = reading::keep(&handle, &stream);
+        let plan = reading::keep(&handle, stream.clone());
         let fingerprint = Snapshot::take(&root, Limits::default()).fingerprint();
         keep(&handle, fingerprint, &plan).unwrap();
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::fail2ban::client::{CallError, Connection, JailList, Unreachable};
 use crate::fail2ban::descriptors::descriptors;
-use crate::fail2ban::process::Process;
+use crate::fail2ban::process::{Pid, Process};
 use crate::fail2ban::threads;
 use crate::fail2ban::vitals::{Activity, Vitals, uptime, vitals};
 use crate::machine::{ActiveState, Daemon, Health, Motion, Sight};
@@ -85,6 +85,7 @@ fn is_absence(why: &Unreachable) -> bool {
 
 async fn ask(handle: &Handle, mut connection: Connection, expect: &BTreeSet<String>) -> Sight {
     let process = handle.process_behind(&connection).await;
+    let peer = connection.peer_pid();
     let timeout = handle.policy().timeout;
     let asked = Instant::now();
     let mut before = None;
@@ -109,6 +110,7 @@ async fn ask(handle: &Handle, mut connection: Connection, expect: &BTreeSet<Stri
                 not_frozen(sight)
             };
         }
+        Err(_) if is_a_strangers(peer) => return silent(handle, None, None).await,
         Err(error) => return absent(handle, error.to_string()).await,
     };
     let Some(process) = process else {
@@ -196,6 +198,12 @@ async fn revived(handle: &Handle, process: Option<&Process>) -> bool {
         revived,
     });
     revived
+}
+
+/// Whether somebody who is no fail2ban goes on serving the socket. systemd does for one that comes later.
+fn is_a_strangers(peer: Option<i32>) -> bool {
+    let peer = peer.filter(|pid| *pid != 1).and_then(Pid::from_raw);
+    peer.is_some_and(|pid| Process::open(pid).is_ok_and(|process| process.is_alive()))
 }
 
 fn is_silence(error: &CallError) -> bool {

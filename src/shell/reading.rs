@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::Hasher as _;
 use std::iter;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -93,7 +93,7 @@ async fn finish(
             let faults = rehearse(handle, &stream, stage, &findings).await;
             let findings = place(root.clone(), findings, faults).await;
             let misread = misread(root, &stream).await;
-            (Some(keep(handle, &stream)), findings, misread)
+            (Some(keep(handle, stream)), findings, misread)
         }
         Err(DumpError::Unreadable { findings }) => {
             let findings = place(root, findings, Vec::new()).await;
@@ -101,8 +101,12 @@ async fn finish(
         }
         Err(error) => return ConfigRead::Failed(error.to_string()),
     };
-    let config_dir = &handle.instance().config_dir;
-    let standing = rollback::standing(config_dir).unwrap_or_else(|error| {
+    let root = handle.instance().config_dir.clone();
+    let looked = tokio::task::spawn_blocking(move || (rollback::standing(&root), newest(&root)));
+    let (standing, newest) = looked
+        .await
+        .unwrap_or_else(|_| (Ok(Vec::new()), Vec::new()));
+    let standing = standing.unwrap_or_else(|error| {
         tracing::warn!("{error}");
         Vec::new()
     });
@@ -134,11 +138,7 @@ async fn finish(
         unproven: handle.kept().unproven.clone(),
         rollbacks,
         overruled,
-        newest: jailfile::last_changed_jails(config_dir)
-            .into_iter()
-            .find(|file| !rollback::is_rollback_name(&file.path))
-            .map(|f| f.jails)
-            .unwrap_or_default(),
+        newest,
     }))
 }
 
@@ -147,6 +147,13 @@ async fn misread(root: PathBuf, stream: &Stream) -> Vec<finding::Finding> {
     let running: BTreeSet<_> = stream.started().map(str::to_owned).collect();
     let read = tokio::task::spawn_blocking(move || Blame::open(&root).misread(&running));
     read.await.unwrap_or_default()
+}
+
+/// The jails of the file that changed last, but for ours.
+fn newest(config_dir: &Path) -> Vec<String> {
+    let mut files = jailfile::last_changed_jails(config_dir).into_iter();
+    let newest = files.find(|file| !rollback::is_rollback_name(&file.path));
+    newest.map(|file| file.jails).unwrap_or_default()
 }
 
 /// What enables jails that a rollback file of ours disables.
@@ -263,14 +270,14 @@ fn place_fault(blame: &mut Blame, fault: &Fault) -> finding::Finding {
 }
 
 /// Keeps the commands for later use and gives their digests.
-pub(super) fn keep(handle: &Handle, stream: &Stream) -> Plan {
+pub(super) fn keep(handle: &Handle, stream: Stream) -> Plan {
     let server = stream.digests().server;
     let mut kept = handle.kept();
     let log = stream.setting("logtarget").map(PathBuf::from);
     kept.log = log.filter(|log| log.is_absolute());
     kept.database = stream.database();
     let log = kept.log.clone();
-    kept.looked.expect(stream, log.as_deref());
+    kept.looked.expect(&stream, log.as_deref());
     kept.jails = stream.started().map(str::to_owned).collect();
     kept.commands
         .insert(server, stream.server.join("\n").into());
@@ -278,16 +285,13 @@ pub(super) fn keep(handle: &Handle, stream: &Stream) -> Plan {
         server,
         ..Plan::default()
     };
-    for jail in stream.jails.iter().filter(|j| j.starts) {
-        kept.commands.insert(jail.digest, jail.text.as_str().into());
-        let actions = actions_digest(jail);
-        plan.jails.insert(
-            jail.name.clone(),
-            JailPlan {
-                digest: jail.digest,
-                actions,
-            },
-        );
+    for jail in stream.jails.into_iter().filter(|j| j.starts) {
+        let planned = JailPlan {
+            digest: jail.digest,
+            actions: actions_digest(&jail),
+        };
+        plan.jails.insert(jail.name, planned);
+        kept.commands.insert(jail.digest, jail.text.into());
     }
     plan
 }

@@ -29,6 +29,8 @@ mod guide;
 #[cfg(test)]
 mod history;
 #[cfg(test)]
+mod hostile;
+#[cfg(test)]
 mod journal;
 #[cfg(test)]
 mod layout;

@@ -5,7 +5,7 @@ use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use jailwarden::fail2ban::client::{CallError, Connection, Unreachable};
+use jailwarden::fail2ban::client::{CallError, Connection, MAX_JAILS, Unreachable};
 use jailwarden::fail2ban::pickle::{self, Value};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -135,6 +135,64 @@ async fn a_hang_ends_at_the_limit() {
         }
     });
     assert!(matches!(why(dripping.await), Unreachable::TimedOut { .. }));
+}
+
+#[tokio::test]
+async fn a_hang_at_any_byte_ends_at_the_limit() {
+    let whole = [&pong(), END].concat();
+    let limit = Duration::from_millis(20);
+    for sent in 0..whole.len() {
+        let part = whole[..sent].to_vec();
+        let answer = ping(limit, |mut stream| async move {
+            stream.write_all(&part).await.expect("the client reads");
+            std::future::pending::<()>().await;
+        });
+        assert!(
+            matches!(why(answer.await), Unreachable::TimedOut { .. }),
+            "after {sent} bytes"
+        );
+    }
+}
+
+/// Of jails there are thousands at most, and each byte of their names may be any.
+#[tokio::test]
+async fn a_list_of_jails_is_read_within_limits() {
+    for (count, named, is_read) in [
+        (MAX_JAILS, MAX_JAILS, true),
+        (MAX_JAILS + 1, MAX_JAILS + 1, false),
+        (2, MAX_JAILS + 1, true),
+    ] {
+        let names: Vec<_> = (0..named).map(|n| format!("jail-{n}")).collect();
+        let list = |name: &str, value: Value| Value::List(vec![name.into(), value]);
+        let reply = pickle::encode(&[
+            Value::Int(0),
+            Value::List(vec![
+                list(
+                    "Number of jail",
+                    Value::Int(i64::try_from(count).expect("few")),
+                ),
+                list("Jail list", names.join(", ").into()),
+            ]),
+        ]);
+        let folder = folder();
+        let listener = UnixListener::bind(socket_in(&folder)).expect("bound");
+        let daemon = async {
+            let (mut stream, _) = listener.accept().await.expect("a client");
+            request(&mut stream).await;
+            let whole = [&reply, END].concat();
+            stream.write_all(&whole).await.expect("the client reads");
+            stream
+        };
+        let mut connection = Connection::open(&socket_in(&folder), PATIENT)
+            .await
+            .expect("open");
+        let (list, _stream) = tokio::join!(connection.status(PATIENT), daemon);
+        assert_eq!(list.is_ok(), is_read, "{list:?}");
+        if let Ok(list) = list {
+            assert!(list.has("jail-0") && list.has("jail-9999") && !list.has("jail-"));
+            assert_eq!(list.names().is_some(), count == named);
+        }
+    }
 }
 
 #[tokio::test]

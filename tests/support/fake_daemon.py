@@ -1,7 +1,9 @@
 """A fail2ban that misbehaves on demand, with the real protocol on a real socket.
 
 Arguments: its folder, the jails. The file `mode` in the folder says how it behaves, looked at for
-each request; the file `calls` takes a line for whatever happens to it.
+each request; the file `calls` takes a line for whatever happens to it. Of modes behind the word `each`
+one is taken after another, a request each; one that begins with `status:` is for that request alone, and
+with `jail:` for the status of a jail.
 """
 
 import os
@@ -17,6 +19,9 @@ FOLDER, JAILS = sys.argv[1], sys.argv[2:]
 SOCKET = os.path.join(FOLDER, "f2b.sock")
 PID_FILE = os.path.join(FOLDER, "f2b.pid")
 JAIL_D = os.path.join(FOLDER, "etc/jail.d")
+# Each character that a name may hold, and some that none can.
+ODD = ["".join(map(chr, range(1, 44))), "".join(map(chr, range(45, 127))), "\u202e\u0007\x1b[31m", "é" * 99,
+       "../../etc/passwd", "-x", "\udcff", "", " ", "\n", "a\x00b", "x" * 100_000]
 
 
 def note(what):
@@ -31,6 +36,25 @@ def note(what):
 def modes():
     with open(os.path.join(FOLDER, "mode")) as mode:
         return mode.read().split()
+
+
+turn = 0
+
+
+def modes_for(words):
+    """How this request is answered."""
+    global turn
+    now = modes()
+    if now[:1] == ["each"]:
+        one = now[1 + turn % (len(now) - 1)]
+        verb, _, rest = one.rpartition(":")
+        asked = "jail" if words[:1] == ["status"] and len(words) > 1 else words[0]
+        if verb and verb != asked:
+            return []
+        turn += 1
+        note(f"mode {one}")
+        now = [rest]
+    return now
 
 
 def live(jail):
@@ -49,6 +73,10 @@ def leave():
     os._exit(0)
 
 
+def listed(names, count=None):
+    return [("Number of jail", len(names) if count is None else count), ("Jail list", ", ".join(names))]
+
+
 def answer(words):
     """What a sound daemon replies, as (code, value)."""
     if words == ["ping"]:
@@ -56,12 +84,82 @@ def answer(words):
     if words == ["version"]:
         return 0, "1.1.0"
     if words == ["status"]:
-        return 0, [("Number of jail", len(JAILS)), ("Jail list", ", ".join(JAILS))]
+        return 0, listed(JAILS)
     if words == ["stop"]:
         if "refuse-stop" in modes():
             return 1, PermissionError("not today")
         return 0, None
     return 1, Exception("Invalid command")
+
+
+def pickled(value):
+    return pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
+
+
+def deep(levels):
+    return b"\x80\x04" + b"]" * levels + b"a" * (levels - 1) + b"."
+
+
+def doubling(levels):
+    """Each level is a pair of the one before: as many leaves as 2 to the power of the levels."""
+    pairs = (bytes([ord("q"), n, ord("h"), n, 0x86]) for n in range(levels))
+    return b"\x80\x04N" + b"".join(pairs) + b"."
+
+
+def long_twice():
+    """One long text, a thousand times."""
+    text = b"x" * 1_000_000
+    return b"\x80\x04X" + len(text).to_bytes(4, "little") + text + b"q\x00](" + b"h\x00" * 1000 + b"e."
+
+
+# Whole replies that are not what was asked for, or more than anybody asks for.
+REPLIES = {
+    "garbage": lambda: b"HTTP/1.1 400 Bad Request\r\n\r\n",
+    "noise": lambda: os.urandom(5000),
+    "empty": lambda: b"",
+    "wrong": lambda: pickled((0, {"no": ["such", b"thing", None]})),
+    "swapped-ping": lambda: pickled(answer(["status"])),
+    "swapped-status": lambda: pickled(answer(["ping"])),
+    "shutdown": lambda: pickled(["SHUTDOWN"]),
+    "deep": lambda: deep(40_000),
+    "doubling": lambda: doubling(60),
+    "long": long_twice,
+    "lists": lambda: b"\x80\x04(" + b"]" * 2_000_000 + b"t.",
+    "nulls": lambda: pickled((0, "\0" * 1_500_000)),
+    "refusal": lambda: pickled((1, ValueError("\x1b[31m" + "why " * 400_000))),
+    "crowd": lambda: pickled((0, listed(JAILS + [f"jail-{n}" for n in range(5000)]))),
+    "odd": lambda: pickled((0, listed(JAILS + ODD))),
+    "myriads": lambda: pickled((0, listed(JAILS + [f"{n:x}" for n in range(200_000)]))),
+    "fewer": lambda: pickled((0, listed(JAILS, 10 ** 30))),
+    "files": lambda: pickled((0, [("Filter", [("File list", [f"/var/log/{n:050}" for n in range(20_000)])])])),
+    "below": lambda: pickled((0, listed(JAILS, -1))),
+}
+
+
+def misbehave(connection, mode, reply):
+    """Whether a reply, and which, is to be sent whole."""
+    kind, _, count = mode.partition("=")
+    if kind == "half":
+        connection.sendall(reply[: len(reply) // 2])
+        return None
+    if kind == "none":
+        return None
+    if kind == "silent":
+        threading.Event().wait()
+    elif kind == "hang":
+        connection.sendall((reply + END)[: int(count)])
+        threading.Event().wait()
+    elif kind == "drip":
+        for byte in reply + END:
+            connection.sendall(bytes([byte]))
+            time.sleep(0.05)
+        return None
+    elif kind == "endless":
+        while True:
+            connection.sendall(b"x" * 65536)
+    elif kind in REPLIES:
+        return REPLIES[kind]()
+    return reply
 
 
 def serve(connection):
@@ -76,22 +174,11 @@ def serve(connection):
     words = pickle.loads(read[: -len(END)])
     note(f"request {' '.join(words)}")
     code, value = answer(words)
-    reply = pickle.dumps((code, value), pickle.HIGHEST_PROTOCOL)
-    mode = modes()
-    if "garbage" in mode:
-        reply = b"HTTP/1.1 400 Bad Request\r\n\r\n"
-    elif "wrong" in mode:
-        reply = pickle.dumps((0, {"no": ["such", b"thing", None]}), 4)
-    elif "shutdown" in mode:
-        reply = pickle.dumps(["SHUTDOWN"], 4)
-    elif "half" in mode:
-        connection.sendall(reply[: len(reply) // 2])
-        return False
-    elif "silent" in mode:
-        threading.Event().wait()
-    elif "endless" in mode:
-        while True:
-            connection.sendall(b"x" * 65536)
+    reply = pickled((code, value))
+    for mode in modes_for(words):
+        reply = misbehave(connection, mode, reply)
+        if reply is None:
+            return False
     connection.sendall(reply + END)
     if words == ["stop"] and code == 0:
         connection.close()
@@ -109,8 +196,9 @@ def client(connection):
 
 
 signal.signal(signal.SIGTERM, lambda *_: leave())
-with open("/proc/self/comm", "w") as comm:
-    comm.write("fail2ban-server")
+if "stranger" not in modes():
+    with open("/proc/self/comm", "w") as comm:
+        comm.write("fail2ban-server")
 with open(PID_FILE, "w") as pid_file:
     pid_file.write(str(os.getpid()))
 if "no-threads" not in modes() or os.path.exists(os.path.join(JAIL_D, "zzz-jailwarden-web.local")):

@@ -14,9 +14,9 @@ use super::traced::{Origin, Traced};
 use crate::durable;
 
 /// Bytes of one file that are read; a file that is larger counts as missing.
-const MOST_BYTES: u64 = 4 << 20;
-/// Bytes of all files that are read.
-const MOST_BYTES_IN_ALL: u64 = 64 << 20;
+const MOST_BYTES: u64 = 1 << 20;
+/// Bytes of all files that are read; what is made of them takes a few times as much memory.
+const MOST_BYTES_IN_ALL: u64 = 4 << 20;
 /// Files that are merged for one name, each counted as often as it is included.
 const MOST_FILES: usize = 2_000;
 /// How deep includes are followed.

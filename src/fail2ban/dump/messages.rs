@@ -43,6 +43,8 @@ pub(super) fn refusal(status: ExitStatus, stdout: &str, stderr: &str) -> Vec<Fin
     {
         add(&mut findings, placed(FindingKind::Unreadable, words));
     }
+    // Python's MemoryError has no words.
+    findings.retain(|finding| !finding.words.is_empty());
     if findings.is_empty() {
         findings.push(last_words(status, stderr));
     }

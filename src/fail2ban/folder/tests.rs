@@ -194,6 +194,7 @@ fn limits_bound_what_is_read_and_changes_beyond_them_still_show() {
         entries: 2,
         file_bytes: 8,
         depth: 1,
+        ..Limits::default()
     };
     let take = || Snapshot::take(root, limits);
     fs::remove_dir_all(root.join("jail.d")).unwrap();
@@ -226,6 +227,50 @@ fn limits_bound_what_is_read_and_changes_beyond_them_still_show() {
         )
         .truncated()
     );
+}
+
+#[test]
+fn a_link_to_what_holds_the_folder_is_not_followed_and_of_too_many_bytes_the_looks_count() {
+    let Place { root, outside, .. } = &place();
+    symlink("..", root.join("up")).unwrap();
+    symlink("/", root.join("all")).unwrap();
+    assert_eq!(take(root).len(), 5, "{:?}", take(root).entries);
+    let limits = Limits {
+        bytes: 10,
+        ..Limits::default()
+    };
+    symlink(outside, root.join("zzz")).unwrap();
+    fs::write(outside.join("a"), "0123456789").unwrap();
+    let before = Snapshot::take(root, limits);
+    fs::write(outside.join("a"), "0123456789abc").unwrap();
+    let after = Snapshot::take(root, limits);
+    assert_eq!(after.changed_since(&before), [root.join("zzz/a")]);
+}
+
+#[test]
+fn of_too_many_folders_and_links_some_are_watched() {
+    let Place { root, outside, .. } = &place();
+    for n in 0..10 {
+        fs::create_dir(root.join(format!("folder-{n}"))).unwrap();
+        // One leads to the next, and the last one nowhere.
+        symlink((n + 1).to_string(), outside.join(n.to_string())).unwrap();
+        symlink(outside.join(n.to_string()), root.join(format!("link-{n}"))).unwrap();
+    }
+    let limits = Limits {
+        folders: 4,
+        links: 5,
+        ..Limits::default()
+    };
+    let snapshot = Snapshot::take(root, limits);
+    assert!(snapshot.truncated());
+    assert_eq!(snapshot.places().folders.len(), 4);
+    // The link in the folder counts, which is watched with that.
+    assert_eq!(snapshot.places().links.len(), 4);
+    let all = take(root);
+    assert!(!all.truncated());
+    assert_eq!(all.places().folders.len(), 12);
+    assert_eq!(all.places().links.len(), 11);
+    assert_eq!(all.len(), snapshot.len());
 }
 
 #[test]

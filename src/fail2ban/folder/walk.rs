@@ -1,6 +1,6 @@
 //! The walk through the config folder that makes a snapshot.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{BTreeSet, HashSet, VecDeque};
 use std::ffi::OsString;
 use std::fs::{self, Metadata};
 use std::hash::Hasher as _;
@@ -39,13 +39,17 @@ struct Folder {
 
 pub(super) struct Walk {
     limits: Limits,
+    root: PathBuf,
+    bytes_left: u64,
     /// Folders of the tree itself go before those behind symlinks, so that a file that is reached
     /// both ways is shown by its own path.
     near: Vec<Folder>,
     linked: VecDeque<Folder>,
     seen: HashSet<FolderId>,
     entries: Vec<(Box<Path>, u128)>,
-    places: Places,
+    folders: Vec<PathBuf>,
+    /// What links are and where they lead, also within the folders.
+    links: BTreeSet<PathBuf>,
     truncated: bool,
     beyond: u128,
     beyond_count: usize,
@@ -56,11 +60,14 @@ impl Walk {
     pub(super) fn new(limits: Limits) -> Self {
         Self {
             limits,
+            root: PathBuf::new(),
+            bytes_left: limits.bytes,
             near: Vec::new(),
             linked: VecDeque::new(),
             seen: HashSet::new(),
             entries: Vec::new(),
-            places: Places::default(),
+            folders: Vec::new(),
+            links: BTreeSet::new(),
             truncated: false,
             beyond: 0,
             beyond_count: 0,
@@ -70,6 +77,7 @@ impl Walk {
 
     /// Looks at the root, a canonical path, and at all that it leads to.
     pub(super) fn run(&mut self, real: PathBuf, id: FolderId) {
+        self.root.clone_from(&real);
         self.near.push(Folder {
             shown: PathBuf::new(),
             real,
@@ -77,10 +85,16 @@ impl Walk {
             depth: 0,
         });
         while let Some(folder) = self.near.pop().or_else(|| self.linked.pop_front()) {
-            if self.seen.insert(folder.id) {
-                self.folder(&folder);
-                self.places.folders.push(folder.real);
+            if self.seen.contains(&folder.id) {
+                continue;
             }
+            if self.seen.len() >= self.limits.folders {
+                self.truncated = true;
+                continue;
+            }
+            self.seen.insert(folder.id);
+            self.folder(&folder);
+            self.folders.push(folder.real);
         }
     }
 
@@ -117,22 +131,31 @@ impl Walk {
             return self.target(shown, real, &meta, depth, false);
         }
         let trail = trail(&real);
-        self.places.links.extend(trail.hops);
+        trail.hops.into_iter().for_each(|hop| self.link(hop));
         match trail.end {
             End::Found(target) => match fs::symlink_metadata(&target) {
                 Ok(meta) => {
                     if !meta.is_dir() {
-                        self.places.links.push(target.clone());
+                        self.link(target.clone());
                     }
                     self.target(shown, target, &meta, depth, true);
                 }
                 Err(_) => self.record(&shown, hash(Kind::Dangling, &[])),
             },
             End::Missing(name) => {
-                self.places.links.push(name);
+                self.link(name);
                 self.record(&shown, hash(Kind::Dangling, &[]));
             }
             End::Lost => self.record(&shown, hash(Kind::Unreadable, &[])),
+        }
+    }
+
+    /// Names in a folder that was looked into are known already; in one that is still to come, they count.
+    fn link(&mut self, path: PathBuf) {
+        if self.links.len() < self.limits.links {
+            self.links.insert(path);
+        } else if !self.links.contains(&path) {
+            self.truncated = true;
         }
     }
 
@@ -152,6 +175,10 @@ impl Walk {
             return self.record(&shown, hash(Kind::Special, &[]));
         }
         self.record(&shown, hash(Kind::Folder, &[]));
+        // A link to what holds the root leads to all of the host.
+        if linked && self.root.starts_with(&real) {
+            return;
+        }
         if depth >= self.limits.depth {
             self.truncated = true;
             return;
@@ -182,17 +209,18 @@ impl Walk {
             return Ok(hash(Kind::Special, &[]));
         };
         let meta = file.metadata()?;
-        if meta.len() > self.limits.file_bytes {
+        if meta.len() > self.limits.file_bytes.min(self.bytes_left) {
             return Ok(by_looks(Kind::TooLong, &meta));
         }
         let mut hasher = SipHasher13::new();
         hasher.write_u8(Kind::Content as u8);
-        let mut left = self.limits.file_bytes;
+        let mut left = self.limits.file_bytes.min(self.bytes_left);
         loop {
             match file.read(&mut self.buffer) {
                 Ok(0) => return Ok(hasher.finish128().as_u128()),
                 Ok(n) => {
                     hasher.write(&self.buffer[..n]);
+                    self.bytes_left = self.bytes_left.saturating_sub(n as u64);
                     let Some(rest) = left.checked_sub(n as u64) else {
                         return Ok(by_looks(Kind::TooLong, &file.metadata()?));
                     };
@@ -225,19 +253,15 @@ impl Walk {
     pub(super) fn finish(mut self, root: PathBuf, root_id: Option<FolderId>) -> Snapshot {
         self.entries.sort_unstable();
         self.entries.shrink_to_fit();
-        for places in [&mut self.places.folders, &mut self.places.links] {
-            places.sort_unstable();
-            places.dedup();
-        }
-        let folders = &self.places.folders;
+        self.folders.sort_unstable();
+        let folders = &self.folders;
         let is_covered = |folder: &Path| {
             folders
                 .binary_search_by(|f| f.as_path().cmp(folder))
                 .is_ok()
         };
-        self.places
-            .links
-            .retain(|link| !link.parent().is_some_and(is_covered));
+        let outside = |link: &PathBuf| !link.parent().is_some_and(is_covered);
+        let links = self.links.into_iter().filter(outside).collect();
         let mut hasher = SipHasher13::new();
         hasher.write_u8(u8::from(root_id.is_some()));
         hasher.write_u128(self.beyond);
@@ -251,7 +275,10 @@ impl Walk {
             root,
             root_id,
             truncated: self.truncated,
-            places: self.places,
+            places: Places {
+                folders: self.folders,
+                links,
+            },
             entries: self.entries,
             fingerprint: hasher.finish128().as_u128(),
         }

@@ -33,6 +33,13 @@ fn headers_are_told_as_configparser_tells_them() {
 }
 
 #[test]
+fn of_too_many_jails_the_first_are_named() {
+    let many: Vec<_> = (0..200_000).map(|n| format!("[{n}]")).collect();
+    let jails = jails_of(&many.join("\n"));
+    assert_eq!((jails.len(), jails[999].as_str()), (MOST_JAILS, "999"));
+}
+
+#[test]
 fn python_reads_the_same_sections() {
     let text = SAMPLE
         .trim_start_matches('\u{feff}')

@@ -1,7 +1,7 @@
 //! What a pickle builds, before it becomes a value.
 //!
 //! Nodes refer to each other by place, so that memo references cost nothing and a container that is
-//! filled after it was memoised is seen whole.
+//! filled after it was memoised is seen whole. Text stays where it is in the pickle.
 
 use std::rc::Rc;
 
@@ -11,8 +11,12 @@ use super::value::Value;
 /// A place in the arena.
 pub(super) type Ref = usize;
 
-pub(super) enum Node {
-    Leaf(Value),
+pub(super) enum Node<'a> {
+    None,
+    Bool(bool),
+    Int(i64),
+    Float(f64),
+    Text(&'a [u8]),
     Seq(Vec<Ref>),
     Map(Vec<(Ref, Ref)>),
     Class(Rc<str>),
@@ -21,21 +25,21 @@ pub(super) enum Node {
 }
 
 #[derive(Default)]
-pub(super) struct Arena {
-    nodes: Vec<Node>,
+pub(super) struct Arena<'a> {
+    nodes: Vec<Node<'a>>,
 }
 
-impl Arena {
-    pub(super) fn push(&mut self, node: Node) -> Ref {
+impl<'a> Arena<'a> {
+    pub(super) fn push(&mut self, node: Node<'a>) -> Ref {
         self.nodes.push(node);
         self.nodes.len() - 1
     }
 
-    pub(super) fn get(&self, at: Ref) -> Option<&Node> {
+    pub(super) fn get(&self, at: Ref) -> Option<&Node<'a>> {
         self.nodes.get(at)
     }
 
-    pub(super) fn get_mut(&mut self, at: Ref) -> Option<&mut Node> {
+    pub(super) fn get_mut(&mut self, at: Ref) -> Option<&mut Node<'a>> {
         self.nodes.get_mut(at)
     }
 
@@ -51,7 +55,8 @@ impl Arena {
             .ok_or(too_big(MAX_DEPTH, "levels of nesting"))?;
         let node = self.nodes.get(at).ok_or(PickleError::NoPickle)?;
         let text = match node {
-            Node::Leaf(Value::Str(text)) => text.len(),
+            // What is not UTF-8 becomes three bytes.
+            Node::Text(text) => 3 * text.len(),
             Node::Class(class) | Node::Object(class, _) => class.len(),
             _ => 0,
         };
@@ -60,7 +65,11 @@ impl Arena {
             .ok_or(too_big(MAX_OUTPUT, "bytes in memory"))?;
         let mut each = |at: Ref| self.value(at, depth, budget);
         Ok(match node {
-            Node::Leaf(value) => value.clone(),
+            Node::None => Value::None,
+            Node::Bool(yes) => Value::Bool(*yes),
+            Node::Int(number) => Value::Int(*number),
+            Node::Float(number) => Value::Float(*number),
+            Node::Text(text) => Value::Str(String::from_utf8_lossy(text).into_owned()),
             Node::Seq(items) => {
                 Value::List(items.iter().map(|at| each(*at)).collect::<Result<_, _>>()?)
             }

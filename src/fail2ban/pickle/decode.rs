@@ -10,14 +10,15 @@ use super::arena::{Arena, Node, Ref};
 use super::input::{Input, saturated};
 use super::value::Value;
 
-/// The longest pickle that is read, in bytes; 10,000 banned addresses take 193 kB.
-pub const MAX_INPUT: usize = 8 << 20;
+/// The longest pickle that is read, in bytes; 10,000 banned addresses take 193 kB, the names of as many
+/// jails less than that.
+pub const MAX_INPUT: usize = 2 << 20;
 /// The most operations that one pickle may have; 10,000 banned addresses take 70,000.
-pub const MAX_OPERATIONS: usize = 1_000_000;
+pub const MAX_OPERATIONS: usize = 100_000;
 /// The deepest nesting of the value read; also holds for dropping, cloning and printing it.
 pub const MAX_DEPTH: usize = 100;
 /// The most memory that the value read may take, in bytes, copies of memoised parts included.
-pub const MAX_OUTPUT: usize = 64 << 20;
+pub const MAX_OUTPUT: usize = 8 << 20;
 /// The longest name of a class with its module, in bytes.
 pub const MAX_CLASS_NAME: usize = 256;
 
@@ -89,7 +90,7 @@ struct Machine<'a> {
     /// The operation under way and where it began, for errors.
     opcode: u8,
     began: usize,
-    nodes: Arena,
+    nodes: Arena<'a>,
     stack: Vec<Ref>,
     /// Heights of the stack at each open MARK.
     marks: Vec<usize>,
@@ -136,9 +137,9 @@ impl<'a> Machine<'a> {
             b'0' => self.discard(),
             b'1' => self.since_mark().map(drop),
             b'2' => self.top().map(|top| self.stack.push(top)),
-            b'N' => self.leaf(Value::None),
-            0x88 => self.leaf(Value::Bool(true)),
-            0x89 => self.leaf(Value::Bool(false)),
+            b'N' => self.push(Node::None),
+            0x88 => self.push(Node::Bool(true)),
+            0x89 => self.push(Node::Bool(false)),
             b'G' | b'J' | b'K' | b'M' | 0x8a | 0x8b => self.number(),
             b'X' | 0x8c | 0x8d | b'B' | b'C' | 0x8e | 0x96 => self.text(),
             b']' | b')' | 0x8f => self.push(Node::Seq(Vec::new())),
@@ -179,20 +180,20 @@ impl<'a> Machine<'a> {
 
     fn number(&mut self) -> Result<(), PickleError> {
         let value = match self.opcode {
-            b'G' => Value::Float(f64::from_be_bytes(self.input.array()?)),
-            b'J' => Value::Int(i64::from(i32::from_le_bytes(self.input.array()?))),
-            b'K' => Value::Int(i64::from(self.input.byte()?)),
-            b'M' => Value::Int(i64::from(u16::from_le_bytes(self.input.array()?))),
+            b'G' => Node::Float(f64::from_be_bytes(self.input.array()?)),
+            b'J' => Node::Int(i64::from(i32::from_le_bytes(self.input.array()?))),
+            b'K' => Node::Int(i64::from(self.input.byte()?)),
+            b'M' => Node::Int(i64::from(u16::from_le_bytes(self.input.array()?))),
             0x8a => {
                 let len = usize::from(self.input.byte()?);
-                Value::Int(saturated(self.input.take(len)?))
+                Node::Int(saturated(self.input.take(len)?))
             }
             _ => {
                 let len = self.input.count(4)?;
-                Value::Int(saturated(self.input.take(len)?))
+                Node::Int(saturated(self.input.take(len)?))
             }
         };
-        self.leaf(value)
+        self.push(value)
     }
 
     fn text(&mut self) -> Result<(), PickleError> {
@@ -202,8 +203,8 @@ impl<'a> Machine<'a> {
             _ => 8,
         };
         let len = self.input.count(width)?;
-        let text = String::from_utf8_lossy(self.input.take(len)?).into_owned();
-        self.leaf(Value::Str(text))
+        let text = self.input.take(len)?;
+        self.push(Node::Text(text))
     }
 
     fn tuple(&mut self, len: usize) -> Result<(), PickleError> {
@@ -242,12 +243,11 @@ impl<'a> Machine<'a> {
 
     fn class(&mut self) -> Result<(), PickleError> {
         let class = if self.opcode == b'c' {
-            let module = self.input.line()?;
-            class_name(&module, &self.input.line()?)?
+            class_name(self.input.line()?, self.input.line()?)?
         } else {
             let name = self.pop()?;
             let module = self.pop()?;
-            class_name(self.string(module)?, self.string(name)?)?
+            class_name(self.text_at(module)?, self.text_at(name)?)?
         };
         self.push(Node::Class(class))
     }
@@ -297,12 +297,8 @@ impl<'a> Machine<'a> {
         self.pop().map(drop)
     }
 
-    fn leaf(&mut self, value: Value) -> Result<(), PickleError> {
-        self.push(Node::Leaf(value))
-    }
-
     #[expect(clippy::unnecessary_wraps, reason = "the last word of most operations")]
-    fn push(&mut self, node: Node) -> Result<(), PickleError> {
+    fn push(&mut self, node: Node<'a>) -> Result<(), PickleError> {
         let at = self.nodes.push(node);
         self.stack.push(at);
         Ok(())
@@ -328,9 +324,9 @@ impl<'a> Machine<'a> {
         Ok(self.stack.split_off(mark.min(self.stack.len())))
     }
 
-    fn string(&self, at: Ref) -> Result<&str, PickleError> {
+    fn text_at(&self, at: Ref) -> Result<&'a [u8], PickleError> {
         match self.nodes.get(at) {
-            Some(Node::Leaf(Value::Str(text))) => Ok(text),
+            Some(Node::Text(text)) => Ok(text),
             _ => Err(self.misfit()),
         }
     }
@@ -343,10 +339,11 @@ impl<'a> Machine<'a> {
     }
 }
 
-fn class_name(module: &str, name: &str) -> Result<Rc<str>, PickleError> {
+fn class_name(module: &[u8], name: &[u8]) -> Result<Rc<str>, PickleError> {
     if module.len() + name.len() >= MAX_CLASS_NAME {
         return Err(too_big(MAX_CLASS_NAME, "bytes for the name of a class"));
     }
+    let [module, name] = [module, name].map(String::from_utf8_lossy);
     Ok(format!("{module}.{name}").into())
 }
 

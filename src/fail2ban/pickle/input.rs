@@ -49,12 +49,12 @@ impl<'a> Input<'a> {
     }
 
     /// A line without its end.
-    pub(super) fn line(&mut self) -> Result<String, PickleError> {
+    pub(super) fn line(&mut self) -> Result<&'a [u8], PickleError> {
         let rest = self.bytes.get(self.at..).unwrap_or_default();
         let len = rest.iter().position(|byte| *byte == b'\n');
         let line = self.take(len.ok_or(PickleError::Truncated(self.bytes.len()))?)?;
         self.at += 1;
-        Ok(String::from_utf8_lossy(line).into_owned())
+        Ok(line)
     }
 }
 

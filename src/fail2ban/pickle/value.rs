@@ -1,6 +1,9 @@
 //! A Python value, as read from a pickle or a literal.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
+
+/// The most that is kept of what a value says to a person, in bytes.
+pub const MAX_WORDS: usize = 16 << 10;
 
 /// A Python value; tuples, sets and lists are all [`Value::List`].
 #[derive(Debug, Clone, PartialEq)]
@@ -73,38 +76,74 @@ impl Value {
     /// A string is itself. An exception says what Python's `str()` of it would, with two differences
     /// that help: one without arguments gives its class, and a `SyntaxError` gives the text that does
     /// not parse (fail2ban evaluates times such as `10 parsecs` and reports them so) instead of a
-    /// place in `<string>`.
+    /// place in `<string>`. What is longer than [`MAX_WORDS`] is cut.
     #[must_use]
     pub fn message(&self) -> String {
+        let mut words = Words::default();
+        // It fails when the words are full.
+        let _ = self.say(&mut words);
+        words.text
+    }
+
+    /// As Python's `repr()`, cut like [`Value::message`].
+    #[must_use]
+    pub fn brief(&self) -> String {
+        let mut words = Words::default();
+        let _ = write!(words, "{self}");
+        words.text
+    }
+
+    fn say(&self, words: &mut Words) -> fmt::Result {
         let Self::Object { class, args } = self else {
-            return self.plain();
+            return self.say_plain(words);
         };
         match args.as_slice() {
-            [] => short_name(class).to_owned(),
-            [only] if is_key_error(class) => only.to_string(),
-            [only] => only.plain(),
+            [] => words.write_str(short_name(class)),
+            [only] if is_key_error(class) => write!(words, "{only}"),
+            [only] => only.say_plain(words),
             [Self::Int(errno), Self::Str(text), rest @ ..] => match rest {
-                [file, ..] if *file != Self::None => format!("[Errno {errno}] {text}: {file}"),
-                _ => format!("[Errno {errno}] {text}"),
+                [file, ..] if *file != Self::None => {
+                    write!(words, "[Errno {errno}] {text}: {file}")
+                }
+                _ => write!(words, "[Errno {errno}] {text}"),
             },
             [Self::Str(text), Self::List(place)] if short_name(class) == "SyntaxError" => {
                 match place.get(3) {
-                    Some(source @ Self::Str(_)) => format!("{text}: {source}"),
-                    _ => text.clone(),
+                    Some(source @ Self::Str(_)) => write!(words, "{text}: {source}"),
+                    _ => words.write_str(text),
                 }
             }
-            several => {
-                let each: Vec<_> = several.iter().map(Self::to_string).collect();
-                format!("({})", each.join(", "))
-            }
+            several => write!(words, "({})", Listed(several)),
         }
     }
 
-    fn plain(&self) -> String {
+    fn say_plain(&self, words: &mut Words) -> fmt::Result {
         match self {
-            Self::Str(text) => text.clone(),
-            other => other.to_string(),
+            Self::Str(text) => words.write_str(text),
+            other => write!(words, "{other}"),
         }
+    }
+}
+
+/// Text that takes no more than [`MAX_WORDS`].
+#[derive(Default)]
+struct Words {
+    text: String,
+}
+
+impl fmt::Write for Words {
+    fn write_str(&mut self, more: &str) -> fmt::Result {
+        let room = MAX_WORDS.saturating_sub(self.text.len());
+        if more.len() <= room {
+            self.text.push_str(more);
+            return Ok(());
+        }
+        let fits = more.chars().scan(0, |end, c| {
+            *end += c.len_utf8();
+            (*end <= room).then_some(c)
+        });
+        self.text.extend(fits);
+        Err(fmt::Error)
     }
 }
 
@@ -128,9 +167,7 @@ impl fmt::Display for Value {
             Self::Float(number) => write!(f, "{number:?}"),
             Self::Str(text) => quoted(f, text),
             Self::List(items) => {
-                f.write_str("[")?;
-                listed(f, items)?;
-                f.write_str("]")
+                write!(f, "[{}]", Listed(items))
             }
             Self::Dict(pairs) => {
                 f.write_str("{")?;
@@ -141,20 +178,23 @@ impl fmt::Display for Value {
                 f.write_str("}")
             }
             Self::Object { class, args } => {
-                write!(f, "{}(", short_name(class))?;
-                listed(f, args)?;
-                f.write_str(")")
+                write!(f, "{}({})", short_name(class), Listed(args))
             }
         }
     }
 }
 
-fn listed(f: &mut fmt::Formatter<'_>, items: &[Value]) -> fmt::Result {
-    for (at, item) in items.iter().enumerate() {
-        let comma = if at == 0 { "" } else { ", " };
-        write!(f, "{comma}{item}")?;
+/// Values with commas between them.
+struct Listed<'a>(&'a [Value]);
+
+impl fmt::Display for Listed<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, item) in self.0.iter().enumerate() {
+            let comma = if at == 0 { "" } else { ", " };
+            write!(f, "{comma}{item}")?;
+        }
+        Ok(())
     }
-    Ok(())
 }
 
 fn quoted(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {

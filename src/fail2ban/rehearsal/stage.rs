@@ -56,7 +56,7 @@ impl Stage {
             .args(instance.options(dump::WORDS))
             .stdin(theirs);
         dump::set_up(&mut command);
-        let child = command.spawn().map_err(cannot_run)?;
+        let child = dump::spawn(&mut command).map_err(cannot_run)?;
         let (answers, jails) = ours.into_split();
         Ok(Self {
             child,

@@ -34,6 +34,18 @@ fn judged(before: &Signs, after: &Signs) -> Option<Blindness> {
 }
 
 #[test]
+fn of_files_that_nobody_configured_one_is_kept() {
+    let set = |files: &[&str]| files.iter().map(Into::into).collect();
+    let mut signs = JailSigns {
+        wanted: set(&["/b", "/d"]),
+        files: Some(set(&["/a", "/b", "/c"])),
+        ..JailSigns::default()
+    };
+    signs.leave_out_unknown();
+    assert_eq!(signs.files, Some(set(&["/a", "/b"])));
+}
+
+#[test]
 fn an_idle_jail_is_told_from_a_live_and_a_stuck_one() {
     let start = Instant::now();
     let after = |seconds, filter: u64, actions: u64| {

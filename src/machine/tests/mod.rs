@@ -1,5 +1,8 @@
 //! Tests of the pure machine: tables by hand, a simulated world, and stories to read.
 
+// The fuzzer uses the world and what befalls it.
+#![cfg_attr(fuzzing, allow(dead_code, unused_imports))]
+
 mod absence;
 mod ailing;
 mod change;
@@ -7,13 +10,17 @@ mod command;
 mod cramped;
 mod crash;
 mod explore;
+#[cfg(fuzzing)]
+pub mod fuzz;
 mod keep;
 mod mend;
 mod pause;
 mod protection;
 mod restart;
+#[cfg(test)]
 mod simulation;
 mod stock;
+#[cfg(test)]
 mod stories;
 mod trouble;
 mod world;

@@ -212,11 +212,18 @@ impl Machine {
     }
 
     pub(in super::super) fn say_unaskable_waits(&mut self, why: &str) {
+        let what_waits = match self.disk.why_failing() {
+            Some(failing) => format!(
+                "while it is not known whether it would start with the config on disk ({failing}): \
+                 mend that, and it is"
+            ),
+            None => "while a faulty change waits on disk: mend that change, and it is".to_owned(),
+        };
         let mut report = self.report(
             Kind::DaemonHung,
             format!(
                 "fail2ban protects but cannot be asked or told anything: {why}; it is not restarted \
-                 while a faulty change waits on disk: mend that change, and it is"
+                 {what_waits}"
             ),
         );
         report.reason = Some(why.to_owned());

@@ -89,7 +89,7 @@ fn sound(jail: &str) -> u128 {
 
 impl Befall {
     /// All that can befall this host now and changes something.
-    pub(super) fn all(world: &World) -> Vec<Self> {
+    pub(in super::super) fn all(world: &World) -> Vec<Self> {
         let mut all = Vec::new();
         daemon(world, &mut all);
         disk(world, &mut all);

@@ -69,3 +69,15 @@ fn a_start_that_is_lost_is_given_again() {
     Befall::Lost(0, false).happens(&mut world);
     comes_to_good(&mut world);
 }
+
+/// Found by the fuzzer: whether a start would be safe is not known, and so it is told that none is given.
+#[test]
+fn a_daemon_without_a_socket_is_told_of_where_the_config_cannot_be_checked() {
+    let mut world = begin();
+    Befall::CheckFails.happens(&mut world);
+    steps(&mut world, 20);
+    Befall::RemoveSocket.happens(&mut world);
+    steps(&mut world, 4);
+    Befall::Killed(0b0).happens(&mut world);
+    comes_to_good(&mut world);
+}

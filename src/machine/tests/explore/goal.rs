@@ -19,7 +19,8 @@ fn protects(world: &World) -> bool {
         let excused = world.stopped_jails.contains(jail)
             || is_left_to_the_clock(world, jail, *digest)
             || !is_sound(world, *digest)
-            || (world.check_fails && world.rollbacks.contains(jail));
+            // It cannot be tried without its rollback.
+            || ((world.check_fails || world.unreadable) && world.rollbacks.contains(jail));
         let current = |runs: u128| runs == *digest || world.check_fails || world.unreadable;
         excused
             || process

@@ -11,11 +11,12 @@ mod walk;
 
 use super::world::{Fault, Hang, World};
 use super::*;
-use befall::Befall;
-use walk::{Root, Walk};
+pub(super) use befall::Befall;
+pub(super) use walk::Root;
+use walk::Walk;
 
 /// Lets so many things happen by themselves.
-fn steps(world: &mut World, steps: u32) {
+pub(super) fn steps(world: &mut World, steps: u32) {
     for _ in 0..steps {
         walk::step(world);
     }
@@ -23,7 +24,7 @@ fn steps(world: &mut World, steps: u32) {
 
 /// Nothing more befalls the host.
 #[track_caller]
-fn comes_to_good(world: &mut World) {
+pub(super) fn comes_to_good(world: &mut World) {
     let end = world.now + secs(8 * 3600);
     while !goal::is_reached(world) {
         assert!(world.now < end, "it never does: {:?}", world.machine);

@@ -109,6 +109,7 @@ impl World {
             }
             Effect::Save(memory) => {
                 self.memory = (**memory).clone();
+                self.save_lost = false;
                 Outcome::Effect(Ok(()))
             }
         }

@@ -174,6 +174,8 @@ impl World {
         if let (_, Then::Answer(id, effect, peer)) = self.later.remove(at) {
             if done {
                 self.execute(id, &effect, peer);
+            } else if matches!(*effect, Effect::Save(_)) {
+                self.save_lost = true;
             }
             self.tell(super::super::done(id, Outcome::Lost));
         }

@@ -108,6 +108,8 @@ pub(super) struct World {
     pub(super) start_takes: Duration,
     pub(super) stop_takes: Duration,
     pub(super) memory: Memory,
+    /// The last save was lost: a disk that does not keep what is intended keeps nobody from recovering.
+    pub(super) save_lost: bool,
     pub(super) later: Vec<(MonoTime, Then)>,
     // What is remembered to be checked.
     pub(super) shown: BTreeSet<u32>,
@@ -145,7 +147,14 @@ impl World {
 
     /// A host on which jailwarden starts; the daemon runs as this process.
     pub(super) fn begin(jails: &[&str], has_unit: bool, pid: u32) -> Self {
-        let (machine, actions) = Machine::new(Policy::default(), names(), Memory::default(), 0);
+        let mut world = Self::begin_with(jails, has_unit, pid, Memory::default());
+        world.changed_ever.clear();
+        world
+    }
+
+    /// As [`Self::begin`], of a jailwarden that remembers this.
+    pub(super) fn begin_with(jails: &[&str], has_unit: bool, pid: u32, memory: Memory) -> Self {
+        let (machine, actions) = Machine::new(Policy::default(), names(), memory.clone(), 0);
         let mut world = Self {
             now: MonoTime::START,
             machine,
@@ -169,7 +178,8 @@ impl World {
             burning: None,
             start_takes: ms(300),
             stop_takes: ms(500),
-            memory: Memory::default(),
+            memory,
+            save_lost: false,
             later: Vec::new(),
             shown: BTreeSet::new(),
             stopped_by_admin: false,
@@ -190,7 +200,6 @@ impl World {
             world.edit(jail, Fault::None);
         }
         world.deaf = false;
-        world.changed_ever.clear();
         world.spawn();
         world.take(actions);
         world
