@@ -222,6 +222,10 @@ pub enum ExitKind {
 
 /// The config as `ReadConfig` found it.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one at a time, and most are of the largest"
+)]
 pub enum ConfigRead {
     /// Same bytes as at the reading whose fingerprint was given.
     Unchanged,
@@ -251,6 +255,8 @@ pub struct Reading {
     pub overruled: BTreeMap<String, (PathBuf, u32)>,
     /// The jails that the most recently modified jail file names, for want of better evidence.
     pub newest: Vec<String>,
+    /// There is no config folder.
+    pub gone: bool,
 }
 
 impl Reading {
@@ -360,6 +366,8 @@ pub struct PutBack {
     pub files: Vec<PathBuf>,
     /// The name of what stood there before, by which it can be brought back.
     pub replaced: Option<String>,
+    /// The config folder itself was gone.
+    pub folder: bool,
 }
 
 /// How a jail fares without its rollback.

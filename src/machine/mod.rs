@@ -377,6 +377,7 @@ impl Machine {
     /// Takes a look's answer in.
     fn seen(&mut self, mut sight: Sight) {
         let awaited = self.awaited;
+        self.disk.packages = sight.packages;
         let new = self.know(&sight);
         let comes_up = new && awaited;
         if new {

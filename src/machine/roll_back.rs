@@ -43,9 +43,11 @@ pub struct InVain {
 }
 
 impl Machine {
-    /// Whether a last known good config is there to be put back, and may be.
+    /// Whether a last known good config is there to be put back, and may be. Not while whoever installs
+    /// packages has taken the whole folder away.
     fn may_put_back(&self) -> bool {
-        self.policy.replace_files && self.good.is_some()
+        let gone = self.disk.reading.as_ref().is_some_and(|it| it.gone);
+        self.policy.replace_files && self.good.is_some() && !(gone && self.disk.packages)
     }
 
     /// A fault that is known to keep the daemon from starting is rolled back before the start, so

@@ -89,6 +89,7 @@ pub(super) fn put_back(handle: &Handle, files: Vec<PathBuf>, reason: &str) -> Ou
             .iter()
             .map(|done| config_dir.join(&done.path))
             .collect(),
+        folder: restored.replaced.as_ref().is_some_and(|it| it.folder),
         replaced: restored.replaced.map(|replaced| replaced.id),
     };
     match put_back() {
@@ -109,6 +110,7 @@ pub(super) fn find_put_back(handle: &Handle, reason: &str) -> Result<PutBack, St
     let ours = newest.filter(|set| set.reason == reason && set.config_dir == *config_dir);
     Ok(ours.map_or_else(PutBack::default, |set| PutBack {
         files: set.paths.iter().map(|path| config_dir.join(path)).collect(),
+        folder: set.folder,
         replaced: Some(set.id),
     }))
 }

@@ -134,6 +134,7 @@ async fn finish(
             .find(|file| !rollback::is_rollback_name(&file.path))
             .map(|f| f.jails)
             .unwrap_or_default(),
+        gone: !config_dir.exists(),
     })
 }
 

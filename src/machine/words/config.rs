@@ -272,19 +272,26 @@ impl Machine {
             more => format!(" and {more} more"),
         };
         let undo = match &done.replaced {
+            Some(name) if done.folder => format!(
+                " If you moved the folder away and want it back, take this one away first, by: {} restore \
+                 {name} (mv would put yours inside of one that is there).",
+                self.names.called
+            ),
             Some(name) => format!(
                 " What stood there is kept; once it is mended, bring it back with: {} restore {name}",
                 self.names.called
             ),
             None => String::new(),
         };
+        let what = if done.folder {
+            let folder = self.names.config_dir.display();
+            format!("{folder} was gone as a whole, and its last good content")
+        } else {
+            format!("the last good content of {}{more}", shown.join(", "))
+        };
         let mut report = self.report(
             Kind::FilesPutBack,
-            format!(
-                "the last good content of {}{more} was put back so that fail2ban can run: \
-                 {reason}.{undo}",
-                shown.join(", ")
-            ),
+            format!("{what} was put back so that fail2ban can run: {reason}.{undo}"),
         );
         report.file = done.files.first().cloned();
         report.reason = Some(reason.to_owned());

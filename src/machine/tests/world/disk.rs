@@ -99,6 +99,7 @@ impl World {
         Ok(PutBack {
             files: vec!["/etc/fail2ban/jail.local".into()],
             replaced: Some(name),
+            folder: false,
         })
     }
 
@@ -108,6 +109,7 @@ impl World {
         newest.map_or_else(PutBack::default, |set| PutBack {
             files: vec!["/etc/fail2ban/jail.local".into()],
             replaced: Some(set.name.clone()),
+            folder: false,
         })
     }
 
