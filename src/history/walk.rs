@@ -224,7 +224,8 @@ impl Walk {
 
 /// Whether a path below the config folder is one of our rollback files.
 fn is_rollback(path: &Path) -> bool {
-    path.parent() == Some(Path::new("jail.d")) && rollback::is_rollback_name(path)
+    let of_jail = path.parent() == Some(Path::new("jail.d")) && rollback::is_rollback_name(path);
+    of_jail || rollback::is_in_memory(path)
 }
 
 fn file(path: &Path, meta: &Metadata, more: OFlags) -> Node {

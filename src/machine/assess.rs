@@ -128,7 +128,7 @@ impl Machine {
             if !self.is_healing() {
                 self.close_incident();
             }
-            return;
+            return self.end_in_memory_if_due();
         }
         let looks = match &self.state {
             State::Suspect(Suspect {

@@ -89,8 +89,8 @@ pub enum Outcome {
     PutBack(Result<PutBack, String>),
     /// Of `PutBack`: what was done before it failed, and why it failed.
     HalfPutBack(PutBack, String),
-    /// Of `Signal`, `Start`, `WriteRollback`, `TakeBack`, `Keep`, `Save` and `EndPause`: done, or why
-    /// not.
+    /// Of `Signal`, `Start`, `WriteRollback`, `KeepInMemory`, `TakeBack`, `Keep`, `Save` and `EndPause`:
+    /// done, or why not.
     Effect(Result<(), String>),
     /// Of `Start`: somebody else had systemd stop the daemon meanwhile; it was not started.
     Forestalled(String),
@@ -257,6 +257,8 @@ pub struct Reading {
     pub newest: Vec<String>,
     /// There is no config folder.
     pub gone: bool,
+    /// A file of ours has the database in memory.
+    pub in_memory: bool,
 }
 
 impl Reading {
@@ -289,6 +291,8 @@ pub struct Health {
     pub ailing: Option<BTreeMap<String, Ailment>>,
     /// What fail2ban's own log complained of since the last look.
     pub complaints: Vec<Complaint>,
+    /// The database is in memory, and its file can be written.
+    pub writable: bool,
 }
 
 /// Why a jail sees or does nothing.
@@ -353,6 +357,8 @@ pub enum Culprit {
     Surroundings {
         /// The jail that needs a program or a Python module that is not there, if it is one.
         jail: Option<String>,
+        /// It is the database: with one in memory fail2ban may run.
+        database: bool,
     },
     /// Nothing was found that tells.
     #[default]

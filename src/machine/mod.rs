@@ -15,6 +15,7 @@ mod disable;
 mod disk;
 mod event;
 mod give_up;
+mod in_memory;
 mod incident;
 mod intent;
 mod keep;
@@ -69,6 +70,7 @@ use ailing::Ailing;
 use change::Refusal;
 use command::Commands;
 use disk::Disk;
+use in_memory::InMemory;
 use incident::Incident;
 use keep::Keeping;
 use known::Known;
@@ -129,6 +131,7 @@ pub struct Machine {
     /// Jails that see or do nothing, though they are alive.
     ailing: BTreeMap<String, Ailing>,
     daemon: Known,
+    in_memory: InMemory,
     protection: Protection,
     /// For how long each jail has gone unprotected, without what still lasts.
     unprotected: BTreeMap<String, Duration>,
@@ -198,6 +201,7 @@ impl Machine {
             keeping: Keeping::default(),
             ailing: BTreeMap::new(),
             daemon: Known::default(),
+            in_memory: InMemory::default(),
             protection: Protection::carried(&mut memory),
             unprotected: memory.unprotected.clone(),
             incident: None,
@@ -378,6 +382,7 @@ impl Machine {
     fn seen(&mut self, mut sight: Sight) {
         let awaited = self.awaited;
         self.disk.packages = sight.packages;
+        self.in_memory.saw(sight.health.writable);
         let new = self.know(&sight);
         let comes_up = new && awaited;
         if new {

@@ -28,6 +28,8 @@ pub(super) enum Cause {
     NotRunning,
     /// A person wants it.
     Asked,
+    /// Its database is in memory, and can be in its file again.
+    Database,
     /// Another try after every way had failed.
     Retry,
 }
@@ -43,6 +45,7 @@ impl Cause {
             Self::Interrupted => "interrupted",
             Self::NotRunning => "not-running",
             Self::Asked => "asked",
+            Self::Database => "database",
             Self::Retry => "retry",
         }
     }
@@ -62,6 +65,8 @@ pub(super) struct Restart {
     pub(super) old: Option<u32>,
     /// The rungs not yet taken; `None` until they were looked for.
     pub(super) rungs: Option<VecDeque<Rung>>,
+    /// What surrounds it was cured since these were looked for.
+    pub(super) cured: bool,
     /// What was already taken away, or could not be.
     pub(super) tried: BTreeSet<What>,
     /// Why the last start came to nothing.
@@ -108,6 +113,8 @@ pub(super) enum Step {
         /// Files that a finding blamed and that were replaced, and the fingerprint before.
         put_back: Option<(String, Option<u128>)>,
     },
+    /// The database goes back to its file, now that no daemon runs with one in memory.
+    EndingInMemory(ActionId),
     /// The start command is being given.
     Starting(ActionId),
     /// It was started and is probed until it is back.
@@ -122,6 +129,7 @@ impl Restart {
             ran,
             old,
             rungs: None,
+            cured: false,
             tried: BTreeSet::new(),
             failure: String::new(),
             verdict: Verdict::default(),
@@ -144,6 +152,7 @@ impl Restart {
             | Step::Intending { save: i, .. }
             | Step::RollingBack { write: i, .. }
             | Step::Verifying { read: i, .. }
+            | Step::EndingInMemory(i)
             | Step::Starting(i) => *i == id,
             Step::Stopping(stop) => stop.awaits(id),
             Step::ComingBack { .. } => false,
@@ -206,7 +215,7 @@ impl Machine {
             // A hang may have begun at any time since the last good look.
             Cause::Hung { .. } => self.open_incident_since(self.last_fine.unwrap_or(self.now)),
             // It protects until it is stopped.
-            Cause::Unaskable(_) => self.open_incident_since(self.now),
+            Cause::Unaskable(_) | Cause::Database => self.open_incident_since(self.now),
             _ => self.open_incident(),
         }
         // One that goes on when told to was not restarted.
@@ -315,6 +324,7 @@ impl Machine {
             Step::Verifying {
                 jails, put_back, ..
             } => self.verified(&jails, put_back, config_of(outcome)),
+            Step::EndingInMemory(_) => self.in_memory_ended(outcome),
             Step::Starting(_) => self.started(outcome),
         }
     }
@@ -402,6 +412,8 @@ impl Machine {
         };
         if restart.old.is_some() {
             self.save_then_stop();
+        } else if self.in_memory.may_end(self.now) {
+            self.end_in_memory();
         } else {
             self.start();
         }

@@ -13,7 +13,7 @@ use crate::durable;
 
 /// The first line of every file of ours. It never changes: files written by older versions are
 /// known by it.
-const MARK: &str = "# jailwarden rollback file 1";
+pub(super) const MARK: &str = "# jailwarden rollback file 1";
 /// The filter of every jail that is disabled; no file has that name.
 pub(crate) const NO_FILTER: &str = "disabled-by-jailwarden";
 const PREFIX: &str = "zzz-jailwarden-";
@@ -57,18 +57,9 @@ pub struct Standing {
 /// [`RollbackError::NotOurs`] when another's file, a symlink or no file at all is in the place, which
 /// is then left as it is; else what kept the file from being written.
 pub fn write(config_dir: &Path, jail: &JailName, why: &Why) -> Result<PathBuf, RollbackError> {
-    let folder = jail_d(config_dir)?;
+    let folder = folder(config_dir, "jail.d")?;
     remove_leftovers(&folder);
-    let path = folder.join(file_name(jail));
-    let text = text(jail, why);
-    match ours(&path)? {
-        Some(old) if old == text.as_bytes() => {}
-        Some(_) => put(&folder, jail, &path, &text, RenameFlags::empty())?,
-        // Whoever makes a file there between the look and the rename keeps it.
-        None => put(&folder, jail, &path, &text, RenameFlags::NOREPLACE)?,
-    }
-    sync(&folder)?;
-    Ok(path)
+    place(&folder, &file_name(jail), &text(jail, why))
 }
 
 /// Undoes [`write`](write()): removes the jail's rollback file; false if there was none. Blocking.
@@ -76,13 +67,30 @@ pub fn write(config_dir: &Path, jail: &JailName, why: &Why) -> Result<PathBuf, R
 /// # Errors
 /// [`RollbackError::NotOurs`] when jailwarden did not write it; else what kept it from being removed.
 pub fn remove(config_dir: &Path, jail: &JailName) -> Result<bool, RollbackError> {
-    let folder = config_dir.join("jail.d");
-    let path = folder.join(file_name(jail));
+    take_away(&config_dir.join("jail.d"), &file_name(jail))
+}
+
+/// Writes a file of ours whole and durably, and gives its path.
+pub(super) fn place(folder: &Path, name: &str, text: &str) -> Result<PathBuf, RollbackError> {
+    let path = folder.join(name);
+    match ours(&path)? {
+        Some(old) if old == text.as_bytes() => {}
+        Some(_) => put(folder, name, text, RenameFlags::empty())?,
+        // Whoever makes a file there between the look and the rename keeps it.
+        None => put(folder, name, text, RenameFlags::NOREPLACE)?,
+    }
+    sync(folder)?;
+    Ok(path)
+}
+
+/// Removes a file of ours; false if there was none.
+pub(super) fn take_away(folder: &Path, name: &str) -> Result<bool, RollbackError> {
+    let path = folder.join(name);
     if ours(&path)?.is_none() {
         return Ok(false);
     }
     match fs::remove_file(&path) {
-        Ok(()) => sync(&folder).map(|()| true),
+        Ok(()) => sync(folder).map(|()| true),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(RollbackError::new("remove", &path, error)),
     }
@@ -152,20 +160,22 @@ fn text(jail: &JailName, why: &Why) -> String {
 }
 
 /// What the comment of a file of ours says.
-fn noted(text: &str) -> Why {
-    let after = |head: &str| {
-        let line = text.lines().find_map(|line| line.strip_prefix(head));
-        line.unwrap_or_default().trim().to_owned()
-    };
+pub(super) fn noted(text: &str) -> Why {
     Why {
-        when: after("# When:"),
-        reason: after("# Why:"),
-        incident: Some(after("# Incident:")).filter(|id| !id.is_empty() && id != "-"),
+        when: after(text, "# When:"),
+        reason: after(text, "# Why:"),
+        incident: Some(after(text, "# Incident:")).filter(|id| !id.is_empty() && id != "-"),
     }
 }
 
+/// What a line that begins so says.
+pub(super) fn after(text: &str, head: &str) -> String {
+    let line = text.lines().find_map(|line| line.strip_prefix(head));
+    line.unwrap_or_default().trim().to_owned()
+}
+
 /// One line of comment: nothing in it can end the line or hide what the file says.
-fn note(text: &str) -> String {
+pub(super) fn note(text: &str) -> String {
     let mut clean = String::new();
     for word in text.split(|c: char| c.is_whitespace() || c.is_control() || is_invisible(c)) {
         if !word.is_empty() && !clean.is_empty() {
@@ -184,8 +194,9 @@ fn is_invisible(c: char) -> bool {
     matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
-fn jail_d(config_dir: &Path) -> Result<PathBuf, RollbackError> {
-    let folder = config_dir.join("jail.d");
+/// A folder of the config, which is made if it is missing.
+pub(super) fn folder(config_dir: &Path, name: &str) -> Result<PathBuf, RollbackError> {
+    let folder = config_dir.join(name);
     if folder.is_dir() {
         return Ok(folder);
     }
@@ -201,7 +212,7 @@ fn jail_d(config_dir: &Path) -> Result<PathBuf, RollbackError> {
 }
 
 /// The content of our file at `path`; `None` if nothing is there.
-fn ours(path: &Path) -> Result<Option<Vec<u8>>, RollbackError> {
+pub(super) fn ours(path: &Path) -> Result<Option<Vec<u8>>, RollbackError> {
     let not_ours = |what| RollbackError::NotOurs {
         path: path.to_owned(),
         what,
@@ -226,17 +237,13 @@ fn ours(path: &Path) -> Result<Option<Vec<u8>>, RollbackError> {
     Ok(Some(content))
 }
 
-fn put(
-    folder: &Path,
-    jail: &JailName,
-    path: &Path,
-    text: &str,
-    flags: RenameFlags,
-) -> Result<(), RollbackError> {
-    let temporary = folder.join(format!("{TEMPORARY_PREFIX}{jail}{TEMPORARY_SUFFIX}"));
+fn put(folder: &Path, name: &str, text: &str, flags: RenameFlags) -> Result<(), RollbackError> {
+    let path = folder.join(name);
+    let stem = name.strip_suffix(SUFFIX).unwrap_or(name);
+    let temporary = folder.join(format!(".{stem}{TEMPORARY_SUFFIX}"));
     let written = fill(&temporary, text).and_then(|()| {
-        rustix::fs::renameat_with(CWD, &temporary, CWD, path, flags)
-            .map_err(|error| RollbackError::new("write", path, error))
+        rustix::fs::renameat_with(CWD, &temporary, CWD, &path, flags)
+            .map_err(|error| RollbackError::new("write", &path, error))
     });
     if written.is_err() {
         let _ = fs::remove_file(&temporary);

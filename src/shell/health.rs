@@ -100,6 +100,7 @@ pub(super) async fn look(
     Health {
         ailing: Some(ailing),
         complaints: complaints(handle).await,
+        ..Health::default()
     }
 }
 

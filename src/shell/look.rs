@@ -5,8 +5,9 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::fail2ban::cause;
 use crate::fail2ban::client::{CallError, Connection, JailList, Unreachable};
-use crate::fail2ban::process::Process;
+use crate::fail2ban::process::{Pid, Process};
 use crate::fail2ban::threads;
 use crate::fail2ban::vitals::{Activity, Vitals, uptime, vitals};
 use crate::machine::{ActiveState, Daemon, Health, Motion, Sight};
@@ -114,7 +115,8 @@ async fn ask(handle: &Handle, mut connection: Connection, expect: &BTreeSet<Stri
         Err(_) => asked_for.into_iter().collect(),
     };
     ask_about(handle, &mut connection, &process, timeout).await;
-    let health = health::look(handle, &mut connection, process.pid(), &names, timeout).await;
+    let mut health = health::look(handle, &mut connection, process.pid(), &names, timeout).await;
+    health.writable = is_writable(handle, process.pid(), timeout).await;
     connection.close();
     let revived = revived(handle, Some(&process)).await;
     let daemon = Daemon::Answers {
@@ -130,6 +132,16 @@ async fn ask(handle: &Handle, mut connection: Connection, expect: &BTreeSet<Stri
         packages: false,
         health,
     }
+}
+
+/// Whether the file can be written whose place a database in memory takes.
+async fn is_writable(handle: &Handle, daemon: Pid, limit: Duration) -> bool {
+    let Some(database) = handle.kept().usual_database.clone() else {
+        return false;
+    };
+    let look = move || cause::is_writable(&database, Some(daemon));
+    let looked = tokio::time::timeout(limit, tokio::task::spawn_blocking(look)).await;
+    matches!(looked, Ok(Ok(true)))
 }
 
 /// Asks a process that is new for its version. One that does not say it is asked at the next look.

@@ -107,6 +107,9 @@ async fn finish(
         .iter()
         .map(|s| s.jail.as_str().to_owned())
         .collect();
+    let in_memory = rollback::in_memory(config_dir);
+    let in_memory = in_memory.filter(|_| plan.is_none() || handle.kept().database.is_none());
+    handle.kept().usual_database = in_memory.as_ref().map(|it| it.database.clone());
     let is_left_out = |finding: &mut finding::Finding| {
         // Where no other jail is left, fail2ban refuses the config for it.
         let is_ours = finding.words.contains(rollback::NO_FILTER);
@@ -135,6 +138,7 @@ async fn finish(
             .map(|f| f.jails)
             .unwrap_or_default(),
         gone: !config_dir.exists(),
+        in_memory: in_memory.is_some(),
     })
 }
 

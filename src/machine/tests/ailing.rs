@@ -16,6 +16,7 @@ fn with_health(ailing: std::collections::BTreeMap<String, Ailment>) -> Sight {
         health: Health {
             ailing: Some(ailing),
             complaints: Vec::new(),
+            ..Health::default()
         },
         ..answers(&["a", "m"])
     }

@@ -185,6 +185,7 @@ fn guesses_outlive_jailwarden() {
         guesses: Guesses {
             jails: set(&["m"]),
             replaced: vec!["2026-1".into()],
+            in_memory: false,
             before: Some(7),
         },
         ..Memory::default()

@@ -6,6 +6,7 @@ mod change;
 mod command;
 mod crash;
 mod explore;
+mod in_memory;
 mod keep;
 mod mend;
 mod pause;
@@ -137,6 +138,7 @@ impl Rig {
         let what = match effect {
             Effect::WriteRollback { jails, .. } => What::Disable(jails.clone()),
             Effect::PutBack { files, .. } => What::PutBack(files.clone()),
+            Effect::KeepInMemory { .. } => What::InMemory,
             _ => return,
         };
         if self.no_room.is_some() {
@@ -337,8 +339,15 @@ pub(super) fn word(effect: &Effect) -> String {
         Effect::Start { .. } => "start".into(),
         Effect::FindCulprit => "find-culprit".into(),
         Effect::WriteRollback { jails, .. } => format!("rollback({})", jails.join(" ")),
-        Effect::TakeBack { jails, replaced } => {
+        Effect::KeepInMemory { .. } => "in-memory".into(),
+        Effect::TakeBack {
+            jails,
+            replaced,
+            in_memory,
+        } => {
+            let database = in_memory.then_some("dbfile");
             let words = jails.iter().chain(replaced).map(String::as_str);
+            let words = words.chain(database);
             format!("undo({})", words.collect::<Vec<_>>().join(" "))
         }
         Effect::PutBack { files, .. } => {

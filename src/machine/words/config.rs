@@ -244,10 +244,12 @@ impl Machine {
     /// What a person types to take guesses back: the last first.
     fn take_back_by_hand(&self, guesses: &Guesses) -> String {
         let jails = (!guesses.jails.is_empty()).then(|| self.undo_rollbacks(&guesses.jails));
+        let database = guesses.in_memory.then(|| self.undo_in_memory());
         let files = guesses.replaced.iter().rev();
         let files = files.map(|name| format!("{} restore {name}", self.names.called));
         jails
             .into_iter()
+            .chain(database)
             .chain(files)
             .collect::<Vec<_>>()
             .join("; ")
@@ -322,6 +324,7 @@ impl Machine {
                 report.reason = Some(why.to_owned());
                 self.say(report);
             }
+            What::InMemory => self.say_in_memory_failed(why),
         }
     }
 
@@ -381,10 +384,12 @@ impl Machine {
 
 /// What was done on a guess, as the beginning of a sentence.
 fn guessed(guesses: &Guesses) -> String {
-    let jails = names(&guesses.jails);
-    match (guesses.replaced.is_empty(), guesses.jails.is_empty()) {
-        (true, _) => format!("disabling {jails}"),
-        (false, true) => "putting the last good config back".to_owned(),
-        (false, false) => format!("disabling {jails} and putting the last good config back"),
-    }
+    let disabled =
+        (!guesses.jails.is_empty()).then(|| format!("disabling {}", names(&guesses.jails)));
+    let files = (!guesses.replaced.is_empty()).then_some("putting the last good config back");
+    let database = guesses
+        .in_memory
+        .then_some("keeping the database in memory");
+    let all = disabled.as_deref().into_iter().chain(files).chain(database);
+    all.collect::<Vec<_>>().join(" and ")
 }

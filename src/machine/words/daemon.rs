@@ -92,6 +92,13 @@ impl Machine {
                 "fail2ban is not running, and no unit runs it; jailwarden starts it".to_owned(),
             ),
             Cause::Asked => (Kind::Restarting, None, "fail2ban is restarted, as was asked for".to_owned()),
+            Cause::Database => (
+                Kind::Restarting,
+                None,
+                "fail2ban is restarted with its database in its file again, which can be written now; what was \
+                 banned meanwhile and logged within findtime is banned again"
+                    .to_owned(),
+            ),
             Cause::Retry => (Kind::Restarting, None, "jailwarden tries to start fail2ban once more".to_owned()),
         };
         let mut report = self.report(kind, message);

@@ -128,14 +128,7 @@ fn a_file_that_appears_at_the_last_moment_keeps_its_place() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("x.local");
     fs::write(&path, "somebody's").unwrap();
-    put(
-        dir.path(),
-        &jail("x"),
-        &path,
-        "ours",
-        RenameFlags::NOREPLACE,
-    )
-    .unwrap_err();
+    put(dir.path(), "x.local", "ours", RenameFlags::NOREPLACE).unwrap_err();
     assert_eq!(fs::read_to_string(&path).unwrap(), "somebody's");
     assert_eq!(names(dir.path()), ["x.local"]);
 }

@@ -23,6 +23,9 @@ pub(in super::super) enum Befall {
     DiskFull,
     CheckFails,
     Surroundings,
+    Lock,
+    /// Somebody removes the file that has the database in memory.
+    UndoInMemory,
     /// All is as it was before, but for what jailwarden did.
     Mend,
     AdminStops(bool),
@@ -55,6 +58,8 @@ impl fmt::Debug for Befall {
             Self::DiskFull => f.write_str("DiskFull"),
             Self::CheckFails => f.write_str("CheckFails"),
             Self::Surroundings => f.write_str("Surroundings"),
+            Self::Lock => f.write_str("Lock"),
+            Self::UndoInMemory => f.write_str("UndoInMemory"),
             Self::Mend => f.write_str("Mend"),
             Self::AdminStops(systemctl) => write!(f, "AdminStops({systemctl})"),
             Self::AdminStarts => f.write_str("AdminStarts"),
@@ -115,11 +120,17 @@ impl Befall {
             Self::DiskFull => world.disk_full = true,
             Self::CheckFails => world.check_fails = true,
             Self::Surroundings => world.surroundings = true,
+            Self::Lock => world.locked = true,
+            Self::UndoInMemory => {
+                world.in_memory = false;
+                world.touch();
+            }
             Self::Mend => {
                 world.unreadable = false;
                 world.disk_full = false;
                 world.check_fails = false;
                 world.surroundings = false;
+                world.locked = false;
                 world.burning = None;
                 world.write("a", sound("a"), Fault::None);
                 world.write("m", sound("m"), Fault::None);
@@ -177,6 +188,7 @@ fn disk(world: &World, all: &mut Vec<Befall>) {
         (world.disk_full, Befall::DiskFull),
         (world.check_fails, Befall::CheckFails),
         (world.surroundings, Befall::Surroundings),
+        (world.locked, Befall::Lock),
     ];
     let edited = ["a", "m"]
         .iter()
@@ -196,6 +208,9 @@ fn people(world: &World, all: &mut Vec<Befall>) {
         all.push(Befall::Resume);
     } else {
         all.extend([Befall::Pause(None), Befall::Pause(Some(60))]);
+    }
+    if world.in_memory {
+        all.push(Befall::UndoInMemory);
     }
     if !world.rollbacks.is_empty() {
         all.push(Befall::PackagesChange);

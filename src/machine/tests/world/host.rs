@@ -8,7 +8,8 @@ impl World {
     pub(super) fn spawn(&mut self) -> bool {
         let enabled = self.enabled();
         let any = |fault: Fault| enabled.values().any(|d| self.faults[d] == fault);
-        let broken = self.unreadable || self.surroundings || self.doomed;
+        let locked = self.locked && !self.in_memory;
+        let broken = self.unreadable || self.surroundings || locked || self.doomed;
         if broken || any(Fault::Fatal) || any(Fault::Hidden) || any(Fault::ColdOnly) {
             self.unit = unit_failed(255);
             self.note(|| "# the start fails".into());
@@ -32,6 +33,7 @@ impl World {
             hang: burns.then_some(Hang::Busy),
             socket: true,
             stopping: false,
+            in_memory: self.in_memory,
         });
         self.unit = unit(ActiveState::Active, "success", ExitKind::None, 0);
         let pid = self.next_pid;
