@@ -120,6 +120,9 @@ pub struct Sight {
     pub revived: bool,
     /// Packages are being installed just now; looked at only where nobody listens.
     pub packages: bool,
+    /// It does not answer, and for some seconds nothing was left of it that acts, nor did it do anything; looked
+    /// at only while systemd stops it.
+    pub idle: bool,
     /// What was seen beside who is alive.
     pub health: Health,
 }
@@ -186,6 +189,10 @@ pub struct Unit {
     pub main_status: i32,
     /// A job (start, stop, restart) is queued or running.
     pub job: bool,
+    /// That job is a restart: who asked for it wants the daemon to run.
+    pub restarts: bool,
+    /// How long systemd still waits for the end of a stop (`TimeoutStopUSec`), if one is under way and has one.
+    pub stop_left: Option<Duration>,
     /// `UnitFileState` is `disabled`: nothing starts it by itself.
     pub disabled: bool,
 }

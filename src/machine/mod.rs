@@ -21,6 +21,7 @@ mod intent;
 mod keep;
 mod known;
 mod ladder;
+mod leaving;
 mod memory;
 mod mend;
 mod pause;

@@ -302,6 +302,12 @@ impl Machine {
             }) => "suspect: fail2ban is DOWN; packages are being installed, and it is not started \
                    before that is done"
                 .to_owned(),
+            State::Suspect(Suspect {
+                sign: Sign::Leaving(leaving),
+                ..
+            }) if leaving.told => {
+                "suspect: systemd stops fail2ban, which hangs before its end".to_owned()
+            }
             _ => format!("{}: {alive} of {expected} jails protect", self.state_name()),
         };
         for (what, set) in [

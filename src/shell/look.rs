@@ -10,7 +10,7 @@ use crate::fail2ban::client::{CallError, Connection, JailList, Unreachable};
 use crate::fail2ban::process::{Pid, Process};
 use crate::fail2ban::threads;
 use crate::fail2ban::vitals::{Activity, Vitals, uptime, vitals};
-use crate::machine::{ActiveState, Daemon, Health, Motion, Sight};
+use crate::machine::{ActiveState, Daemon, Health, Motion, Sight, Unit};
 
 use super::daemon::{About, Handle, Restarts, number};
 use super::{health, packages};
@@ -130,6 +130,7 @@ async fn ask(handle: &Handle, mut connection: Connection, expect: &BTreeSet<Stri
         unit: None,
         revived,
         packages: false,
+        idle: false,
         health,
     }
 }
@@ -216,18 +217,20 @@ async fn silent(
     process: Option<Arc<Process>>,
     before: Option<(Vitals, Instant)>,
 ) -> Sight {
-    let motion = match (process.as_deref(), before) {
+    let (motion, idle) = match (process.as_deref(), before) {
         (Some(process), Some(before)) => motion_since(process, before).await,
-        _ => Motion::Progressing,
+        _ => (Motion::Progressing, false),
     };
     let revived = revived(handle, process.as_deref()).await;
     let pid = process.map(|p| number(p.pid()));
     let unit = handle.show().await.map(|s| s.unit);
+    let idle = idle && unit.as_ref().is_some_and(is_being_stopped);
     Sight {
         daemon: Daemon::Silent { pid, motion },
         unit,
         revived,
         packages: false,
+        idle,
         health: Health::default(),
     }
 }
@@ -235,6 +238,11 @@ async fn silent(
 async fn absent(handle: &Handle, why: String) -> Sight {
     let process = handle.living().await;
     let revived = revived(handle, process.as_deref()).await;
+    let unit = handle.show().await.map(|s| s.unit);
+    let idle = match process.as_deref() {
+        Some(process) if unit.as_ref().is_some_and(is_being_stopped) => is_idle(process).await,
+        _ => false,
+    };
     let process = process.map(|p| number(p.pid()));
     let instance = handle.instance();
     let traces = instance.socket.exists() || instance.pid_file.exists();
@@ -244,9 +252,10 @@ async fn absent(handle: &Handle, why: String) -> Sight {
             traces,
             why,
         },
-        unit: handle.show().await.map(|s| s.unit),
+        unit,
         revived,
         packages: packages::are_changing(),
+        idle,
         health: Health::default(),
     }
 }
@@ -257,16 +266,31 @@ fn sample(process: &Process) -> Option<(Vitals, Instant)> {
 }
 
 /// A daemon at rest may do nothing for two seconds (its server loop's timeout, `utils.py` of
-/// 1.0.2), so none is called frozen in less than that.
-async fn motion_since(process: &Process, (before, then): (Vitals, Instant)) -> Motion {
+/// 1.0.2), so none is called frozen in less than that. Gives also whether it is idle.
+async fn motion_since(process: &Process, (before, then): (Vitals, Instant)) -> (Motion, bool) {
     let at_least = WINDOW.saturating_sub(then.elapsed());
     if before.state != 'T' {
         tokio::time::sleep(at_least).await;
     }
     match sample(process) {
-        Some((after, _)) => motion(&before, &after),
-        None => Motion::Progressing,
+        Some((after, now)) => {
+            let idle = after.is_idle_since(&before, now - then);
+            (motion(&before, &after), idle)
+        }
+        None => (Motion::Progressing, false),
     }
+}
+
+/// Whether a process does nothing, as [`Sight::idle`] has it.
+async fn is_idle(process: &Process) -> bool {
+    match sample(process) {
+        Some(before) => motion_since(process, before).await.1,
+        None => false,
+    }
+}
+
+fn is_being_stopped(unit: &Unit) -> bool {
+    unit.job && unit.active == ActiveState::Deactivating
 }
 
 /// What a process did between two samples, in the machine's words.

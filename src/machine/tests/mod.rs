@@ -8,6 +8,7 @@ mod crash;
 mod explore;
 mod in_memory;
 mod keep;
+mod leaving;
 mod mend;
 mod pause;
 mod protection;
@@ -390,6 +391,7 @@ pub(super) fn with_dead(pid: u32, jails: &[&str], dead: &[&str]) -> Sight {
         unit: None,
         revived: false,
         packages: false,
+        idle: false,
         health: Health::default(),
     }
 }
@@ -407,6 +409,7 @@ pub(super) fn silent_as(pid: u32, motion: Motion) -> Sight {
         unit: None,
         revived: false,
         packages: false,
+        idle: false,
         health: Health::default(),
     }
 }
@@ -421,6 +424,7 @@ pub(super) fn unaskable() -> Sight {
         unit: None,
         revived: false,
         packages: false,
+        idle: false,
         health: Health::default(),
     }
 }
@@ -439,6 +443,7 @@ pub(super) fn gone(unit: Option<Unit>, traces: bool) -> Sight {
         unit,
         revived: false,
         packages: false,
+        idle: false,
         health: Health::default(),
     }
 }
@@ -459,6 +464,8 @@ pub(super) fn unit(
         main_code,
         main_status,
         job: false,
+        restarts: false,
+        stop_left: None,
         disabled: false,
     }
 }

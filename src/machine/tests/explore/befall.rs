@@ -29,6 +29,8 @@ pub(in super::super) enum Befall {
     /// All is as it was before, but for what jailwarden did.
     Mend,
     AdminStops(bool),
+    /// An admin has systemd stop it, or restart it, and it hangs before its end.
+    StopHangs(bool),
     AdminStarts,
     Pause(Option<u64>),
     Resume,
@@ -62,6 +64,7 @@ impl fmt::Debug for Befall {
             Self::UndoInMemory => f.write_str("UndoInMemory"),
             Self::Mend => f.write_str("Mend"),
             Self::AdminStops(systemctl) => write!(f, "AdminStops({systemctl})"),
+            Self::StopHangs(restarts) => write!(f, "StopHangs({restarts})"),
             Self::AdminStarts => f.write_str("AdminStarts"),
             Self::Pause(left) => write!(f, "Pause({left:?})"),
             Self::Resume => f.write_str("Resume"),
@@ -136,6 +139,7 @@ impl Befall {
                 world.write("m", sound("m"), Fault::None);
             }
             Self::AdminStops(systemctl) => world.admin_stops(systemctl),
+            Self::StopHangs(restarts) => world.hangs_in_stop(restarts),
             Self::AdminStarts => world.admin_starts(),
             Self::Pause(left) => world.pauses(left.map(secs)),
             Self::Resume => world.resumes(),
@@ -171,6 +175,9 @@ fn daemon(world: &World, all: &mut Vec<Befall>) {
     }
     if world.can_be_stopped() {
         all.extend([Befall::AdminStops(false), Befall::AdminStops(true)]);
+        if world.has_unit && !process.stopping {
+            all.extend([Befall::StopHangs(false), Befall::StopHangs(true)]);
+        }
     }
 }
 

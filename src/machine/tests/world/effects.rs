@@ -177,7 +177,13 @@ impl World {
             return Outcome::Seen(gone(unit, self.unit != unit_stopped()));
         };
         let pid = process.pid;
-        let daemon = if !process.socket || process.up_at > self.now {
+        let idle = process.hang == Some(Hang::Leaving);
+        let daemon = if idle {
+            Daemon::Silent {
+                pid: Some(pid),
+                motion: Motion::Busy,
+            }
+        } else if !process.socket || process.up_at > self.now {
             Daemon::Absent {
                 process: Some(pid),
                 traces: true,
@@ -198,7 +204,7 @@ impl World {
                     pid: Some(pid),
                     motion: Motion::Frozen,
                 },
-                Some(Hang::Busy) => Daemon::Silent {
+                Some(Hang::Busy | Hang::Leaving) => Daemon::Silent {
                     pid: Some(pid),
                     motion: Motion::Busy,
                 },
@@ -219,6 +225,7 @@ impl World {
             unit,
             revived: false,
             packages: false,
+            idle,
             health: Health {
                 writable: self.in_memory && !self.locked,
                 ..Health::default()
@@ -275,6 +282,9 @@ impl World {
             (Signal::Terminate, None) => {
                 process.stopping = true;
                 self.after(self.stop_takes, Then::Die(pid, "asked"));
+            }
+            (Signal::Terminate, Some(Hang::Leaving)) => {
+                self.after(ms(1), Then::Die(pid, "ended"));
             }
             (Signal::Kill, _) => self.after(ms(1), Then::Die(pid, "killed")),
             (Signal::Terminate | Signal::Continue, _) => {}

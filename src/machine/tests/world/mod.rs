@@ -33,6 +33,8 @@ pub(super) enum Hang {
     Stopped,
     Frozen,
     Busy,
+    /// systemd stops it, and it does not come to its end.
+    Leaving,
 }
 
 #[derive(Debug, Clone)]

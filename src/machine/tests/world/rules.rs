@@ -59,6 +59,11 @@ impl World {
                     "stopped though every jail protects: {:?}",
                     self.machine.state
                 );
+                let leaves = |p: &Process| p.hang == Some(Hang::Leaving);
+                assert!(
+                    !self.process.as_ref().is_some_and(leaves) || self.unit.restarts,
+                    "ended though nobody needs it to be quick"
+                );
             }
             Effect::PutBack { files, .. } => {
                 self.assert_intended(&What::PutBack(files.clone()));
