@@ -16,6 +16,11 @@ what_stands() (
         config=${config:-/etc/fail2ban}
         case "$seen" in *" $config "*) continue ;; esac
         seen="$seen $config "
+        if grep -qs '^# jailwarden rollback file' "$1$config/fail2ban.d/zzz-jailwarden.local"; then
+            echo "jailwarden keeps fail2ban's database in memory, as its file could not be written. It stays there until"
+            echo "  rm $1$config/fail2ban.d/zzz-jailwarden.local"
+            echo 'and a restart of fail2ban (a reload would lose every jail).'
+        fi
         (
             cd "$1$config/jail.d" 2>/dev/null || exit 0
             files=$(grep -ls '^# jailwarden rollback file' zzz-jailwarden-*.local) || true

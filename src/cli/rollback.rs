@@ -6,7 +6,7 @@ use clap::Subcommand;
 use serde_json::{Value, json};
 
 use super::{Place, exit, output, supervisor, tell};
-use crate::rollback::{self, JailName, RollbackError, Standing};
+use crate::rollback::{self, DBFILE, InMemory, JailName, RollbackError, Standing};
 use crate::settings::Settings;
 use crate::text::{safe, safe_json};
 
@@ -30,7 +30,8 @@ Example: jailwarden rollback list --json";
 
 const AFTER_UNDO: &str = "\
 The jail's config counts again at once: jailwarden checks it, and applies it if fail2ban would run it. \
-A jail whose config is mended comes back by itself, without this.
+A jail whose config is mended comes back by itself, without this. `dbfile` is no jail: it ends that fail2ban \
+keeps its database in memory, for which jailwarden restarts it.
 
 Exit codes: 0 undone, 1 there is no such rollback, 2 wrong usage, 4 not permitted, 6 it could not be \
 removed, 78 faulty settings.
@@ -62,13 +63,13 @@ pub(super) enum Command {
         #[command(flatten)]
         place: Place,
     },
-    /// Remove the file that disables a jail
+    /// Remove the file that disables a jail, or that keeps the database in memory
     #[command(after_help = AFTER_UNDO)]
     Undo {
-        /// The jails
+        /// The jails, or `dbfile`
         #[arg(value_name = "JAIL", required_unless_present = "all")]
         jails: Vec<String>,
-        /// Every jail that jailwarden has disabled
+        /// Every jail that jailwarden has disabled, and the database
         #[arg(long, conflicts_with = "jails")]
         all: bool,
         /// Print JSON
@@ -114,9 +115,22 @@ fn add(place: &Place, jail: String, json: bool) -> Result<ExitCode, ExitCode> {
 fn list(place: &Place, json: bool) -> Result<ExitCode, ExitCode> {
     let settings = place.settings()?;
     let standing = rollback::standing(&settings.config_dir).map_err(|error| refuse(&error))?;
+    let in_memory = rollback::in_memory(&settings.config_dir);
     if json {
-        output::print(&as_json(&standing));
-    } else if standing.is_empty() {
+        output::print(&as_json(&standing, in_memory.as_ref()));
+        return Ok(ExitCode::from(u8::from(
+            !standing.is_empty() || in_memory.is_some(),
+        )));
+    }
+    if let Some(InMemory { path, note, .. }) = &in_memory {
+        output::say(format_args!(
+            "{DBFILE}: fail2ban's database is in memory since {}: {}",
+            safe(&note.when),
+            safe(&note.reason)
+        ));
+        output::say(format_args!("  by {}", safe(&path.display().to_string())));
+    }
+    if standing.is_empty() {
         output::say("jailwarden has disabled no jail");
     } else {
         for Standing {
@@ -135,11 +149,22 @@ fn list(place: &Place, json: bool) -> Result<ExitCode, ExitCode> {
             settings.called()
         ));
     }
-    Ok(ExitCode::from(u8::from(!standing.is_empty())))
+    let any = !standing.is_empty() || in_memory.is_some();
+    Ok(ExitCode::from(u8::from(any)))
 }
 
-fn as_json(standing: &[Standing]) -> String {
-    safe_json(&json!({ "version": VERSION, "rollbacks": entries(standing) }))
+fn as_json(standing: &[Standing], in_memory: Option<&InMemory>) -> String {
+    let in_memory = in_memory.map(|it| {
+        json!({
+            "database": it.database.display().to_string(),
+            "file": it.path.display().to_string(),
+            "since": it.note.when,
+            "reason": it.note.reason,
+        })
+    });
+    safe_json(
+        &json!({ "version": VERSION, "rollbacks": entries(standing), "in_memory": in_memory }),
+    )
 }
 
 /// The rollbacks that stand, as JSON.
@@ -159,10 +184,12 @@ pub(super) fn entries(standing: &[Standing]) -> Vec<Value> {
 fn undo(place: &Place, jails: &[String], all: bool, json: bool) -> Result<ExitCode, ExitCode> {
     let settings = place.settings()?;
     let standing = rollback::standing(&settings.config_dir).map_err(|error| refuse(&error))?;
-    if let Some(unknown) = jails
-        .iter()
-        .find(|jail| standing.iter().all(|it| it.jail.as_str() != *jail))
-    {
+    let in_memory = rollback::in_memory(&settings.config_dir);
+    let is_known = |jail: &&String| {
+        standing.iter().any(|it| it.jail.as_str() == **jail)
+            || (in_memory.is_some() && *jail == DBFILE)
+    };
+    if let Some(unknown) = jails.iter().find(|jail| !is_known(jail)) {
         output::complain(format_args!(
             "{}: jailwarden has not disabled this jail; see: {} rollback list",
             safe(unknown),
@@ -172,6 +199,15 @@ fn undo(place: &Place, jails: &[String], all: bool, json: bool) -> Result<ExitCo
     }
     let wanted = |it: &&Standing| all || jails.iter().any(|jail| jail == it.jail.as_str());
     let mut removed = Vec::new();
+    let ends = all || jails.iter().any(|jail| jail == DBFILE);
+    if let Some(InMemory { path, .. }) = in_memory.filter(|_| ends) {
+        rollback::end_in_memory(&settings.config_dir).map_err(|error| refuse(&error))?;
+        let file = path.display().to_string();
+        removed.push(json!({ "jail": DBFILE, "file": file }));
+        if !json {
+            output::say(format_args!("{DBFILE}: removed {}", safe(&file)));
+        }
+    }
     for Standing { jail, path, .. } in standing.iter().filter(wanted) {
         remove(&settings, jail).map_err(|error| refuse(&error))?;
         removed.push(json!({ "jail": jail.as_str(), "file": path.display().to_string() }));
@@ -186,7 +222,7 @@ fn undo(place: &Place, jails: &[String], all: bool, json: bool) -> Result<ExitCo
         output::print(&safe_json(
             &json!({ "version": VERSION, "removed": removed }),
         ));
-    } else if all && standing.is_empty() {
+    } else if removed.is_empty() {
         output::say("jailwarden has disabled no jail");
     }
     Ok(ExitCode::SUCCESS)

@@ -67,6 +67,8 @@ pub enum Log<'a> {
 pub struct Cause {
     /// What is to blame.
     pub kind: Kind,
+    /// It is about the database: without that, or with one in memory, fail2ban could start.
+    pub database: bool,
     /// What shows it, the decisive first; empty only if nothing was found at all.
     pub evidence: Vec<Evidence>,
 }
@@ -168,6 +170,13 @@ pub fn of_database(database: &Path, daemon: Option<Pid>) -> Option<Evidence> {
     surroundings::of_database(database, daemon)
 }
 
+/// Whether nothing is seen that would keep a daemon from writing to its database: `daemon` is one that runs
+/// now, with another. A file that is there is opened for writing, and not written to. Blocking.
+#[must_use]
+pub fn is_writable(database: &Path, daemon: Option<Pid>) -> bool {
+    surroundings::is_writable(database, daemon)
+}
+
 /// The trouble with its database for which a daemon refuses whatever it is told, if its answer is about that
 /// and it passes. A damaged one does not: fail2ban repairs it, or makes another, at a start.
 #[must_use]
@@ -199,6 +208,16 @@ fn judge(told: Option<&Evidence>, said: words::Said, shown: Vec<Shown>) -> Cause
             },
         },
     };
+    // `No such file or directory` of an `OSError` names no path.
+    let is_bare = |it: &Evidence| !it.words.contains('/');
+    let is_shown = |it: &Evidence| {
+        let mut of_database = shown.iter().filter(|shown| shown.part == Part::Database);
+        of_database.any(|shown| {
+            shown.evidence == *it || (is_bare(it) && shown.evidence.trouble == it.trouble)
+        })
+    };
+    let of_database = |it: &Evidence| is_of_database(it) || is_shown(it);
+    let database = decisive.as_ref().is_some_and(of_database);
     let shown = shown.into_iter().map(|shown| shown.evidence);
     let shown = shown.filter(|_| !matches!(kind, Kind::Config { .. }));
     let mut evidence: Vec<Evidence> = Vec::new();
@@ -207,7 +226,21 @@ fn judge(told: Option<&Evidence>, said: words::Said, shown: Vec<Shown>) -> Cause
             evidence.push(found);
         }
     }
-    Cause { kind, evidence }
+    Cause {
+        kind,
+        database,
+        evidence,
+    }
+}
+
+/// Whether it is the database that cannot be used: by its kind, or by the word, as `SQLite` has it in `attempt to
+/// write a readonly database`.
+fn is_of_database(evidence: &Evidence) -> bool {
+    use Trouble::{DatabaseDamaged, DatabaseLocked, DatabaseUnusable};
+    evidence.trouble.is_some_and(|trouble| {
+        matches!(trouble, DatabaseDamaged | DatabaseLocked | DatabaseUnusable)
+            || evidence.words.to_lowercase().contains("database")
+    })
 }
 
 /// The reason that the system shows for a trouble of which fail2ban only says what it concerns.

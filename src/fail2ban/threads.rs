@@ -12,7 +12,7 @@ use super::proc::tasks;
 use super::process::Pid;
 
 const FILTER: &[u8] = b"f2b/f.";
-const ACTIONS: &[u8] = b"f2b/a.";
+pub(super) const ACTIONS: &[u8] = b"f2b/a.";
 const COMM_BYTES: usize = 15;
 const JAIL_BYTES: usize = COMM_BYTES - FILTER.len();
 

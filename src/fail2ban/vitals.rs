@@ -8,6 +8,7 @@ use rustix::time::{ClockId, clock_gettime};
 
 use super::proc::{Task, read, status_field, tasks, words};
 use super::process::Pid;
+use super::threads::ACTIONS;
 
 /// `USER_HZ` is 100 wherever this runs, whatever the kernel's own tick.
 const TICK_MILLIS: u64 = 10;
@@ -27,6 +28,8 @@ pub struct Vitals {
     /// A hash of its threads and children: it changes when jails stop or start, and with each
     /// command that an action runs.
     pub shape: u64,
+    /// Whether it has a thread that bans and unbans, or a child, as whoever runs a command has.
+    pub acts: bool,
 }
 
 /// What a process did between two looks.
@@ -57,6 +60,18 @@ impl Vitals {
     }
 }
 
+impl Vitals {
+    /// Whether the process did next to nothing since the `earlier` look, and has nothing left that acts: it
+    /// used less than a tenth of a processor, with the same threads. One whose filters wake up in vain uses a
+    /// hundredth.
+    #[must_use]
+    pub fn is_idle_since(&self, earlier: &Self, elapsed: Duration) -> bool {
+        let used = self.cpu.saturating_sub(earlier.cpu);
+        let at_rest = self.shape == earlier.shape && used * 10 < elapsed;
+        at_rest && !self.acts && !earlier.acts && !self.traced && self.state != 'T'
+    }
+}
+
 /// Takes a look at process `pid`.
 ///
 /// # Errors
@@ -73,14 +88,15 @@ pub fn vitals(pid: Pid) -> io::Result<Vitals> {
 
     let mut cpu = Duration::ZERO;
     let mut members = Vec::new();
+    let mut acts = false;
     for task in tasks(pid)? {
         cpu += cpu_time(&task)?;
         members.push(i64::from(task.id));
-        members.extend(
-            task.children()?
-                .into_iter()
-                .map(|child| -i64::from(child.as_raw_pid())),
-        );
+        let children = task.children()?;
+        acts |= !children.is_empty();
+        acts |= task.read("comm")?.is_some_and(|it| it.starts_with(ACTIONS));
+        let children = children.into_iter();
+        members.extend(children.map(|child| -i64::from(child.as_raw_pid())));
     }
     members.sort_unstable();
     let mut hasher = DefaultHasher::new();
@@ -90,6 +106,7 @@ pub fn vitals(pid: Pid) -> io::Result<Vitals> {
         traced,
         cpu,
         shape: hasher.finish(),
+        acts,
     })
 }
 
@@ -163,6 +180,7 @@ mod tests {
         traced: false,
         cpu: Duration::from_nanos(5),
         shape: 1,
+        acts: false,
     };
 
     #[test]
@@ -180,6 +198,24 @@ mod tests {
             Vitals { shape: 2, ..LOOK }.since(&LOOK),
             Activity::Progressing
         );
+    }
+
+    #[test]
+    fn idle_is_who_has_nothing_left_that_acts_and_does_next_to_nothing() {
+        let second = Duration::from_secs(1);
+        let after = |millis| Vitals {
+            cpu: LOOK.cpu + Duration::from_millis(millis),
+            ..LOOK
+        };
+        assert!(after(20).is_idle_since(&LOOK, second));
+        assert!(!after(200).is_idle_since(&LOOK, second), "it reads a log");
+        for busy in [
+            Vitals { acts: true, ..LOOK },
+            Vitals { shape: 2, ..LOOK },
+            Vitals { state: 'T', ..LOOK },
+        ] {
+            assert!(!busy.is_idle_since(&LOOK, second), "{busy:?}");
+        }
     }
 
     #[test]

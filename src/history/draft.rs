@@ -37,6 +37,7 @@ pub(super) fn draft(
         stream: (stream.len() <= MOST_STREAM).then(|| Digest::of(stream.as_bytes())),
         rollbacks,
         truncated: scan.truncated,
+        root: scan.root,
         tree,
     };
     (manifest, sources)

@@ -9,7 +9,7 @@ use rustix::fs::{CWD, OFlags};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::tree::Tree;
+use super::tree::{Meta, Tree};
 use super::{Digest, HistoryError, Listing, Warning};
 use crate::durable;
 
@@ -35,6 +35,9 @@ pub(super) struct Manifest {
     pub(super) rollbacks: Vec<String>,
     /// Whether there was more than was looked at.
     pub(super) truncated: bool,
+    /// The folder's own owner and mode, where they are known.
+    #[serde(default)]
+    pub(super) root: Option<Meta>,
     pub(super) tree: Tree,
 }
 

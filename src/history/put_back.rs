@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
@@ -13,7 +13,7 @@ use super::plan::{self, Act, Done, Left, Plan, Step, WhyLeft};
 use super::rejected::Origin;
 use super::root::Root;
 use super::store::{Id, Store};
-use super::tree::{Node, Regular, Tree, is_below};
+use super::tree::{Meta, Node, Regular, Tree, is_below};
 use super::walk::{self, Scan, is_leftover};
 use super::{Digest, HistoryError};
 use crate::durable::{self, Batch};
@@ -47,6 +47,8 @@ pub struct Replaced {
     pub files: PathBuf,
     /// The command that brings them back.
     pub undo: String,
+    /// The config folder itself was gone, and was made again.
+    pub folder: bool,
 }
 
 impl fmt::Display for Restored {
@@ -94,6 +96,10 @@ struct Aim<'a> {
     scope: BTreeSet<PathBuf>,
     source: Source<'a>,
     origin: Origin,
+    /// The folder's own owner and mode, where they are known.
+    root: Option<Meta>,
+    /// There was no folder, and none is to be there once it is empty.
+    gone: bool,
 }
 
 impl Store {
@@ -102,7 +108,8 @@ impl Store {
     /// What is replaced or removed is kept first, whole and on disk ([`Store::rejected`]). Each file
     /// is then put back whole, beside which the former one stands until it gives way; run again after
     /// a crash, this finishes the job. No link below the folder is followed: see [`What`] and
-    /// [`WhyLeft`] for what becomes of those. Our rollback files are not touched.
+    /// [`WhyLeft`] for what becomes of those. Our rollback files are not touched. Where the folder is gone as
+    /// a whole, it is made again.
     ///
     /// [`What`]: super::What
     ///
@@ -116,7 +123,7 @@ impl Store {
         reason: &str,
     ) -> Result<Restored, HistoryError> {
         let _lock = self.lock()?;
-        let scan = walk::scan(config_dir)?;
+        let scan = walk::scan_or_gone(config_dir)?;
         let aim = self.aim(id, config_dir, which, &scan)?;
         self.reach(&aim, &scan, config_dir, reason)
     }
@@ -131,7 +138,7 @@ impl Store {
         config_dir: &Path,
         which: &Which,
     ) -> Result<Preview, HistoryError> {
-        let scan = walk::scan(config_dir)?;
+        let scan = walk::scan_or_gone(config_dir)?;
         let aim = self.aim(id, config_dir, which, &scan)?;
         Ok(foresee(&aim, &scan, config_dir))
     }
@@ -143,7 +150,7 @@ impl Store {
     pub fn restore_rejected(&self, id: &str, reason: &str) -> Result<Restored, HistoryError> {
         let _lock = self.lock()?;
         let (aim, config_dir) = self.aim_back(id)?;
-        let scan = walk::scan(&config_dir)?;
+        let scan = walk::scan_or_gone(&config_dir)?;
         self.reach(&aim, &scan, &config_dir, reason)
     }
 
@@ -159,7 +166,7 @@ impl Store {
     ) -> Result<(Restored, BTreeSet<PathBuf>), HistoryError> {
         let _lock = self.lock()?;
         let (mut aim, config_dir) = self.aim_back(id)?;
-        let scan = walk::scan(&config_dir)?;
+        let scan = walk::scan_or_gone(&config_dir)?;
         let mut changed = BTreeSet::new();
         if let Origin::Snapshot(put) = self.aside(id)?.origin {
             let put = self.load(&put)?.tree;
@@ -181,7 +188,7 @@ impl Store {
     /// As there.
     pub fn preview_rejected(&self, id: &str) -> Result<(Preview, PathBuf), HistoryError> {
         let (aim, config_dir) = self.aim_back(id)?;
-        let scan = walk::scan(&config_dir)?;
+        let scan = walk::scan_or_gone(&config_dir)?;
         Ok((foresee(&aim, &scan, &config_dir), config_dir))
     }
 
@@ -220,6 +227,8 @@ impl Store {
             wanted: manifest.tree,
             source: Source::Snapshot(self),
             origin: Origin::Snapshot(*id),
+            root: manifest.root,
+            gone: false,
         })
     }
 
@@ -232,6 +241,8 @@ impl Store {
             wanted,
             source: Source::Rejected(self, id),
             origin: Origin::Rejected(id.to_owned()),
+            root: None,
+            gone: aside.gone,
         };
         Ok((aim, aside.config_dir.0))
     }
@@ -257,17 +268,25 @@ impl Store {
                 pour(&aim.source.path(step, file), file, &mut io::sink())?;
             }
         }
-        let root = Root::open(config_dir)?;
+        let root = match &scan.root {
+            Some(_) => Root::open(config_dir)?,
+            None => Root::make(config_dir, aim.root.as_ref())?,
+        };
         let id = self.set_aside(&root, &steps, &aim.origin, reason)?;
         restored.replaced = Some(Replaced {
             files: self.aside_file(&id, Path::new("")),
             undo: self.restore_command(&id),
             id: id.clone(),
+            folder: root.is_new,
         });
         let mut batch = Batch::default();
         let ran = run(&root, &steps, &aim.source, &mut restored, &mut batch);
         let synced = batch.end(&root.path);
         let synced = synced.map_err(|error| HistoryError::io("sync", &root.path, error));
+        if aim.gone {
+            // It stays where anything is left in it.
+            let _ = fs::remove_dir(&root.path);
+        }
         match ran.and(synced).and_then(|()| self.finish(&id)) {
             Ok(()) => Ok(restored),
             Err(cause) => Err(HistoryError::Halted {

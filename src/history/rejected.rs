@@ -43,6 +43,8 @@ pub struct Rejected {
     pub files: PathBuf,
     /// Whether all was put back for which they were replaced.
     pub finished: bool,
+    /// Whether the config folder itself was gone.
+    pub folder: bool,
     /// The command that brings them back.
     pub undo: String,
 }
@@ -63,6 +65,9 @@ pub(super) struct Aside {
     reason: String,
     pub(super) origin: Origin,
     pub(super) config_dir: Name,
+    /// The folder itself was not there.
+    #[serde(default)]
+    pub(super) gone: bool,
     /// What stood there; [`Node::Absent`] where nothing did.
     pub(super) tree: Tree,
 }
@@ -80,6 +85,7 @@ impl Store {
                 when: aside.when,
                 reason: aside.reason,
                 config_dir: aside.config_dir.0,
+                folder: aside.gone,
                 paths: aside
                     .tree
                     .0
@@ -187,6 +193,7 @@ impl Store {
             reason: reason.to_owned(),
             origin: origin.clone(),
             config_dir: Name(root.path.clone()),
+            gone: root.is_new,
             tree: Tree(nodes),
         };
         let path = new.join(MANIFEST);

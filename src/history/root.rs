@@ -5,6 +5,7 @@ use std::fs::{self, File};
 use std::io;
 use std::ops::Range;
 use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Component, Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, Gid, Mode, OFlags, RenameFlags, Timespec, Timestamps, Uid};
@@ -27,6 +28,8 @@ pub(super) struct Root {
     fd: OwnedFd,
     /// Absolute, without links.
     pub(super) path: PathBuf,
+    /// It was gone, and was made for what is to be put into it.
+    pub(super) is_new: bool,
 }
 
 impl Root {
@@ -35,7 +38,30 @@ impl Root {
         let path = fs::canonicalize(config_dir).map_err(failed)?;
         let fd = rustix::fs::openat(CWD, &path, FOLDER, Mode::empty());
         let fd = fd.map_err(|error| failed(error.into()))?;
-        Ok(Self { fd, path })
+        Ok(Self {
+            fd,
+            path,
+            is_new: false,
+        })
+    }
+
+    /// Makes the folder, which must not be there, with this owner and mode if they are known, and is on
+    /// disk. Those of fail2ban's packages are root and 0755.
+    pub(super) fn make(config_dir: &Path, meta: Option<&Meta>) -> Result<Self, HistoryError> {
+        let failed = |error: io::Error| HistoryError::io("make", config_dir, error);
+        let mut builder = fs::DirBuilder::new();
+        let mode = if meta.is_some() { 0o700 } else { 0o755 };
+        builder.mode(mode).create(config_dir).map_err(failed)?;
+        let root = Self::open(config_dir)?;
+        if let Some(meta) = meta {
+            dress_as(&root.fd, meta).map_err(failed)?;
+        }
+        let above = root.path.parent().unwrap_or(&root.path);
+        durable::sync_folder(above).map_err(failed)?;
+        Ok(Self {
+            is_new: true,
+            ..root
+        })
     }
 
     /// A regular file, to read it; `None` if it is something else by now.

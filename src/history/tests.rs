@@ -412,6 +412,56 @@ fn every_kind_of_change_is_put_back_and_undone() {
 }
 
 #[test]
+fn a_folder_that_is_gone_as_a_whole_is_made_again_and_its_undo_takes_it_away() {
+    let place = place();
+    fs::set_permissions(&place.root, Permissions::from_mode(0o750)).unwrap();
+    let id = place.keep();
+    let whole = place.state_of_root();
+    let away = place.elsewhere.join("fail2ban");
+    fs::rename(&place.root, &away).unwrap();
+
+    let restored = place.all(&id);
+    assert_eq!(restored.left, []);
+    assert!(restored.replaced.as_ref().unwrap().folder);
+    assert_eq!(place.state_of_root(), whole);
+    assert_eq!(fs::metadata(&place.root).unwrap().mode() & 0o7777, 0o750);
+    let listed = place.store.rejected().unwrap().entries;
+    assert!(listed[0].folder && listed[0].finished, "{listed:?}");
+
+    // The way is free for the one that was moved away.
+    place.undo(&restored);
+    assert!(!place.root.exists());
+    fs::rename(&away, &place.root).unwrap();
+    assert_eq!(place.state_of_root(), whole);
+
+    // What somebody has put there since stays.
+    fs::rename(&place.root, &away).unwrap();
+    let restored = place.all(&id);
+    fs::create_dir(place.root.join("mine")).unwrap();
+    fs::write(place.root.join("mine/x"), "mine\n").unwrap();
+    place.undo(&restored);
+    let left: Vec<_> = place.state_of_root().into_keys().collect();
+    assert_eq!(left, [place.root.join("mine"), place.root.join("mine/x")]);
+}
+
+#[test]
+fn a_link_in_the_place_of_the_folder_that_leads_nowhere_is_left_alone() {
+    let place = place();
+    let id = place.keep();
+    let away = place.elsewhere.join("fail2ban");
+    fs::rename(&place.root, &away).unwrap();
+    symlink(place.elsewhere.join("not-mounted"), &place.root).unwrap();
+    let refused = place
+        .store
+        .put_back(&id, &place.root, &Which::All, "a test");
+    assert!(
+        matches!(refused, Err(HistoryError::Io { .. })),
+        "{refused:?}"
+    );
+    assert!(place.root.is_symlink() && !place.root.exists());
+}
+
+#[test]
 fn only_the_files_that_were_asked_for_are_put_back() {
     let place = place();
     let id = changed_in_every_way(&place);

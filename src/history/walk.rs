@@ -41,6 +41,8 @@ pub(super) struct Scan {
     pub(super) leftovers: Vec<(PathBuf, Node, Stamp)>,
     /// Whether there was more than [`Limits`] take.
     pub(super) truncated: bool,
+    /// The folder's own owner and mode; none where there is no folder.
+    pub(super) root: Option<Meta>,
 }
 
 /// A file's place on the disk, its size and the time of its last change.
@@ -91,6 +93,7 @@ pub(super) fn scan(config_dir: &Path) -> Result<Scan, HistoryError> {
         root: root.clone(),
     };
     walk.seen.extend(folder_id(&root));
+    walk.scan.root = fs::metadata(&root).ok().as_ref().map(Meta::of);
     walk.folder(Path::new(""), &root, 0, false);
     while let Some((shown, real, depth)) = walk.linked.pop() {
         if folder_id(&real).is_some_and(|id| walk.seen.insert(id)) {
@@ -98,6 +101,15 @@ pub(super) fn scan(config_dir: &Path) -> Result<Scan, HistoryError> {
         }
     }
     Ok(walk.scan)
+}
+
+/// As [`scan`], but a folder that is gone as a whole is one without anything in it. A link that leads
+/// nowhere is no such folder: what it led to may be mounted again.
+pub(super) fn scan_or_gone(config_dir: &Path) -> Result<Scan, HistoryError> {
+    match fs::symlink_metadata(config_dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Scan::default()),
+        _ => scan(config_dir),
+    }
 }
 
 /// A kept file's content once more; `None` if it is another by now.
@@ -214,7 +226,8 @@ impl Walk {
 
 /// Whether a path below the config folder is one of our rollback files.
 fn is_rollback(path: &Path) -> bool {
-    path.parent() == Some(Path::new("jail.d")) && rollback::is_rollback_name(path)
+    let of_jail = path.parent() == Some(Path::new("jail.d")) && rollback::is_rollback_name(path);
+    of_jail || rollback::is_in_memory(path)
 }
 
 fn file(path: &Path, meta: &Metadata, more: OFlags) -> Node {

@@ -108,6 +108,13 @@ pub enum Effect {
         jails: Vec<String>,
         /// The names of the replaced files that are brought back, the first replaced first.
         replaced: Vec<String>,
+        /// From the next start on, the database is in its file again.
+        in_memory: bool,
+    },
+    /// Write the file that keeps the database in memory from the next start on, whole and durable.
+    KeepInMemory {
+        /// Why, for the file's comment.
+        reason: String,
     },
     /// Keep the config as the last known good one, if it is still the one with this fingerprint.
     Keep {

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use super::absence::{self, Absence};
 use super::ailing::Ailing;
-use super::event::{Daemon, Motion, Sight};
+use super::event::{ActiveState, Daemon, Motion, Sight};
 use super::known::Stranger;
+use super::leaving::Leaving;
 use super::restart::Cause;
 use super::time::MonoTime;
 use super::{Guesses, InVain, Known, Machine, Policy, State};
@@ -28,8 +29,14 @@ pub(super) enum Sign {
     /// It lives but has no socket to be asked at; whether that it stays so was told.
     Unaskable { told: bool },
     /// It is away, and systemd has something under way, or whoever installs packages.
-    /// Whether that it takes long was told.
-    AtWork { packages: bool, told: bool },
+    /// Whether that it takes long was told, and whether what systemd has under way is a stop.
+    AtWork {
+        packages: bool,
+        told: bool,
+        stops: bool,
+    },
+    /// It does not answer, and systemd stops it.
+    Leaving(Leaving),
 }
 
 /// The pause before the next look at what is waited for until a limit: ever longer, and over by then.
@@ -50,8 +57,18 @@ impl Machine {
         if self.relieve_if_due() {
             return;
         }
+        let leaving = sight
+            .unit
+            .as_ref()
+            .is_some_and(|u| u.job && u.active == ActiveState::Deactivating);
         match sight.daemon {
             Daemon::Answers { .. } => self.assess_jails(),
+            Daemon::Silent { pid, .. } if leaving => {
+                self.assess_leaving(pid.or(self.daemon.pid), &sight);
+            }
+            Daemon::Absent {
+                process: Some(pid), ..
+            } if leaving => self.assess_leaving(Some(pid), &sight),
             Daemon::Silent { pid, motion } => {
                 let pid = pid.or(self.daemon.pid);
                 let leaving = sight
@@ -73,6 +90,7 @@ impl Machine {
                 ..
             } => {
                 self.forget_daemon();
+                let stops = self.is_being_stopped();
                 match self.absence(&sight, traces) {
                     Absence::AtWork => {
                         if let Some(why) = sight.unit.as_ref().and_then(absence::crash) {
@@ -88,6 +106,10 @@ impl Machine {
                         self.restart(Cause::Interrupted, None);
                     }
                     Absence::Deliberate(why) => self.stand_by(why),
+                    // Whoever has it stopped may end it by a signal.
+                    Absence::Failed(why) | Absence::Broken(why) if stops => {
+                        self.stand_by(format!("{why}, while systemd stopped it"));
+                    }
                     Absence::Failed(why) | Absence::Broken(why) => {
                         self.restart(Cause::Down(why), None);
                     }
@@ -132,7 +154,7 @@ impl Machine {
             if !self.is_healing() && !self.is_cramped() {
                 self.close_incident();
             }
-            return;
+            return self.end_in_memory_if_due();
         }
         let looks = match &self.state {
             State::Suspect(Suspect {
@@ -297,6 +319,11 @@ impl Machine {
             _ => (Duration::ZERO, false),
         };
         let job = sight.unit.as_ref().is_some_and(|u| u.job);
+        let stops = match &sight.unit {
+            Some(unit) if unit.job && unit.active == ActiveState::Deactivating => !unit.restarts,
+            Some(unit) if unit.active == ActiveState::Activating => false,
+            _ => self.is_being_stopped(),
+        };
         let limit = if packages {
             Policy::PACKAGES_LIMIT
         } else {
@@ -313,11 +340,16 @@ impl Machine {
             }
             let told = told || tell;
             let pace = pace(waited, limit);
-            self.suspect(Sign::AtWork { packages, told }, pace);
+            let sign = Sign::AtWork {
+                packages,
+                told,
+                stops,
+            };
+            self.suspect(sign, pace);
         }
     }
 
-    fn suspect(&mut self, sign: Sign, pace: Duration) {
+    pub(super) fn suspect(&mut self, sign: Sign, pace: Duration) {
         let since = match &self.state {
             State::Suspect(s)
                 if std::mem::discriminant(&s.sign) == std::mem::discriminant(&sign) =>

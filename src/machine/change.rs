@@ -98,7 +98,8 @@ impl Machine {
             .as_ref()
             .is_some_and(|(digest, _)| *digest == plan.server);
         let differs = plan.server != self.accepted.server || self.doubt.server;
-        let server = differs && !spurned;
+        // What it was started without cannot be set in a daemon that has jails.
+        let server = differs && !spurned && !self.in_memory.ended;
         if changes.is_empty() && !server {
             return;
         }
@@ -120,6 +121,7 @@ impl Machine {
     /// Keeps what a reading says: what waits, and which jails changed last.
     pub(super) fn note_reading(&mut self, mut reading: Reading) {
         self.recall_spurned(&mut reading);
+        self.in_memory.read(reading.in_memory);
         self.say_if_overruled(&reading);
         self.say_if_misread(&reading);
         let faulty: BTreeSet<_> = reading

@@ -179,6 +179,12 @@ impl Machine {
             } else {
                 "systemd is at work on fail2ban; try again once it is done"
             })),
+            State::Suspect(Suspect {
+                sign: Sign::Leaving(_),
+                ..
+            }) => Some(refused(
+                "systemd is stopping fail2ban; try again once it is done",
+            )),
             _ => None,
         }
     }
@@ -230,7 +236,11 @@ impl Machine {
                     .unwrap_or_else(|| self.health_answer()),
             ),
             State::Suspect(Suspect {
-                sign: Sign::Silent { .. } | Sign::Unaskable { .. } | Sign::AtWork { .. },
+                sign:
+                    Sign::Silent { .. }
+                    | Sign::Unaskable { .. }
+                    | Sign::AtWork { .. }
+                    | Sign::Leaving(_),
                 ..
             })
             | State::Restarting(_)
@@ -276,7 +286,7 @@ impl Machine {
         };
         let suspect = match intent.map(|intent| &intent.what) {
             Some(What::Disable(jails)) => jails.first().cloned(),
-            Some(What::PutBack(_)) | None => None,
+            Some(What::PutBack(_) | What::InMemory) | None => None,
         };
         Answer::NotBack {
             why: why.to_owned(),
@@ -329,7 +339,11 @@ impl Machine {
                 Some(self.no_way_back(&restart.failure))
             }
             State::Suspect(Suspect {
-                sign: Sign::Silent { .. } | Sign::Unaskable { .. } | Sign::AtWork { .. },
+                sign:
+                    Sign::Silent { .. }
+                    | Sign::Unaskable { .. }
+                    | Sign::AtWork { .. }
+                    | Sign::Leaving(_),
                 ..
             }) => Some(self.no_way_back("fail2ban does not answer any more")),
             State::Standby { why } => Some(refused(format!(

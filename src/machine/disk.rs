@@ -12,6 +12,8 @@ pub(super) struct Disk {
     pub(super) reading: Option<Reading>,
     /// Why the last check could not be made, or led to nothing, once that was told.
     pub(super) failing: Option<String>,
+    /// At the last look, nobody listened and packages were being installed or removed.
+    pub(super) packages: bool,
 }
 
 /// Signs of change that have not been read yet.

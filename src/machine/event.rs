@@ -89,8 +89,8 @@ pub enum Outcome {
     PutBack(Result<PutBack, String>),
     /// Of `PutBack`: what was done before it failed, and why it failed.
     HalfPutBack(PutBack, String),
-    /// Of `Signal`, `Start`, `WriteRollback`, `TakeBack`, `Keep`, `Save` and `EndPause`: done, or why
-    /// not.
+    /// Of `Signal`, `Start`, `WriteRollback`, `KeepInMemory`, `TakeBack`, `Keep`, `Save` and `EndPause`:
+    /// done, or why not.
     Effect(Result<(), String>),
     /// Of `Start`: somebody else had systemd stop the daemon meanwhile; it was not started.
     Forestalled(String),
@@ -120,6 +120,9 @@ pub struct Sight {
     pub revived: bool,
     /// Packages are being installed just now; looked at only where nobody listens.
     pub packages: bool,
+    /// It does not answer, and for some seconds nothing was left of it that acts, nor did it do anything; looked
+    /// at only while systemd stops it.
+    pub idle: bool,
     /// What was seen beside who is alive.
     pub health: Health,
 }
@@ -186,6 +189,10 @@ pub struct Unit {
     pub main_status: i32,
     /// A job (start, stop, restart) is queued or running.
     pub job: bool,
+    /// That job is a restart: who asked for it wants the daemon to run.
+    pub restarts: bool,
+    /// How long systemd still waits for the end of a stop (`TimeoutStopUSec`), if one is under way and has one.
+    pub stop_left: Option<Duration>,
     /// `UnitFileState` is `disabled`: nothing starts it by itself.
     pub disabled: bool,
 }
@@ -253,6 +260,10 @@ pub struct Reading {
     pub overruled: BTreeMap<String, (PathBuf, u32)>,
     /// The jails that the most recently modified jail file names, for want of better evidence.
     pub newest: Vec<String>,
+    /// There is no config folder.
+    pub gone: bool,
+    /// A file of ours has the database in memory.
+    pub in_memory: bool,
 }
 
 impl Reading {
@@ -289,6 +300,8 @@ pub struct Health {
     pub cramped: Option<String>,
     /// fail2ban's own log says that it ended by itself, after errors.
     pub gave_out: bool,
+    /// The database is in memory, and its file can be written.
+    pub writable: bool,
 }
 
 /// Why a jail sees or does nothing.
@@ -357,6 +370,8 @@ pub enum Culprit {
     Surroundings {
         /// The jail that needs a program or a Python module that is not there, if it is one.
         jail: Option<String>,
+        /// It is the database: with one in memory fail2ban may run.
+        database: bool,
     },
     /// Nothing was found that tells.
     #[default]
@@ -370,6 +385,8 @@ pub struct PutBack {
     pub files: Vec<PathBuf>,
     /// The name of what stood there before, by which it can be brought back.
     pub replaced: Option<String>,
+    /// The config folder itself was gone.
+    pub folder: bool,
 }
 
 /// How a jail fares without its rollback.

@@ -116,6 +116,7 @@ impl Machine {
                 let id = self.run(Effect::TakeBack {
                     jails: guesses.jails.iter().cloned().collect(),
                     replaced: guesses.replaced.clone(),
+                    in_memory: guesses.in_memory,
                 });
                 if let State::GaveUp { undo, .. } = &mut self.state {
                     *undo = Some(Undo::Removing(id, guesses));
@@ -133,6 +134,7 @@ impl Machine {
         self.guesses = Guesses::default();
         let mut told = guesses.clone();
         told.jails.retain(|jail| self.rollbacks.remove(jail));
+        told.in_memory &= std::mem::take(&mut self.in_memory.stands);
         if !told.is_empty() {
             self.say_taken_back(&told);
         }

@@ -42,13 +42,13 @@ impl Machine {
                 .iter()
                 .filter_map(|jail| Some((jail.clone(), self.digest_at_fault(jail)?)))
                 .collect(),
-            What::PutBack(_) => BTreeMap::new(),
+            What::PutBack(_) | What::InMemory => BTreeMap::new(),
         };
         let asked = match &rung.what {
             What::Disable(jails) => {
                 jails.len() == 1 && self.asked_to_roll_back() == jails.first().map(String::as_str)
             }
-            What::PutBack(_) => false,
+            What::PutBack(_) | What::InMemory => false,
         };
         Intent {
             asked,
@@ -90,6 +90,7 @@ impl Machine {
                 files: files.clone(),
                 reason,
             },
+            What::InMemory => Effect::KeepInMemory { reason },
         })
     }
 
@@ -151,6 +152,11 @@ impl Machine {
                 }
             }
             What::Disable(jails) => self.may_stand(jails, &intent),
+            What::InMemory => match reading {
+                Some(reading) if reading.in_memory => self.note_in_memory(&intent),
+                Some(_) => {}
+                None => self.guess_in_memory(&intent),
+            },
             What::PutBack(_) => {
                 let told = self.put_back.clone();
                 let Some(done) = found.filter(|d| d.replaced.is_some() && d.replaced != told)

@@ -24,6 +24,7 @@ impl Machine {
             && self.incident.is_none()
             && self.refusal.is_none()
             && self.rollbacks.is_empty()
+            && !self.in_memory.stands
             && self.lost.is_empty()
             && self.mends.is_empty()
             && reading.plan.as_ref() == Some(&self.accepted)

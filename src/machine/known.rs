@@ -78,6 +78,7 @@ impl Machine {
                 first_seen: self.now,
                 ..Known::default()
             };
+            self.in_memory.ended = false;
             if others_doing {
                 self.forget_dead();
                 self.spurned = Spurned::default();

@@ -23,6 +23,8 @@ pub enum What {
     Disable(Vec<String>),
     /// These files get their last known good content; all that differ, where none is named.
     PutBack(Vec<PathBuf>),
+    /// No jail and no file of anybody's: the database is kept in memory.
+    InMemory,
 }
 
 impl Rung {
@@ -40,7 +42,7 @@ impl Rung {
 /// were good. Empty where the config did not change and nothing is found in it: then it is not to
 /// blame. Where fail2ban cannot read the config at all, no jail is guessed: no overlay mends a file
 /// that does not parse; and where fail2ban's surroundings are to blame, nothing either,
-/// unless they fail a jail that changed.
+/// unless they fail a jail that changed; a database that cannot be used is done without.
 /// `changed` is as the function of that name gives it.
 /// `may_put_back`: a last known good config is at hand, and wanted.
 #[must_use]
@@ -56,7 +58,8 @@ pub(super) fn rungs(
     };
     match culprit {
         // A jail that was changed to need a module or a program that is not there is to blame itself.
-        Culprit::Surroundings { jail } => {
+        Culprit::Surroundings { jail, database } => {
+            rungs.extend(database.then(|| Rung::guess(What::InMemory)));
             let new = jail.iter().filter(|jail| changed.contains(jail));
             rungs.extend(new.map(|jail| Rung::guess(What::Disable(vec![jail.clone()]))));
             return rungs;

@@ -375,6 +375,7 @@ impl Machine {
         let id = self.run(Effect::TakeBack {
             jails: jails.iter().cloned().collect(),
             replaced: Vec::new(),
+            in_memory: false,
         });
         self.state = State::Mending(Mending {
             step: Step::Removing(id),

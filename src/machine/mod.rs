@@ -16,11 +16,13 @@ mod disable;
 mod disk;
 mod event;
 mod give_up;
+mod in_memory;
 mod incident;
 mod intent;
 mod keep;
 mod known;
 mod ladder;
+mod leaving;
 mod memory;
 mod mend;
 mod pause;
@@ -76,6 +78,7 @@ use ailing::Ailing;
 use change::Refusal;
 use command::Commands;
 use disk::Disk;
+use in_memory::InMemory;
 use incident::Incident;
 use keep::Keeping;
 use known::Known;
@@ -138,6 +141,7 @@ pub struct Machine {
     /// When a daemon that could open no more files was last restarted for that.
     relieved: Option<MonoTime>,
     daemon: Known,
+    in_memory: InMemory,
     protection: Protection,
     /// For how long each jail has gone unprotected, without what still lasts.
     unprotected: BTreeMap<String, Duration>,
@@ -208,6 +212,7 @@ impl Machine {
             ailing: BTreeMap::new(),
             relieved: None,
             daemon: Known::default(),
+            in_memory: InMemory::default(),
             protection: Protection::carried(&mut memory),
             unprotected: memory.unprotected.clone(),
             incident: None,
@@ -387,6 +392,8 @@ impl Machine {
     /// Takes a look's answer in.
     fn seen(&mut self, sight: Sight) {
         let awaited = self.awaited;
+        self.disk.packages = sight.packages;
+        self.in_memory.saw(sight.health.writable);
         let new = self.know(&sight);
         let comes_up = new && awaited;
         if new {

@@ -36,6 +36,8 @@ pub enum Kind {
     RolledBack,
     /// Files of the config have their last known good content again.
     FilesPutBack,
+    /// fail2ban is started with its database in memory, as it cannot be written.
+    InMemory,
     /// A rollback file could not be written.
     RollbackFailed,
     /// A rollback file of ours was removed by hand.
@@ -101,7 +103,7 @@ impl Priority {
 
 impl Kind {
     /// Every kind, for the tests that hold the catalog and this list together.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 30] = [
         Self::Supervising,
         Self::Ending,
         Self::DaemonDown,
@@ -117,6 +119,7 @@ impl Kind {
         Self::ChangeWithdrawn,
         Self::RolledBack,
         Self::FilesPutBack,
+        Self::InMemory,
         Self::RollbackFailed,
         Self::RollbackUndone,
         Self::JailMended,
@@ -152,6 +155,7 @@ impl Kind {
             Self::ChangeWithdrawn => "d0f057aa492b4fd789f5b3158ba06633",
             Self::RolledBack => "9e2a5a677b0144a58f10db59aaf0f8fa",
             Self::FilesPutBack => "2cc1eeeca6394508bdfadc36942483fd",
+            Self::InMemory => "f67789af48654f0a82c73c1d828e41b4",
             Self::RollbackFailed => "e5b0b6893b4e4a0289cf6f1b9255d3c9",
             Self::RollbackUndone => "dae804ac247a49e3a0d22f40dddcc76c",
             Self::JailMended => "cd9dae7c50f64d69a4e6dac4f675306d",
@@ -188,6 +192,7 @@ impl Kind {
             Self::ChangeWithdrawn => "change-withdrawn",
             Self::RolledBack => "rolled-back",
             Self::FilesPutBack => "files-put-back",
+            Self::InMemory => "in-memory",
             Self::RollbackFailed => "rollback-failed",
             Self::RollbackUndone => "rollback-undone",
             Self::JailMended => "jail-mended",
@@ -219,6 +224,7 @@ impl Kind {
             Self::ChangeRefused
             | Self::RolledBack
             | Self::FilesPutBack
+            | Self::InMemory
             | Self::JailFaulty
             | Self::SettingsRefused => Priority::Error,
             Self::Waiting

@@ -30,6 +30,8 @@ pub(super) enum Cause {
     NotRunning,
     /// A person wants it.
     Asked,
+    /// Its database is in memory, and can be in its file again.
+    Database,
     /// Another try after every way had failed.
     Retry,
 }
@@ -46,6 +48,7 @@ impl Cause {
             Self::Interrupted => "interrupted",
             Self::NotRunning => "not-running",
             Self::Asked => "asked",
+            Self::Database => "database",
             Self::Retry => "retry",
         }
     }
@@ -65,6 +68,8 @@ pub(super) struct Restart {
     pub(super) old: Option<u32>,
     /// The rungs not yet taken; `None` until they were looked for.
     pub(super) rungs: Option<VecDeque<Rung>>,
+    /// What surrounds it was cured since these were looked for.
+    pub(super) cured: bool,
     /// What was already taken away, or could not be.
     pub(super) tried: BTreeSet<What>,
     /// Why the last start came to nothing.
@@ -111,6 +116,8 @@ pub(super) enum Step {
         /// Files that a finding blamed and that were replaced, and the fingerprint before.
         put_back: Option<(String, Option<u128>)>,
     },
+    /// The database goes back to its file, now that no daemon runs with one in memory.
+    EndingInMemory(ActionId),
     /// The start command is being given.
     Starting(ActionId),
     /// It was started and is probed until it is back.
@@ -125,6 +132,7 @@ impl Restart {
             ran,
             old,
             rungs: None,
+            cured: false,
             tried: BTreeSet::new(),
             failure: String::new(),
             verdict: Verdict::default(),
@@ -147,6 +155,7 @@ impl Restart {
             | Step::Intending { save: i, .. }
             | Step::RollingBack { write: i, .. }
             | Step::Verifying { read: i, .. }
+            | Step::EndingInMemory(i)
             | Step::Starting(i) => *i == id,
             Step::Stopping(stop) => stop.awaits(id),
             Step::ComingBack { .. } => false,
@@ -213,7 +222,7 @@ impl Machine {
                 self.open_incident_since(cramped.map_or(self.now, |it| it.since));
             }
             // It protects until it is stopped.
-            Cause::Unaskable(_) => self.open_incident_since(self.now),
+            Cause::Unaskable(_) | Cause::Database => self.open_incident_since(self.now),
             _ => self.open_incident(),
         }
         // One that goes on when told to was not restarted.
@@ -322,6 +331,7 @@ impl Machine {
             Step::Verifying {
                 jails, put_back, ..
             } => self.verified(&jails, put_back, config_of(outcome)),
+            Step::EndingInMemory(_) => self.in_memory_ended(outcome),
             Step::Starting(_) => self.started(outcome),
         }
     }
@@ -409,6 +419,8 @@ impl Machine {
         };
         if restart.old.is_some() {
             self.save_then_stop();
+        } else if self.in_memory.may_end(self.now) {
+            self.end_in_memory();
         } else {
             self.start();
         }

@@ -20,13 +20,15 @@ pub struct Guesses {
     pub jails: BTreeSet<String>,
     /// Where the files are that were replaced, the first first.
     pub replaced: Vec<String>,
+    /// The database is kept in memory.
+    pub in_memory: bool,
     /// Fingerprint of the config before the first of these.
     pub before: Option<u128>,
 }
 
 impl Guesses {
     pub(super) fn is_empty(&self) -> bool {
-        self.jails.is_empty() && self.replaced.is_empty()
+        self.jails.is_empty() && self.replaced.is_empty() && !self.in_memory
     }
 }
 
@@ -43,9 +45,11 @@ pub struct InVain {
 }
 
 impl Machine {
-    /// Whether a last known good config is there to be put back, and may be.
+    /// Whether a last known good config is there to be put back, and may be. Not while whoever installs
+    /// packages has taken the whole folder away.
     fn may_put_back(&self) -> bool {
-        self.policy.replace_files && self.good.is_some()
+        let gone = self.disk.reading.as_ref().is_some_and(|it| it.gone);
+        self.policy.replace_files && self.good.is_some() && !(gone && self.disk.packages)
     }
 
     /// A fault that is known to keep the daemon from starting is rolled back before the start, so
@@ -81,7 +85,8 @@ impl Machine {
                 !tried && !in_vain && !self.rollbacks.contains(jail)
             }),
             What::PutBack(_) if self.in_vain.files => return None,
-            What::PutBack(_) => {}
+            What::InMemory if self.in_memory.stands => return None,
+            What::PutBack(_) | What::InMemory => {}
         }
         let empty = match &rung.what {
             What::Disable(jails) if rung.guess => {
@@ -90,7 +95,7 @@ impl Machine {
                 jails.is_empty() || plan.is_some_and(|plan| !plan.jails.keys().any(stays))
             }
             What::Disable(jails) => jails.is_empty(),
-            What::PutBack(_) => false,
+            What::PutBack(_) | What::InMemory => false,
         };
         let tried = matches!(&self.state, State::Restarting(r) if r.tried.contains(&rung.what));
         (!empty && !tried).then_some(rung)
@@ -103,6 +108,7 @@ impl Machine {
         let reason = match &rung.what {
             What::Disable(jails) => self.reason_to_roll_back(jails),
             What::PutBack(_) => self.reason_to_put_back(),
+            What::InMemory => self.reason_to_keep_in_memory(),
         };
         let intent = self.intent(rung, reason);
         let save = self.save_intent(&intent);
@@ -115,6 +121,10 @@ impl Machine {
             (What::Disable(jails), Outcome::Effect(Ok(()))) => {
                 self.note_rolled_back(jails, intent);
                 return self.verify(jails.clone());
+            }
+            (What::InMemory, Outcome::Effect(Ok(()))) => {
+                self.note_in_memory(intent);
+                return self.verify(Vec::new());
             }
             (What::PutBack(_), Outcome::PutBack(Ok(PutBack { files, .. }))) if files.is_empty() => {
                 "no file differs from the last known good".to_owned()
@@ -132,8 +142,10 @@ impl Machine {
                     _ => "the write was lost on its way".to_owned(),
                 };
                 self.say_rung_failed(what, &why);
-                if let What::Disable(jails) = what {
-                    self.may_stand(jails, intent);
+                match what {
+                    What::Disable(jails) => self.may_stand(jails, intent),
+                    What::InMemory => self.guess_in_memory(intent),
+                    What::PutBack(_) => {}
                 }
                 why
             }
@@ -205,6 +217,7 @@ impl Machine {
             ConfigRead::Unchanged | ConfigRead::Failed(_) => BTreeSet::new(),
         };
         self.take_reading(config);
+        let in_vain = self.is_in_memory_in_vain();
         if let Some((name, before)) = put_back
             && self.disk.reading.as_ref().is_some_and(is_still_broken)
         {
@@ -215,7 +228,7 @@ impl Machine {
         };
         match restart.rungs {
             None => self.roll_back_known_faults(),
-            Some(_) if overruled.is_empty() => self.proceed(),
+            Some(_) if overruled.is_empty() && !in_vain => self.proceed(),
             Some(_) => self.next_rung(),
         }
     }
@@ -228,11 +241,11 @@ impl Machine {
         let State::Restarting(restart) = &mut self.state else {
             return;
         };
-        let Some(rungs) = &mut restart.rungs else {
+        let rungs = restart.rungs.take();
+        let Some(rungs) = rungs.filter(|_| !std::mem::take(&mut restart.cured)) else {
             let id = self.run(Effect::FindCulprit);
             return self.step(Step::FindingCulprit(id));
         };
-        let rungs = std::mem::take(rungs);
         let failure = restart.failure.clone();
         let mut rungs = rungs.into_iter();
         let next = rungs.find_map(|rung| self.worth_taking(rung));

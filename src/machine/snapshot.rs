@@ -40,6 +40,8 @@ pub struct Snapshot {
     pub unprotected: BTreeMap<String, Duration>,
     /// What fail2ban would refuse of what is on disk.
     pub findings: Vec<Finding>,
+    /// fail2ban's database is in memory, by a file of ours.
+    pub in_memory: bool,
     /// Why a person paused jailwarden, and when the pause ends by itself.
     pub pause: Option<(String, Option<MonoTime>)>,
     /// The incident under way.
@@ -130,6 +132,7 @@ impl Machine {
                 .iter()
                 .flat_map(|r| r.findings.clone())
                 .collect(),
+            in_memory: self.in_memory.stands,
             pause: self
                 .pause
                 .as_ref()
@@ -266,7 +269,8 @@ impl Machine {
     }
 
     fn is_reduced(&self) -> bool {
-        self.refusal.is_some() || !self.rollbacks.is_empty() || !self.lost.is_empty()
+        let is_less = !self.rollbacks.is_empty() || self.in_memory.stands;
+        self.refusal.is_some() || is_less || !self.lost.is_empty()
     }
 
     fn status_text(&self, alive: usize, expected: usize) -> String {
@@ -298,6 +302,12 @@ impl Machine {
             }) => "suspect: fail2ban is DOWN; packages are being installed, and it is not started \
                    before that is done"
                 .to_owned(),
+            State::Suspect(Suspect {
+                sign: Sign::Leaving(leaving),
+                ..
+            }) if leaving.told => {
+                "suspect: systemd stops fail2ban, which hangs before its end".to_owned()
+            }
             _ => format!("{}: {alive} of {expected} jails protect", self.state_name()),
         };
         for (what, set) in [
@@ -311,6 +321,9 @@ impl Machine {
         }
         if self.refusal.is_some() && self.refused_jails().is_empty() {
             text.push_str("; a faulty change waits on disk");
+        }
+        if self.in_memory.stands {
+            text.push_str("; the database is in memory, as its file could not be written");
         }
         text
     }

@@ -2,6 +2,7 @@
 
 mod config;
 mod daemon;
+mod database;
 mod people;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -8,8 +8,7 @@ use std::path::{Path, PathBuf};
 pub enum RollbackError {
     /// Something that jailwarden did not write is in the file's place. It was not touched.
     #[error(
-        "{} is {what}, so jailwarden leaves it alone; move it away, or set `enabled = false` for that \
-         jail by hand", path.display()
+        "{} is {what}, so jailwarden leaves it alone; move it away", path.display()
     )]
     NotOurs {
         /// The file.

@@ -13,7 +13,7 @@ use crate::durable;
 
 /// The first line of every file of ours. It never changes: files written by older versions are
 /// known by it.
-const MARK: &str = "# jailwarden rollback file 1";
+pub(super) const MARK: &str = "# jailwarden rollback file 1";
 /// The filter of every jail that is disabled; no file has that name.
 pub(crate) const NO_FILTER: &str = "disabled-by-jailwarden";
 const JAIL_D: &str = "jail.d";
@@ -58,18 +58,9 @@ pub struct Standing {
 /// [`RollbackError::NotOurs`] when another's file, a symlink or no file at all is in the place, which
 /// is then left as it is; else what kept the file from being written.
 pub fn write(config_dir: &Path, jail: &JailName, why: &Why) -> Result<PathBuf, RollbackError> {
-    let folder = Folder::make(config_dir)?;
+    let folder = Folder::make(config_dir, JAIL_D)?;
     folder.remove_leftovers();
-    let name = file_name(jail);
-    let text = text(jail, why);
-    match folder.ours(&name)? {
-        Some(old) if old == text.as_bytes() => {}
-        Some(_) => folder.put(jail, &text, RenameFlags::empty())?,
-        // Whoever makes a file there between the look and the rename keeps it.
-        None => folder.put(jail, &text, RenameFlags::NOREPLACE)?,
-    }
-    folder.sync()?;
-    Ok(folder.path.join(name))
+    folder.place(&file_name(jail), &text(jail, why))
 }
 
 /// Undoes [`write`](write()): removes the jail's rollback file; false if there was none. Blocking.
@@ -77,14 +68,18 @@ pub fn write(config_dir: &Path, jail: &JailName, why: &Why) -> Result<PathBuf, R
 /// # Errors
 /// [`RollbackError::NotOurs`] when jailwarden did not write it; else what kept it from being removed.
 pub fn remove(config_dir: &Path, jail: &JailName) -> Result<bool, RollbackError> {
-    let Some(folder) = Folder::open(config_dir.join(JAIL_D))? else {
+    take_away(config_dir.join(JAIL_D), &file_name(jail))
+}
+
+/// Removes a file of ours; false if there was none.
+pub(super) fn take_away(folder: PathBuf, name: &str) -> Result<bool, RollbackError> {
+    let Some(folder) = Folder::open(folder)? else {
         return Ok(false);
     };
-    let name = file_name(jail);
-    if folder.ours(&name)?.is_none() {
+    if folder.ours(name)?.is_none() {
         return Ok(false);
     }
-    match unlinkat(&folder.fd, &name, AtFlags::empty()) {
+    match unlinkat(&folder.fd, name, AtFlags::empty()) {
         Ok(()) => folder.sync().map(|()| true),
         Err(Errno::NOENT) => Ok(false),
         Err(error) => Err(RollbackError::new("remove", &folder.path.join(name), error)),
@@ -155,20 +150,22 @@ fn text(jail: &JailName, why: &Why) -> String {
 }
 
 /// What the comment of a file of ours says.
-fn noted(text: &str) -> Why {
-    let after = |head: &str| {
-        let line = text.lines().find_map(|line| line.strip_prefix(head));
-        line.unwrap_or_default().trim().to_owned()
-    };
+pub(super) fn noted(text: &str) -> Why {
     Why {
-        when: after("# When:"),
-        reason: after("# Why:"),
-        incident: Some(after("# Incident:")).filter(|id| !id.is_empty() && id != "-"),
+        when: after(text, "# When:"),
+        reason: after(text, "# Why:"),
+        incident: Some(after(text, "# Incident:")).filter(|id| !id.is_empty() && id != "-"),
     }
 }
 
+/// What a line that begins so says.
+pub(super) fn after(text: &str, head: &str) -> String {
+    let line = text.lines().find_map(|line| line.strip_prefix(head));
+    line.unwrap_or_default().trim().to_owned()
+}
+
 /// One line of comment: nothing in it can end the line or hide what the file says.
-fn note(text: &str) -> String {
+pub(super) fn note(text: &str) -> String {
     let mut clean = String::new();
     for word in text.split(|c: char| c.is_whitespace() || c.is_control() || is_invisible(c)) {
         if !word.is_empty() && !clean.is_empty() {
@@ -187,8 +184,8 @@ fn is_invisible(c: char) -> bool {
     matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
-/// `jail.d`, held open: what somebody puts in its place meanwhile is written to by nobody.
-struct Folder {
+/// A folder of the config, held open: what somebody puts in its place meanwhile is written to by nobody.
+pub(super) struct Folder {
     fd: OwnedFd,
     path: PathBuf,
 }
@@ -204,8 +201,8 @@ impl Folder {
     }
 
     /// Makes it where it is missing.
-    fn make(config_dir: &Path) -> Result<Self, RollbackError> {
-        let path = config_dir.join(JAIL_D);
+    pub(super) fn make(config_dir: &Path, name: &str) -> Result<Self, RollbackError> {
+        let path = config_dir.join(name);
         if let Some(folder) = Self::open(path.clone())? {
             return Ok(folder);
         }
@@ -234,12 +231,24 @@ impl Folder {
         ours(&self.fd, Path::new(name), &self.path.join(name))
     }
 
-    fn put(&self, jail: &JailName, text: &str, flags: RenameFlags) -> Result<(), RollbackError> {
-        let name = file_name(jail);
-        let temporary = format!("{TEMPORARY_PREFIX}{jail}{TEMPORARY_SUFFIX}");
+    /// Writes a file of ours whole and durably, and gives its path.
+    pub(super) fn place(&self, name: &str, text: &str) -> Result<PathBuf, RollbackError> {
+        match self.ours(name)? {
+            Some(old) if old == text.as_bytes() => {}
+            Some(_) => self.put(name, text, RenameFlags::empty())?,
+            // Whoever makes a file there between the look and the rename keeps it.
+            None => self.put(name, text, RenameFlags::NOREPLACE)?,
+        }
+        self.sync()?;
+        Ok(self.path.join(name))
+    }
+
+    fn put(&self, name: &str, text: &str, flags: RenameFlags) -> Result<(), RollbackError> {
+        let stem = name.strip_suffix(SUFFIX).unwrap_or(name);
+        let temporary = format!(".{stem}{TEMPORARY_SUFFIX}");
         let written = durable::create(&self.fd, &temporary, 0o644, text.as_bytes())
             .and_then(|file| file.sync_all())
-            .and_then(|()| Ok(renameat_with(&self.fd, &temporary, &self.fd, &name, flags)?));
+            .and_then(|()| Ok(renameat_with(&self.fd, &temporary, &self.fd, name, flags)?));
         if written.is_err() {
             let _ = unlinkat(&self.fd, &temporary, AtFlags::empty());
         }
@@ -248,6 +257,11 @@ impl Folder {
 
     fn sync(&self) -> Result<(), RollbackError> {
         rustix::fs::fsync(&self.fd).map_err(|error| RollbackError::new("sync", &self.path, error))
+    }
+
+    /// Removes a temporary file of a write that was broken off, if there is one.
+    pub(super) fn remove_leftover(&self, name: &str) {
+        let _ = unlinkat(&self.fd, name, AtFlags::empty());
     }
 
     /// Removes the temporary files of writes that were broken off. One that stays is harmless, and the
@@ -267,7 +281,11 @@ impl Folder {
 }
 
 /// The content of our file, which is `path` to people; `None` if nothing is there.
-fn ours(folder: impl AsFd, name: &Path, path: &Path) -> Result<Option<Vec<u8>>, RollbackError> {
+pub(super) fn ours(
+    folder: impl AsFd,
+    name: &Path,
+    path: &Path,
+) -> Result<Option<Vec<u8>>, RollbackError> {
     let not_ours = |what| RollbackError::NotOurs {
         path: path.to_owned(),
         what,

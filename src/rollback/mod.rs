@@ -7,11 +7,16 @@
 //! 1.0.2, 1.1.0 and 1.1.1). Its filter is one that is not there, so that fail2ban leaves the jail out also
 //! where a later file enables it all the same: with no filter at all it would run, and see nothing. It cannot
 //! mend a file that fail2ban cannot parse.
+//!
+//! `fail2ban.d/zzz-jailwarden.local` takes the place of a database that cannot be written (`database.rs`).
 
+mod database;
 mod error;
 mod file;
 mod name;
 
+pub(crate) use database::is_in_memory;
+pub use database::{DBFILE, InMemory, end_in_memory, in_memory, keep_in_memory};
 pub use error::RollbackError;
 pub(crate) use file::{NO_FILTER, file_name, is_rollback_name};
 pub use file::{Standing, Why, remove, standing, write};

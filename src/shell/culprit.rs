@@ -100,7 +100,8 @@ fn verdict(cause: Cause) -> Verdict {
             let is_needed = matches!(trouble, Trouble::Python | Trouble::MissingProgram);
             let mut jails = cause.evidence.iter().filter_map(|it| it.jail.clone());
             let jail = jails.next().filter(|_| is_needed);
-            Culprit::Surroundings { jail }
+            let database = cause.database;
+            Culprit::Surroundings { jail, database }
         }
         Kind::Unknown => Culprit::Unknown,
     };
@@ -148,7 +149,13 @@ mod tests {
                 words: "words".to_owned(),
             }];
             let kind = Kind::Environment(trouble);
-            verdict(Cause { kind, evidence }).culprit
+            let database = false;
+            verdict(Cause {
+                kind,
+                database,
+                evidence,
+            })
+            .culprit
         };
         for trouble in [
             Trouble::NoRoom,
@@ -158,11 +165,24 @@ mod tests {
             Trouble::TooManyFiles,
             Trouble::OutOfMemory,
         ] {
-            assert_eq!(of(trouble), Culprit::Surroundings { jail: None });
+            let jail = None;
+            assert_eq!(
+                of(trouble),
+                Culprit::Surroundings {
+                    jail,
+                    database: false
+                }
+            );
         }
         for trouble in [Trouble::Python, Trouble::MissingProgram] {
             let jail = Some("sshd".to_owned());
-            assert_eq!(of(trouble), Culprit::Surroundings { jail });
+            assert_eq!(
+                of(trouble),
+                Culprit::Surroundings {
+                    jail,
+                    database: false
+                }
+            );
         }
     }
 }

@@ -74,6 +74,8 @@ pub(super) struct Kept {
     pub(super) log: Option<PathBuf>,
     /// Its database, where it is a file.
     pub(super) database: Option<PathBuf>,
+    /// The file whose place a database in memory takes.
+    pub(super) usual_database: Option<PathBuf>,
     /// The jails of the last reading.
     pub(super) jails: Vec<String>,
     /// The rollback files that stood at the last reading.

@@ -181,9 +181,17 @@ async fn perform(handle: &Handle, effect: Effect, ended: watch::Sender<()>) -> O
             let handle = handle.clone();
             blocking(move || files::disable(&handle, &jails, &reason)).await
         }
-        Effect::TakeBack { jails, replaced } => {
+        Effect::TakeBack {
+            jails,
+            replaced,
+            in_memory,
+        } => {
             let handle = handle.clone();
-            blocking(move || files::take_back(&handle, &jails, &replaced)).await
+            blocking(move || files::take_back(&handle, &jails, &replaced, in_memory)).await
+        }
+        Effect::KeepInMemory { reason } => {
+            let handle = handle.clone();
+            blocking(move || files::keep_in_memory(&handle, &reason)).await
         }
         Effect::PutBack { files, reason } => {
             let handle = handle.clone();

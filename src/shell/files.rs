@@ -29,11 +29,29 @@ pub(super) fn disable(handle: &Handle, jails: &[String], reason: &str) -> Result
     all_done(&failed)
 }
 
-/// Removes rollback files, and brings back what a put-back replaced.
+/// Writes the file that keeps the database in memory.
+pub(super) fn keep_in_memory(handle: &Handle, reason: &str) -> Result<(), String> {
+    let why = Why {
+        when: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
+        reason: reason.to_owned(),
+        incident: None,
+    };
+    let config_dir = &handle.instance().config_dir;
+    // Where it stands already, the config names no other.
+    let known = || rollback::in_memory(config_dir).map(|it| it.database);
+    let database = handle.kept().database.clone().or_else(known);
+    let database = database.ok_or("the config names no file for it")?;
+    let written = rollback::keep_in_memory(config_dir, &database, &why);
+    written.map(drop).map_err(|error| error.to_string())
+}
+
+/// Removes rollback files and the one that keeps the database in memory, and brings back what a put-back
+/// replaced.
 pub(super) fn take_back(
     handle: &Handle,
     jails: &[String],
     replaced: &[String],
+    in_memory: bool,
 ) -> Result<(), String> {
     let config_dir = &handle.instance().config_dir;
     let called = handle.settings().called();
@@ -42,6 +60,9 @@ pub(super) fn take_back(
         rollback::remove(config_dir, &name).map_err(|error| error.to_string())
     };
     let mut failed: Vec<_> = jails.iter().filter_map(|jail| remove(jail).err()).collect();
+    if in_memory && let Err(error) = rollback::end_in_memory(config_dir) {
+        failed.push(error.to_string());
+    }
     for id in replaced.iter().rev() {
         match store(handle).take_back(id, "putting the last good config back did not help") {
             Ok((_, changed)) => {
@@ -90,6 +111,7 @@ pub(super) fn put_back(handle: &Handle, files: Vec<PathBuf>, reason: &str) -> Ou
             .iter()
             .map(|done| config_dir.join(&done.path))
             .collect(),
+        folder: restored.replaced.as_ref().is_some_and(|it| it.folder),
         replaced: restored.replaced.map(|replaced| replaced.id),
     };
     match put_back() {
@@ -110,6 +132,7 @@ pub(super) fn find_put_back(handle: &Handle, reason: &str) -> Result<PutBack, St
     let ours = newest.filter(|set| set.reason == reason && set.config_dir == *config_dir);
     Ok(ours.map_or_else(PutBack::default, |set| PutBack {
         files: set.paths.iter().map(|path| config_dir.join(path)).collect(),
+        folder: set.folder,
         replaced: Some(set.id),
     }))
 }
@@ -230,12 +253,12 @@ mod tests {
         write("a.local", "mended\n");
 
         for _ in 0..2 {
-            take_back(&handle, &[], &replaced).unwrap();
+            take_back(&handle, &[], &replaced, false).unwrap();
             let all = ["a.local", "b.local", "new.local"].map(read);
             assert_eq!(all, ["mended\n", "bad\n", "bad\n"]);
         }
         write("b.local", "mended\n");
-        take_back(&handle, &[], &replaced).unwrap();
+        take_back(&handle, &[], &replaced, false).unwrap();
         assert_eq!(read("b.local"), "mended\n", "done twice after a crash");
     }
 }

@@ -5,12 +5,13 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::fail2ban::cause;
 use crate::fail2ban::client::{CallError, Connection, JailList, Unreachable};
 use crate::fail2ban::descriptors::descriptors;
 use crate::fail2ban::process::{Pid, Process};
 use crate::fail2ban::threads;
 use crate::fail2ban::vitals::{Activity, Vitals, uptime, vitals};
-use crate::machine::{ActiveState, Daemon, Health, Motion, Sight};
+use crate::machine::{ActiveState, Daemon, Health, Motion, Sight, Unit};
 
 use super::daemon::{About, Handle, Restarts, number};
 use super::{health, packages};
@@ -140,6 +141,7 @@ async fn ask(handle: &Handle, mut connection: Connection, expect: &BTreeSet<Stri
     ask_about(handle, &mut connection, &process, timeout).await;
     let mut health = health::look(handle, &mut connection, process.pid(), &names, timeout).await;
     health.cramped = health::cramped(&process);
+    health.writable = is_writable(handle, process.pid(), timeout).await;
     connection.close();
     let revived = revived(handle, Some(&process)).await;
     let daemon = Daemon::Answers {
@@ -153,8 +155,19 @@ async fn ask(handle: &Handle, mut connection: Connection, expect: &BTreeSet<Stri
         unit: None,
         revived,
         packages: false,
+        idle: false,
         health,
     }
+}
+
+/// Whether the file can be written whose place a database in memory takes.
+async fn is_writable(handle: &Handle, daemon: Pid, limit: Duration) -> bool {
+    let Some(database) = handle.kept().usual_database.clone() else {
+        return false;
+    };
+    let look = move || cause::is_writable(&database, Some(daemon));
+    let looked = tokio::time::timeout(limit, tokio::task::spawn_blocking(look)).await;
+    matches!(looked, Ok(Ok(true)))
 }
 
 /// Asks a process that is new for its version. One that does not say it is asked at the next look.
@@ -235,18 +248,20 @@ async fn silent(
     process: Option<Arc<Process>>,
     before: Option<(Vitals, Instant)>,
 ) -> Sight {
-    let motion = match (process.as_deref(), before) {
+    let (motion, idle) = match (process.as_deref(), before) {
         (Some(process), Some(before)) => motion_since(process, before).await,
-        _ => Motion::Progressing,
+        _ => (Motion::Progressing, false),
     };
     let revived = revived(handle, process.as_deref()).await;
     let pid = process.map(|p| number(p.pid()));
     let unit = handle.show().await.map(|s| s.unit);
+    let idle = idle && unit.as_ref().is_some_and(is_being_stopped);
     Sight {
         daemon: Daemon::Silent { pid, motion },
         unit,
         revived,
         packages: false,
+        idle,
         health: Health::default(),
     }
 }
@@ -254,6 +269,11 @@ async fn silent(
 async fn absent(handle: &Handle, why: String) -> Sight {
     let process = handle.living().await;
     let revived = revived(handle, process.as_deref()).await;
+    let unit = handle.show().await.map(|s| s.unit);
+    let idle = match process.as_deref() {
+        Some(process) if unit.as_ref().is_some_and(is_being_stopped) => is_idle(process).await,
+        _ => false,
+    };
     let process = process.map(|p| number(p.pid()));
     let instance = handle.instance();
     let traces = instance.socket.exists() || instance.pid_file.exists();
@@ -263,9 +283,10 @@ async fn absent(handle: &Handle, why: String) -> Sight {
             traces,
             why,
         },
-        unit: handle.show().await.map(|s| s.unit),
+        unit,
         revived,
         packages: packages::are_changing(),
+        idle,
         health: Health {
             gave_out: process.is_none() && health::gave_out(handle).await,
             ..Health::default()
@@ -279,16 +300,31 @@ fn sample(process: &Process) -> Option<(Vitals, Instant)> {
 }
 
 /// A daemon at rest may do nothing for two seconds (its server loop's timeout, `utils.py` of
-/// 1.0.2), so none is called frozen in less than that.
-async fn motion_since(process: &Process, (before, then): (Vitals, Instant)) -> Motion {
+/// 1.0.2), so none is called frozen in less than that. Gives also whether it is idle.
+async fn motion_since(process: &Process, (before, then): (Vitals, Instant)) -> (Motion, bool) {
     let at_least = WINDOW.saturating_sub(then.elapsed());
     if before.state != 'T' {
         tokio::time::sleep(at_least).await;
     }
     match sample(process) {
-        Some((after, _)) => motion(&before, &after),
-        None => Motion::Progressing,
+        Some((after, now)) => {
+            let idle = after.is_idle_since(&before, now - then);
+            (motion(&before, &after), idle)
+        }
+        None => (Motion::Progressing, false),
     }
+}
+
+/// Whether a process does nothing, as [`Sight::idle`] has it.
+async fn is_idle(process: &Process) -> bool {
+    match sample(process) {
+        Some(before) => motion_since(process, before).await.1,
+        None => false,
+    }
+}
+
+fn is_being_stopped(unit: &Unit) -> bool {
+    unit.job && unit.active == ActiveState::Deactivating
 }
 
 /// What a process did between two samples, in the machine's words.

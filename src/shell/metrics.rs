@@ -335,6 +335,7 @@ mod tests {
                 first_seen: Some(now),
                 started: Some(now),
                 version: Some("1.0.2".to_owned()),
+                in_memory: false,
                 ping: Some(0.001),
                 unit: None,
                 socket: PathBuf::from("/s"),

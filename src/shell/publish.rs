@@ -134,6 +134,7 @@ fn daemon(snapshot: &Snapshot, handle: &Handle, clocks: Clocks) -> Daemon {
         first_seen: snapshot.first_seen.map(|at| clocks.host(at)),
         started: started.map(Timestamp::from),
         version: about.map(|about| about.version),
+        in_memory: snapshot.in_memory,
         ping: snapshot.ping.map(|ping| ping.as_secs_f64()),
         unit: settings.unit.clone(),
         socket: settings.socket.clone(),

@@ -102,10 +102,21 @@ async fn finish(
         Err(error) => return ConfigRead::Failed(error.to_string()),
     };
     let root = handle.instance().config_dir.clone();
-    let looked = tokio::task::spawn_blocking(move || (rollback::standing(&root), newest(&root)));
-    let (standing, newest) = looked
-        .await
-        .unwrap_or_else(|_| (Ok(Vec::new()), Vec::new()));
+    let looked = tokio::task::spawn_blocking(move || Looked {
+        standing: rollback::standing(&root),
+        newest: newest(&root),
+        in_memory: rollback::in_memory(&root),
+        gone: !root.exists(),
+    });
+    let Ok(Looked {
+        standing,
+        newest,
+        in_memory,
+        gone,
+    }) = looked.await
+    else {
+        return ConfigRead::Failed("the config folder could not be looked at".to_owned());
+    };
     let standing = standing.unwrap_or_else(|error| {
         tracing::warn!("{error}");
         Vec::new()
@@ -115,6 +126,8 @@ async fn finish(
         .iter()
         .map(|s| s.jail.as_str().to_owned())
         .collect();
+    let in_memory = in_memory.filter(|_| plan.is_none() || handle.kept().database.is_none());
+    handle.kept().usual_database = in_memory.as_ref().map(|it| it.database.clone());
     let is_left_out = |finding: &mut finding::Finding| {
         // Where no other jail is left, fail2ban refuses the config for it.
         let is_ours = finding.words.contains(rollback::NO_FILTER);
@@ -139,7 +152,17 @@ async fn finish(
         rollbacks,
         overruled,
         newest,
+        gone,
+        in_memory: in_memory.is_some(),
     }))
+}
+
+/// What is seen of the config folder besides what fail2ban reads of it.
+struct Looked {
+    standing: Result<Vec<rollback::Standing>, rollback::RollbackError>,
+    newest: Vec<String>,
+    in_memory: Option<rollback::InMemory>,
+    gone: bool,
 }
 
 /// What is taken for false though it is no word for it.

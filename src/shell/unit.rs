@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use rustix::time::{ClockId, clock_gettime};
 use tokio::process::Command;
 
 use crate::fail2ban::process::{Pid, Process};
@@ -51,9 +52,37 @@ pub(super) async fn show(name: &str) -> io::Result<Option<Shown>> {
     if !is_booted() {
         return Ok(None);
     }
-    let properties = "--property=LoadState,ActiveState,SubState,Result,ExecMainCode,ExecMainStatus,MainPID,Job,TriggeredBy,UnitFileState,NRestarts";
+    let properties = "--property=LoadState,ActiveState,SubState,Result,ExecMainCode,ExecMainStatus,MainPID,Job,TriggeredBy,UnitFileState,NRestarts,TimeoutStopUSec,StateChangeTimestampMonotonic";
     let output = systemctl(&["show", properties, name]).await?;
-    Ok(parse(&output))
+    let mut shown = parse(&output);
+    if let Some(Shown { unit, .. }) = &mut shown
+        && unit.job
+        && unit.active == ActiveState::Deactivating
+    {
+        unit.restarts = is_restart(&systemctl(&["list-jobs", "--plain", name]).await?);
+    } else if let Some(Shown { unit, .. }) = &mut shown {
+        unit.stop_left = None;
+    }
+    Ok(shown)
+}
+
+/// Whether a job is a restart (`JOB UNIT TYPE STATE` of `systemctl list-jobs`, systemd 252): until the stop is
+/// over, it is one and the same job.
+fn is_restart(jobs: &str) -> bool {
+    let kind = |line: &str| line.split_whitespace().nth(2) == Some("restart");
+    jobs.lines().any(kind)
+}
+
+/// How long systemd waits for a stop that began when the unit's state changed.
+fn stop_left(limit: &str, since: &str) -> Option<Duration> {
+    let limit = humantime::parse_duration(limit).ok()?;
+    let since = Duration::from_micros(since.parse().ok()?);
+    let now = clock_gettime(ClockId::Monotonic);
+    let now = Duration::new(
+        now.tv_sec.unsigned_abs(),
+        u32::try_from(now.tv_nsec).unwrap_or_default(),
+    );
+    Some((since + limit).saturating_sub(now))
 }
 
 /// What came of a start.
@@ -191,6 +220,8 @@ fn parse(text: &str) -> Option<Shown> {
         },
         main_status: get("ExecMainStatus").parse().unwrap_or_default(),
         job: !matches!(get("Job"), "" | "0"),
+        restarts: false,
+        stop_left: stop_left(get("TimeoutStopUSec"), get("StateChangeTimestampMonotonic")),
         disabled: get("UnitFileState") == "disabled",
     };
     Some(Shown {
@@ -223,6 +254,23 @@ mod tests {
     fn a_job_under_way_is_seen() {
         let text = "MainPID=7\nLoadState=loaded\nActiveState=deactivating\nJob=123\n";
         assert!(parse(text).unwrap().unit.job);
+    }
+
+    #[test]
+    fn a_restart_is_told_from_a_stop() {
+        let job = |kind| {
+            format!("JOB  UNIT             TYPE    STATE\n1143 fail2ban.service {kind} running\n")
+        };
+        assert!(is_restart(&job("restart")));
+        assert!(!is_restart(&job("stop")));
+        assert!(!is_restart("No jobs running.\n"));
+    }
+
+    #[test]
+    fn how_long_a_stop_is_waited_for_is_seen() {
+        assert_eq!(stop_left("1min 30s", "0").unwrap(), Duration::ZERO);
+        assert_eq!(stop_left("infinity", "0"), None);
+        assert!(stop_left("1y", "0").unwrap() > Duration::from_secs(90));
     }
 
     #[test]

@@ -35,10 +35,15 @@ pub(crate) fn headline(status: &Status) -> Headline {
         Some(_) => "; jailwarden is paused",
         None => "",
     };
+    let database = if status.daemon.in_memory {
+        "; its database is in memory, as the file could not be written"
+    } else {
+        ""
+    };
     Headline {
         tone,
         word,
-        rest: format!("{rest}{paused}"),
+        rest: format!("{rest}{database}{paused}"),
     }
 }
 

@@ -84,6 +84,9 @@ pub struct Daemon {
     pub started: Option<Timestamp>,
     /// fail2ban's version, as that process says.
     pub version: Option<String>,
+    /// Whether its database is in memory, since its file could not be written.
+    #[serde(default)]
+    pub in_memory: bool,
     /// How long it took to answer the last ping, in seconds; none if it did not.
     pub ping: Option<f64>,
     /// The unit that runs it.

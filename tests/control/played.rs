@@ -80,6 +80,7 @@ fn status() -> Status {
             first_seen: None,
             started: None,
             version: None,
+            in_memory: false,
             ping: None,
             unit: None,
             socket: "/s".into(),

@@ -103,6 +103,52 @@ fn a_hang() {
     host.assert_explained();
 }
 
+/// Filters that cannot be told to stop, as with a database that cannot be written just then: what fail2ban does
+/// not do on demand. They go on for ever, and systemd would wait for 90 s.
+const NEVER_STOPS: &str = "from fail2ban.server.action import ActionBase
+from fail2ban.server.filter import FileFilter
+
+def stop(self):
+    raise OSError('how far was read cannot be written')
+
+FileFilter.stop = stop
+
+class Action(ActionBase):
+    def start(self): pass
+    def stop(self): pass
+    def ban(self, aInfo): pass
+    def unban(self, aInfo): pass
+";
+
+#[test]
+fn a_restart_that_hangs_is_helped_on_and_a_stop_is_not() {
+    let Some(host) = Guarded::begin() else { return };
+    host.write("/etc/fail2ban/action.d/never.py", NEVER_STOPS);
+    let action = "[web]\naction = mark[name=\"web\"]\n  never.py\n";
+    host.write("/etc/fail2ban/jail.d/zz.local", action);
+    host.wait_said("config change applied");
+    host.wait_all_protect();
+
+    host.mark();
+    let before = host.main_pid("fail2ban");
+    host.sh("systemctl --no-block restart fail2ban");
+    host.wait_said("fail2ban hangs while systemd stops it for a restart");
+    host.wait_new_process("fail2ban", &before);
+    host.wait_said("fail2ban protects again");
+    host.wait_all_protect();
+    let unit = host.journal_since("--unit fail2ban");
+    assert!(!unit.contains("timed out"), "{unit}");
+
+    host.mark();
+    let before = host.main_pid("fail2ban");
+    host.sh("systemctl --no-block stop fail2ban");
+    host.wait_said("Nothing is lost by that");
+    assert_eq!(host.main_pid("fail2ban"), before);
+    host.sh("systemctl kill --signal=SIGKILL fail2ban.service");
+    host.wait_status("standby");
+    host.assert_explained();
+}
+
 #[test]
 fn a_jail_that_breaks_the_start() {
     const BROKEN: &str = "[Definition]\nfailregex = fail from <HOST> [\n";

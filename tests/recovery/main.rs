@@ -73,6 +73,13 @@ const LONG: &str = "30s";
 #[cfg(test)]
 const SHORT: &str = "6s";
 
+/// As [`settings`] with [`SHORT`], where a start that comes to nothing is followed at once by one that comes back.
+/// That is at work, and has the time that it takes.
+#[cfg(test)]
+fn patient() -> String {
+    settings(SHORT).replace("busy_limit: 5s", "busy_limit: 60s")
+}
+
 /// From now on a start has the time that it takes on a loaded machine, where it had to fail in `comeback`
 /// before.
 #[cfg(test)]

@@ -13,10 +13,13 @@ on_each_release! {
     a_later_file_that_enables_a_disabled_jail_is_named
     a_rollback_that_a_later_file_overrules_gives_way_to_the_last_good_files
     no_file_is_replaced_against_the_settings
+    a_config_folder_that_was_moved_away_is_put_back
 }
 
 mod scenario {
     use std::fs;
+
+    use jailwarden::history::Store;
 
     use crate::support::admins_files;
     use crate::support::daemon::{Fail2ban, JailSpec, Version, Warden};
@@ -225,6 +228,36 @@ mod scenario {
         assert!(!f2b.rollback("web").exists());
         assert_eq!(admins_files(&f2b.config()), files);
         assert_eq!(f2b.logged("Starting Fail2ban"), starts + 1);
+    }
+
+    /// What was moved away stays as it is, and jailwarden's own restore makes way for it.
+    pub(super) fn a_config_folder_that_was_moved_away_is_put_back(version: Version) {
+        let Some((f2b, warden)) = good(version, &settings(LONG), "") else {
+            return;
+        };
+        let (config, away) = (f2b.config(), f2b.path("away"));
+        let files = admins_files(&config);
+        fs::rename(&config, &away).unwrap();
+        f2b.kill();
+        let said = warden.wait_for("was gone as a whole");
+        assert!(said.contains("jailwarden restore "), "{said}");
+        warden.wait_for("fail2ban protects again");
+        warden.wait_told("STATUS=healthy: 2 of 2 jails protect");
+        f2b.wait_bans(&["mail", "web"]);
+        assert_eq!(admins_files(&config), files);
+
+        // As the journal says: the way is free then, and the daemon keeps what it has.
+        let (_, id) = said.split_once("jailwarden restore ").unwrap();
+        let id = id.split_whitespace().next().unwrap();
+        Store::open(&f2b.path("state"), "jailwarden")
+            .restore_rejected(id, "a test")
+            .unwrap();
+        assert!(!config.exists());
+        fs::rename(&away, &config).unwrap();
+        f2b.edit("jail.d/mail.conf", "maxretry = 3", "maxretry = 2");
+        warden.wait_for("config change applied: loaded mail");
+        f2b.wait_bans(&["mail", "web"]);
+        assert_eq!(f2b.servers(), 1);
     }
 
     pub(super) fn no_file_is_replaced_against_the_settings(version: Version) {

@@ -11,7 +11,7 @@ use rustix::process::Signal;
 
 use crate::support::daemon::{Fail2ban, JailSpec, Version, Warden};
 use crate::support::{GUARD, skip, wait_until};
-use crate::{SHORT, give_time, settings};
+use crate::{SHORT, give_time, patient, settings};
 
 const BAD: &str = "fail [from";
 const SOUND: &str = "fail from";
@@ -81,8 +81,12 @@ fn make_read_only(folder: &Path, read_only: bool) {
 }
 
 fn supervised(f2b: &Fail2ban) -> Warden {
+    supervised_with(f2b, &settings(SHORT))
+}
+
+fn supervised_with(f2b: &Fail2ban, settings: &str) -> Warden {
     f2b.start();
-    let warden = Warden::start(f2b, &settings(SHORT));
+    let warden = Warden::start(f2b, settings);
     warden.wait_told("STATUS=healthy: 2 of 2 jails protect");
     warden
 }
@@ -196,7 +200,7 @@ fn a_full_disk_below_the_database_disables_no_jail() {
         "/db/fail2ban.sqlite3",
     );
     let disk = Disk::below(&f2b, &folder);
-    let warden = supervised(&f2b);
+    let warden = supervised_with(&f2b, &patient());
     f2b.wait_bans(&["mail", "web"]);
     disk.fill();
     f2b.edit("jail.d/mail.conf", "maxretry = 3", "maxretry = 2");
@@ -210,16 +214,43 @@ fn a_full_disk_below_the_database_disables_no_jail() {
     fs::remove_file(folder.join("fail2ban.sqlite3")).unwrap();
     disk.fill();
     warden.signal(Signal::CONT);
-    let said = warden.wait_for("is tried again in");
+    let said = warden.wait_for("fail2ban is started with its database in memory");
+    give_time(&f2b, &warden, SHORT);
     for words in ["no room is left on a file system", "/db"] {
         assert!(said.contains(words), "no {words:?} in {said}");
     }
-    assert!(!f2b.rollback("web").exists() && !f2b.rollback("mail").exists());
-    give_time(&f2b, &warden, SHORT);
-    disk.free();
+    does_without_its_database(&f2b, &warden, || disk.free());
+}
+
+/// Every jail protects, and once the database can be written, with that again.
+fn does_without_its_database(f2b: &Fail2ban, warden: &Warden, mend: impl Fn()) {
     warden.wait_for("fail2ban protects again");
+    warden.wait_told("STATUS=degraded: 2 of 2 jails protect; the database is in memory");
+    f2b.wait_bans(&["mail", "web"]);
+    mend();
+    warden.wait_for("fail2ban is restarted with its database in its file again");
     warden.wait_told("STATUS=healthy: 2 of 2 jails protect");
     f2b.wait_bans(&["mail", "web"]);
     let said = warden.lines().join("\n");
     assert!(!said.contains("disabled so that"), "{said}");
+}
+
+#[test]
+fn a_read_only_database_is_done_without_until_it_can_be_written() {
+    let Some(f2b) = laid_out() else { return };
+    let folder = f2b.path("db");
+    fs::create_dir(&folder).unwrap();
+    f2b.edit(
+        "fail2ban.local",
+        "/fail2ban.sqlite3",
+        "/db/fail2ban.sqlite3",
+    );
+    let warden = supervised_with(&f2b, &patient());
+    f2b.wait_bans(&["mail", "web"]);
+    make_read_only(&folder, true);
+    f2b.kill();
+    let said = warden.wait_for("fail2ban is started with its database in memory");
+    give_time(&f2b, &warden, SHORT);
+    assert!(said.contains("a file system is read-only"), "{said}");
+    does_without_its_database(&f2b, &warden, || make_read_only(&folder, false));
 }

@@ -281,6 +281,8 @@ fn no_room_for_the_database_is_said(version: Version) {
         let outcome = fails(&f2b, how, &[]);
         assert_trouble(&f2b, &outcome, Trouble::NoRoom, "disk is full");
         assert_trouble(&f2b, &outcome, Trouble::NoRoom, "has no free room");
+        assert!(found(&f2b, &outcome).database);
+        assert!(!cause::is_writable(&database(&f2b), None));
     }
 }
 
@@ -309,6 +311,9 @@ fn a_read_only_folder_is_said(version: Version) {
         let outcome = fails(&f2b, How::Foreground, &[]);
         assert_trouble(&f2b, &outcome, Trouble::ReadOnly, words);
         assert_trouble(&f2b, &outcome, Trouble::ReadOnly, "read-only file system");
+        let is_of_database = folder == "db";
+        assert_eq!(found(&f2b, &outcome).database, is_of_database);
+        assert_eq!(cause::is_writable(&database(&f2b), None), !is_of_database);
     }
     let Some(f2b) = laid_out(version) else { return };
     f2b.start();
@@ -321,6 +326,8 @@ fn a_read_only_folder_is_said(version: Version) {
         Trouble::ReadOnly,
         "write a readonly database",
     );
+    assert!(found(&f2b, &outcome).database);
+    assert!(!cause::is_writable(&database(&f2b), None));
     umount2(&database(&f2b), MntFlags::MNT_DETACH).unwrap();
 }
 
@@ -351,6 +358,7 @@ fn a_missing_folder_is_said(version: Version) {
         Kind::Environment(Trouble::Missing),
         "{found:#?}"
     );
+    assert!(found.database, "{found:#?}");
 
     let Some(f2b) = laid_out(version) else { return };
     fs::remove_dir(f2b.path("db")).unwrap();
@@ -370,6 +378,10 @@ fn a_held_database_is_said_with_its_holder(version: Version) {
     );
     let holder = format!("process {} (python3) holds it", holding.0.id());
     assert_trouble(&f2b, &outcome, Trouble::DatabaseLocked, &holder);
+    assert!(found(&f2b, &outcome).database);
+    assert!(!cause::is_writable(&database(&f2b), None));
+    drop(holding);
+    assert!(cause::is_writable(&database(&f2b), None));
 }
 
 fn a_damaged_database_is_said(version: Version) {
@@ -386,6 +398,7 @@ fn a_damaged_database_is_said(version: Version) {
     fs::write(&file, bytes).unwrap();
     let outcome = fails(&f2b, How::Background, &[]);
     assert_trouble(&f2b, &outcome, Trouble::DatabaseDamaged, "malformed");
+    assert!(found(&f2b, &outcome).database);
 }
 
 /// fail2ban moves it aside itself: a start is not ended by it, and so it is never the cause.
@@ -524,6 +537,7 @@ fn only_what_was_said_since_the_start_counts(version: Version) {
         status: None,
     };
     let nothing = cause::Cause {
+        database: false,
         kind: Kind::Unknown,
         evidence: Vec::new(),
     };

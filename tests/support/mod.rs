@@ -38,7 +38,7 @@ pub(crate) fn admins_files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
         let name = path.file_name().unwrap().to_string_lossy();
         if path.is_dir() {
             files.extend(admins_files(&path));
-        } else if !name.starts_with("zzz-jailwarden-") && !name.starts_with(".zzz-jailwarden-") {
+        } else if !name.starts_with("zzz-jailwarden") && !name.starts_with(".zzz-jailwarden") {
             files.insert(path.clone(), fs::read(&path).unwrap());
         }
     }

@@ -1,9 +1,11 @@
 //! What the system shows of the places that a start needs.
 
 use std::fs;
+use std::io;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Access, AtFlags, CWD, StatVfsMountFlags, accessat, statvfs};
+use rustix::fs::{Access, AtFlags, CWD, OFlags, StatVfsMountFlags, accessat, statvfs};
 use rustix::process::Pid;
 
 use super::super::database::{damage, holder};
@@ -163,19 +165,39 @@ pub(super) fn of_database(database: &Path, daemon: Option<Pid>) -> Option<Eviden
             words,
         ));
     }
-    // What is read-only for jailwarden need not be so for the daemon, whose mounts are its own.
-    let seen = daemon.map_or_else(
-        || database.to_owned(),
-        |pid| {
-            let root = format!("/proc/{}/root", pid.as_raw_nonzero());
-            Path::new(&root).join(database.strip_prefix("/").unwrap_or(database))
-        },
-    );
+    let seen = as_seen_by(daemon, database);
     let mut shown = Vec::new();
     place(&mut shown, Part::Database, &seen, true);
     let is_read_only = |it: &Shown| it.evidence.trouble == Some(Trouble::ReadOnly);
     let words = shown.into_iter().find(is_read_only)?.evidence.words;
     Some(Evidence::of(Some(Trouble::ReadOnly), Some(database), words))
+}
+
+/// What is read-only for jailwarden need not be so for the daemon, whose mounts are its own.
+fn as_seen_by(daemon: Option<Pid>, path: &Path) -> PathBuf {
+    let Some(pid) = daemon else {
+        return path.to_owned();
+    };
+    let root = format!("/proc/{}/root", pid.as_raw_nonzero());
+    Path::new(&root).join(path.strip_prefix("/").unwrap_or(path))
+}
+
+pub(super) fn is_writable(database: &Path, daemon: Option<Pid>) -> bool {
+    let database = as_seen_by(daemon, database);
+    let mut shown = Vec::new();
+    place(&mut shown, Part::Database, &database, true);
+    let can_be_opened = || {
+        let mut options = fs::OpenOptions::new();
+        options.read(true).write(true);
+        let options = options.custom_flags(OFlags::NONBLOCK.bits().cast_signed());
+        match options.open(&database) {
+            Ok(_) => damage(&database).is_ok_and(|damage| damage.is_none()),
+            Err(error) => error.kind() == io::ErrorKind::NotFound,
+        }
+    };
+    let is_free = || holder(&database).is_ok_and(|holder| holder.is_none());
+    let is_there = database.exists();
+    shown.iter().all(|shown| !shown.stops) && can_be_opened() && (!is_there || is_free())
 }
 
 fn look_into(shown: &mut Vec<Shown>, database: &Path) {

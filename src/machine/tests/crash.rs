@@ -109,6 +109,7 @@ fn set_aside(name: &str) -> PutBack {
     PutBack {
         files: vec!["/etc/fail2ban/jail.d/x.conf".into()],
         replaced: Some(name.into()),
+        folder: false,
     }
 }
 

@@ -17,6 +17,7 @@ fn put_back(rig: &mut Rig) -> &mut Rig {
     rig.gets(Outcome::PutBack(Ok(PutBack {
         files: vec!["/etc/fail2ban/jail.d/x.conf".into()],
         replaced: Some("2026-1".into()),
+        folder: false,
     })))
 }
 
@@ -93,6 +94,53 @@ fn all_is_put_back_where_the_named_file_alone_does_not_help() {
         .does("start");
 }
 
+/// The config folder was moved away, and the daemon was killed.
+fn gone_and_down(packages: bool) -> Rig {
+    let mut rig = good();
+    let mut gone = broken();
+    gone.gone = true;
+    rig.edits(gone).does("read ChangeRefused");
+    rig.event(Event::Observed(Observed::DaemonExited { pid: 7 }));
+    let mut down = absent(unit_failed(255));
+    if packages {
+        down.packages = true;
+        rig.keeps_seeing(&down).sees_for(400, &down);
+        rig.keeps_seeing(&down);
+    } else {
+        rig.sees(down);
+    }
+    rig
+}
+
+#[test]
+fn a_folder_that_is_gone_as_a_whole_is_put_back() {
+    let mut rig = gone_and_down(false);
+    rig.does("DaemonDown put-back(x.conf)");
+    rig.gets(Outcome::PutBack(Ok(PutBack {
+        files: vec!["/etc/fail2ban/jail.conf".into()],
+        replaced: Some("2026-1".into()),
+        folder: true,
+    })));
+    rig.reads(config(&["a", "m"])).ok();
+    rig.sees(answers_as(8, &["a", "m"]));
+    rig.does("FilesPutBack read-afresh start AllClear");
+    let told = rig.told.iter().find(|r| r.kind == Kind::FilesPutBack);
+    let words = &told.unwrap().message;
+    for part in [
+        "/etc/fail2ban was gone as a whole",
+        "jailwarden restore 2026-1",
+    ] {
+        assert!(words.contains(part), "{words}");
+    }
+}
+
+/// dpkg takes the folder away when it purges fail2ban.
+#[test]
+fn a_folder_that_is_gone_is_not_put_back_while_packages_are_installed() {
+    let mut rig = gone_and_down(true);
+    rig.does("DaemonDown DaemonDown start");
+}
+
 #[test]
 fn nothing_is_put_back_against_the_settings() {
     let mut rig = good();
@@ -137,6 +185,7 @@ fn guesses_outlive_jailwarden() {
         guesses: Guesses {
             jails: set(&["m"]),
             replaced: vec!["2026-1".into()],
+            in_memory: false,
             before: Some(7),
         },
         ..Memory::default()
@@ -270,6 +319,7 @@ fn what_a_finding_blamed_in_vain_is_taken_back_too() {
     rig.gets(Outcome::PutBack(Ok(PutBack {
         files: vec!["/etc/fail2ban/y.conf".into()],
         replaced: Some("2026-2".into()),
+        folder: false,
     })));
     rig.reads(broken()).does_not_start().reads(broken());
     rig.does(

@@ -12,7 +12,9 @@ mod crash;
 mod explore;
 #[cfg(fuzzing)]
 pub mod fuzz;
+mod in_memory;
 mod keep;
+mod leaving;
 mod mend;
 mod pause;
 mod protection;
@@ -145,6 +147,7 @@ impl Rig {
         let what = match effect {
             Effect::WriteRollback { jails, .. } => What::Disable(jails.clone()),
             Effect::PutBack { files, .. } => What::PutBack(files.clone()),
+            Effect::KeepInMemory { .. } => What::InMemory,
             _ => return,
         };
         if self.no_room.is_some() {
@@ -348,8 +351,15 @@ pub(super) fn word(effect: &Effect) -> String {
         Effect::Start { .. } => "start".into(),
         Effect::FindCulprit => "find-culprit".into(),
         Effect::WriteRollback { jails, .. } => format!("rollback({})", jails.join(" ")),
-        Effect::TakeBack { jails, replaced } => {
+        Effect::KeepInMemory { .. } => "in-memory".into(),
+        Effect::TakeBack {
+            jails,
+            replaced,
+            in_memory,
+        } => {
+            let database = in_memory.then_some("dbfile");
             let words = jails.iter().chain(replaced).map(String::as_str);
+            let words = words.chain(database);
             format!("undo({})", words.collect::<Vec<_>>().join(" "))
         }
         Effect::PutBack { files, .. } => {
@@ -392,6 +402,7 @@ pub(super) fn with_dead(pid: u32, jails: &[&str], dead: &[&str]) -> Sight {
         unit: None,
         revived: false,
         packages: false,
+        idle: false,
         health: Health::default(),
     }
 }
@@ -409,6 +420,7 @@ pub(super) fn silent_as(pid: u32, motion: Motion) -> Sight {
         unit: None,
         revived: false,
         packages: false,
+        idle: false,
         health: Health::default(),
     }
 }
@@ -423,6 +435,7 @@ pub(super) fn unaskable() -> Sight {
         unit: None,
         revived: false,
         packages: false,
+        idle: false,
         health: Health::default(),
     }
 }
@@ -441,6 +454,7 @@ pub(super) fn gone(unit: Option<Unit>, traces: bool) -> Sight {
         unit,
         revived: false,
         packages: false,
+        idle: false,
         health: Health::default(),
     }
 }
@@ -461,6 +475,8 @@ pub(super) fn unit(
         main_code,
         main_status,
         job: false,
+        restarts: false,
+        stop_left: None,
         disabled: false,
     }
 }

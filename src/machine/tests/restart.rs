@@ -545,7 +545,10 @@ fn blaming(culprit: Culprit) -> Rig {
 #[test]
 fn no_jail_is_disabled_for_what_is_wrong_around_fail2ban() {
     for jail in [None, Some("a".to_owned())] {
-        let mut rig = blaming(Culprit::Surroundings { jail });
+        let mut rig = blaming(Culprit::Surroundings {
+            jail,
+            database: false,
+        });
         rig.does("read-afresh GaveUp").is("gave-up");
         assert!(
             rig.told
@@ -560,7 +563,10 @@ fn no_jail_is_disabled_for_what_is_wrong_around_fail2ban() {
 #[test]
 fn a_jail_that_was_changed_to_need_what_is_not_there_is_disabled() {
     let jail = Some("m".to_owned());
-    let mut rig = blaming(Culprit::Surroundings { jail });
+    let mut rig = blaming(Culprit::Surroundings {
+        jail,
+        database: false,
+    });
     rig.does("read-afresh rollback(m)").ok();
 }
 

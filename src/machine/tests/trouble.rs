@@ -91,6 +91,7 @@ fn the_last_known_process_is_meant_when_a_full_backlog_hides_it() {
         unit: None,
         revived: false,
         packages: false,
+        idle: false,
         health: Health::default(),
     };
     rig.sees(hidden.clone()).does("DaemonHung CONT:7");

@@ -265,10 +265,12 @@ impl Machine {
     /// What a person types to take guesses back: the last first.
     fn take_back_by_hand(&self, guesses: &Guesses) -> String {
         let jails = (!guesses.jails.is_empty()).then(|| self.undo_rollbacks(&guesses.jails));
+        let database = guesses.in_memory.then(|| self.undo_in_memory());
         let files = guesses.replaced.iter().rev();
         let files = files.map(|name| format!("{} restore {name}", self.names.called));
         jails
             .into_iter()
+            .chain(database)
             .chain(files)
             .collect::<Vec<_>>()
             .join("; ")
@@ -293,19 +295,26 @@ impl Machine {
             more => format!(" and {more} more"),
         };
         let undo = match &done.replaced {
+            Some(name) if done.folder => format!(
+                " If you moved the folder away and want it back, take this one away first, by: {} restore \
+                 {name} (mv would put yours inside of one that is there).",
+                self.names.called
+            ),
             Some(name) => format!(
                 " What stood there is kept; once it is mended, bring it back with: {} restore {name}",
                 self.names.called
             ),
             None => String::new(),
         };
+        let what = if done.folder {
+            let folder = self.names.config_dir.display();
+            format!("{folder} was gone as a whole, and its last good content")
+        } else {
+            format!("the last good content of {}{more}", shown.join(", "))
+        };
         let mut report = self.report(
             Kind::FilesPutBack,
-            format!(
-                "the last good content of {}{more} was put back so that fail2ban can run: \
-                 {reason}.{undo}",
-                shown.join(", ")
-            ),
+            format!("{what} was put back so that fail2ban can run: {reason}.{undo}"),
         );
         report.file = done.files.first().cloned();
         report.reason = Some(reason.to_owned());
@@ -336,6 +345,7 @@ impl Machine {
                 report.reason = Some(why.to_owned());
                 self.say(report);
             }
+            What::InMemory => self.say_in_memory_failed(why),
         }
     }
 
@@ -395,10 +405,12 @@ impl Machine {
 
 /// What was done on a guess, as the beginning of a sentence.
 fn guessed(guesses: &Guesses) -> String {
-    let jails = names(&guesses.jails);
-    match (guesses.replaced.is_empty(), guesses.jails.is_empty()) {
-        (true, _) => format!("disabling {jails}"),
-        (false, true) => "putting the last good config back".to_owned(),
-        (false, false) => format!("disabling {jails} and putting the last good config back"),
-    }
+    let disabled =
+        (!guesses.jails.is_empty()).then(|| format!("disabling {}", names(&guesses.jails)));
+    let files = (!guesses.replaced.is_empty()).then_some("putting the last good config back");
+    let database = guesses
+        .in_memory
+        .then_some("keeping the database in memory");
+    let all = disabled.as_deref().into_iter().chain(files).chain(database);
+    all.collect::<Vec<_>>().join(" and ")
 }

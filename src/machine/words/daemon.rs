@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::super::Machine;
 use super::super::absence::MASKED;
-use super::super::event::{Ailment, Complaint, Cure, Daemon, Sight};
+use super::super::event::{Ailment, Complaint, Cure, Daemon, Sight, Unit};
 use super::super::incident::Incident;
 use super::super::report::Kind;
 use super::super::restart::Cause;
@@ -100,6 +100,13 @@ impl Machine {
                 "fail2ban is not running, and no unit runs it; jailwarden starts it".to_owned(),
             ),
             Cause::Asked => (Kind::Restarting, None, "fail2ban is restarted, as was asked for".to_owned()),
+            Cause::Database => (
+                Kind::Restarting,
+                None,
+                "fail2ban is restarted with its database in its file again, which can be written now; what was \
+                 banned meanwhile and logged within findtime is banned again"
+                    .to_owned(),
+            ),
             Cause::Retry => (Kind::Restarting, None, "jailwarden tries to start fail2ban once more".to_owned()),
         };
         let mut report = self.report(kind, message);
@@ -182,6 +189,33 @@ impl Machine {
             ),
         );
         report.reason = Some(what.to_owned());
+        self.say(report);
+    }
+
+    pub(in super::super) fn say_stop_hangs(&mut self, pid: u32, unit: &Unit) {
+        let left = match unit.stop_left {
+            Some(left) => format!("for another {}", seconds(left)),
+            None => "for ever".to_owned(),
+        };
+        let hangs = format!(
+            "all its actions have ended, and its process {pid} does nothing any more, for which systemd would \
+             wait {left}"
+        );
+        let (kind, message) = if unit.restarts {
+            self.open_incident();
+            let message = format!(
+                "fail2ban hangs while systemd stops it for a restart: {hangs}; jailwarden ends it"
+            );
+            (Kind::DaemonHung, message)
+        } else {
+            let name = self.names.unit.as_deref().unwrap_or("fail2ban.service");
+            let message = format!(
+                "fail2ban hangs while systemd stops it: {hangs}. Nothing is lost by that; to end it at once: \
+                 systemctl kill --signal=SIGKILL {name}"
+            );
+            (Kind::Waiting, message)
+        };
+        let report = self.report(kind, message);
         self.say(report);
     }
 

@@ -130,7 +130,7 @@ fn a_file_that_appears_at_the_last_moment_keeps_its_place() {
     fs::write(&path, "somebody's").unwrap();
     let folder = Folder::open(dir.path().to_owned()).unwrap().unwrap();
     folder
-        .put(&jail("x"), "ours", RenameFlags::NOREPLACE)
+        .put("zzz-jailwarden-x.local", "ours", RenameFlags::NOREPLACE)
         .unwrap_err();
     assert_eq!(fs::read_to_string(&path).unwrap(), "somebody's");
     assert_eq!(names(dir.path()), ["zzz-jailwarden-x.local"]);

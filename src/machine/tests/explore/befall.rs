@@ -23,9 +23,14 @@ pub(in super::super) enum Befall {
     DiskFull,
     CheckFails,
     Surroundings,
+    Lock,
+    /// Somebody removes the file that has the database in memory.
+    UndoInMemory,
     /// All is as it was before, but for what jailwarden did.
     Mend,
     AdminStops(bool),
+    /// An admin has systemd stop it, or restart it, and it hangs before its end.
+    StopHangs(bool),
     AdminStarts,
     Pause(Option<u64>),
     Resume,
@@ -55,8 +60,11 @@ impl fmt::Debug for Befall {
             Self::DiskFull => f.write_str("DiskFull"),
             Self::CheckFails => f.write_str("CheckFails"),
             Self::Surroundings => f.write_str("Surroundings"),
+            Self::Lock => f.write_str("Lock"),
+            Self::UndoInMemory => f.write_str("UndoInMemory"),
             Self::Mend => f.write_str("Mend"),
             Self::AdminStops(systemctl) => write!(f, "AdminStops({systemctl})"),
+            Self::StopHangs(restarts) => write!(f, "StopHangs({restarts})"),
             Self::AdminStarts => f.write_str("AdminStarts"),
             Self::Pause(left) => write!(f, "Pause({left:?})"),
             Self::Resume => f.write_str("Resume"),
@@ -115,16 +123,23 @@ impl Befall {
             Self::DiskFull => world.disk_full = true,
             Self::CheckFails => world.check_fails = true,
             Self::Surroundings => world.surroundings = true,
+            Self::Lock => world.locked = true,
+            Self::UndoInMemory => {
+                world.in_memory = false;
+                world.touch();
+            }
             Self::Mend => {
                 world.unreadable = false;
                 world.disk_full = false;
                 world.check_fails = false;
                 world.surroundings = false;
+                world.locked = false;
                 world.burning = None;
                 world.write("a", sound("a"), Fault::None);
                 world.write("m", sound("m"), Fault::None);
             }
             Self::AdminStops(systemctl) => world.admin_stops(systemctl),
+            Self::StopHangs(restarts) => world.hangs_in_stop(restarts),
             Self::AdminStarts => world.admin_starts(),
             Self::Pause(left) => world.pauses(left.map(secs)),
             Self::Resume => world.resumes(),
@@ -160,6 +175,9 @@ fn daemon(world: &World, all: &mut Vec<Befall>) {
     }
     if world.can_be_stopped() {
         all.extend([Befall::AdminStops(false), Befall::AdminStops(true)]);
+        if world.has_unit && !process.stopping {
+            all.extend([Befall::StopHangs(false), Befall::StopHangs(true)]);
+        }
     }
 }
 
@@ -177,6 +195,7 @@ fn disk(world: &World, all: &mut Vec<Befall>) {
         (world.disk_full, Befall::DiskFull),
         (world.check_fails, Befall::CheckFails),
         (world.surroundings, Befall::Surroundings),
+        (world.locked, Befall::Lock),
     ];
     let edited = ["a", "m"]
         .iter()
@@ -196,6 +215,9 @@ fn people(world: &World, all: &mut Vec<Befall>) {
         all.push(Befall::Resume);
     } else {
         all.extend([Befall::Pause(None), Befall::Pause(Some(60))]);
+    }
+    if world.in_memory {
+        all.push(Befall::UndoInMemory);
     }
     if !world.rollbacks.is_empty() {
         all.push(Befall::PackagesChange);

@@ -28,7 +28,13 @@ fn protects(world: &World) -> bool {
                 .get(jail)
                 .is_some_and(|j| j.alive && current(j.digest))
     };
-    up && process.socket && world.files.iter().all(runs)
+    up && process.socket && world.files.iter().all(runs) && is_at_home(world)
+}
+
+/// Its database is in memory for no longer than it has to be.
+fn is_at_home(world: &World) -> bool {
+    let waits = world.machine.refusal.is_some() || !world.machine.held.is_empty();
+    !world.in_memory || world.locked || world.check_fails || waits
 }
 
 /// It failed in life though it had passed its trial, and its config is still the one that did: it
@@ -67,6 +73,7 @@ fn can_run(world: &World) -> bool {
     let is_of_use = world.files.values().any(|digest| is_sound(world, *digest));
     let broken = world.unreadable || world.files.iter().any(breaks);
     let stuck = world.unreadable && world.good.is_none();
+    let broken = broken || (world.locked && !world.in_memory);
     is_of_use
         && !world.surroundings
         && !(broken && (world.disk_full || world.check_fails))

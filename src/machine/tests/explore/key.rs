@@ -39,7 +39,7 @@ pub(super) fn picture(world: &World) -> String {
         (
             (world.doomed, world.frail),
             world.check_fails,
-            world.surroundings,
+            (world.surroundings, world.locked, world.in_memory),
             world.stopped_by_admin
         ),
         (process, &world.unit, &world.stopped_jails),
@@ -79,6 +79,7 @@ fn blank_machine(machine: &Machine, now: MonoTime) -> Machine {
     // A look takes a moment here.
     (machine.now, machine.look_began) = (MonoTime::START, MonoTime::START);
     machine.last_fine = None;
+    machine.in_memory.times = machine.in_memory.times.min(TRIES);
     machine.protection = Protection::default();
     machine.unprotected.clear();
     machine.saved = blank_memory(&machine.saved);

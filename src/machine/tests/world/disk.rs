@@ -28,6 +28,7 @@ impl World {
         self.disk_full = false;
         self.check_fails = false;
         self.surroundings = false;
+        self.locked = false;
         for jail in self.files.clone().into_keys() {
             self.edit(&jail, Fault::None);
         }
@@ -68,12 +69,17 @@ impl World {
             }
         }
         reading.rollbacks.clone_from(&self.rollbacks);
+        reading.in_memory = self.in_memory;
+        if let Some(plan) = reading.plan.as_mut().filter(|_| self.in_memory) {
+            plan.server += 1;
+        }
         if self.unreadable {
             reading = reading.unreadable();
         }
         // It is of all files, those of disabled jails too.
         let mut hasher = DefaultHasher::new();
-        (&self.files, &self.rollbacks, self.unreadable).hash(&mut hasher);
+        let own = (&self.rollbacks, self.in_memory);
+        (&self.files, own, self.unreadable).hash(&mut hasher);
         reading.fingerprint = hasher.finish().into();
         reading
     }
@@ -99,6 +105,7 @@ impl World {
         Ok(PutBack {
             files: vec!["/etc/fail2ban/jail.local".into()],
             replaced: Some(name),
+            folder: false,
         })
     }
 
@@ -108,6 +115,7 @@ impl World {
         newest.map_or_else(PutBack::default, |set| PutBack {
             files: vec!["/etc/fail2ban/jail.local".into()],
             replaced: Some(set.name.clone()),
+            folder: false,
         })
     }
 

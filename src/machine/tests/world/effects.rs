@@ -21,6 +21,7 @@ impl World {
             Effect::FindCulprit => ms(20),
             Effect::Start { .. } => self.start_takes.min(START_COMMAND),
             Effect::WriteRollback { .. }
+            | Effect::KeepInMemory { .. }
             | Effect::PutBack { .. }
             | Effect::FindPutBack { .. }
             | Effect::TakeBack { .. }
@@ -32,7 +33,7 @@ impl World {
         match effect {
             Effect::Look { .. } => self.look(id),
             Effect::ReadConfig { known } => self.read_config(*known),
-            Effect::Apply { jails, .. } => self.apply(jails, peer),
+            Effect::Apply { jails, server } => self.apply(jails, server.is_some(), peer),
             Effect::AskStop => match self.usable(peer) {
                 Some(process) => {
                     process.stopping = true;
@@ -80,11 +81,21 @@ impl World {
                 self.rollbacks.extend(jails.iter().cloned());
                 Outcome::Effect(Ok(()))
             }
+            Effect::KeepInMemory { .. } => {
+                self.note_guess();
+                self.stir();
+                if self.disk_full {
+                    return Outcome::Effect(Err("no space left on device".into()));
+                }
+                self.in_memory = true;
+                Outcome::Effect(Ok(()))
+            }
             Effect::Keep { fingerprint, .. } => {
                 if self.read().fingerprint != *fingerprint {
                     return Outcome::Effect(Err("it changed meanwhile".into()));
                 }
-                assert!(!self.unreadable && self.rollbacks.is_empty(), "not good");
+                let is_whole = self.rollbacks.is_empty() && !self.in_memory;
+                assert!(!self.unreadable && is_whole, "not good");
                 self.good = Some(self.files.clone());
                 Outcome::Effect(Ok(()))
             }
@@ -93,8 +104,13 @@ impl World {
                 Outcome::PutBack(self.put_back(reason))
             }
             Effect::FindPutBack { reason } => Outcome::PutBack(Ok(self.find_put_back(reason))),
-            Effect::TakeBack { jails, replaced } => {
+            Effect::TakeBack {
+                jails,
+                replaced,
+                in_memory,
+            } => {
                 self.stir();
+                self.in_memory &= !in_memory;
                 self.rollbacks.retain(|jail| !jails.contains(jail));
                 for name in replaced.iter().rev() {
                     self.take_back(name);
@@ -125,7 +141,15 @@ impl World {
     fn verdict(&self) -> Verdict {
         let breaks = |(_, digest): &(String, u128)| self.faults[digest] != Fault::None;
         let culprit = if self.surroundings {
-            Culprit::Surroundings { jail: None }
+            Culprit::Surroundings {
+                jail: None,
+                database: false,
+            }
+        } else if self.locked && !self.in_memory {
+            Culprit::Surroundings {
+                jail: None,
+                database: true,
+            }
         } else if self.blames {
             let jail = self.enabled().into_iter().find(breaks).map(|(n, _)| n);
             Culprit::Config { jail }
@@ -155,7 +179,13 @@ impl World {
             return Outcome::Seen(gone(unit, self.unit != unit_stopped()));
         };
         let pid = process.pid;
-        let daemon = if !process.socket || process.up_at > self.now {
+        let idle = process.hang == Some(Hang::Leaving);
+        let daemon = if idle {
+            Daemon::Silent {
+                pid: Some(pid),
+                motion: Motion::Busy,
+            }
+        } else if !process.socket || process.up_at > self.now {
             Daemon::Absent {
                 process: Some(pid),
                 traces: true,
@@ -176,7 +206,7 @@ impl World {
                     pid: Some(pid),
                     motion: Motion::Frozen,
                 },
-                Some(Hang::Busy) => Daemon::Silent {
+                Some(Hang::Busy | Hang::Leaving) => Daemon::Silent {
                     pid: Some(pid),
                     motion: Motion::Busy,
                 },
@@ -197,12 +227,17 @@ impl World {
             unit,
             revived: false,
             packages: false,
-            health: Health::default(),
+            idle,
+            health: Health {
+                writable: self.in_memory && !self.locked,
+                ..Health::default()
+            },
         })
     }
 
-    pub(super) fn apply(&mut self, changes: &Changes, peer: Option<u32>) -> Outcome {
+    pub(super) fn apply(&mut self, changes: &Changes, server: bool, peer: Option<u32>) -> Outcome {
         let faults = self.faults.clone();
+        let in_memory = self.in_memory;
         let (burning, frail) = (self.burning, self.frail);
         let Some(process) = self.usable(peer) else {
             let unreachable = Some("no answer".into());
@@ -212,6 +247,9 @@ impl World {
             });
         };
         let mut applied = Applied::default();
+        if server && process.in_memory != in_memory {
+            applied.server = Some("Cannot change database".into());
+        }
         for (name, change) in changes {
             let (Change::Load(digest) | Change::Restart(digest)) = change else {
                 process.jails.remove(name);
@@ -246,6 +284,9 @@ impl World {
             (Signal::Terminate, None) => {
                 process.stopping = true;
                 self.after(self.stop_takes, Then::Die(pid, "asked"));
+            }
+            (Signal::Terminate, Some(Hang::Leaving)) => {
+                self.after(ms(1), Then::Die(pid, "ended"));
             }
             (Signal::Kill, _) => self.after(ms(1), Then::Die(pid, "killed")),
             (Signal::Terminate | Signal::Continue, _) => {}

@@ -8,7 +8,8 @@ impl World {
     pub(super) fn spawn(&mut self) -> bool {
         let enabled = self.enabled();
         let any = |fault: Fault| enabled.values().any(|d| self.faults[d] == fault);
-        let broken = self.unreadable || self.surroundings || self.doomed;
+        let locked = self.locked && !self.in_memory;
+        let broken = self.unreadable || self.surroundings || locked || self.doomed;
         if broken || any(Fault::Fatal) || any(Fault::Hidden) || any(Fault::ColdOnly) {
             self.unit = unit_failed(255);
             self.note(|| "# the start fails".into());
@@ -32,6 +33,7 @@ impl World {
             hang: burns.then_some(Hang::Busy),
             socket: true,
             stopping: false,
+            in_memory: self.in_memory,
         });
         self.unit = unit(ActiveState::Active, "success", ExitKind::None, 0);
         let pid = self.next_pid;
@@ -46,6 +48,7 @@ impl World {
         self.unit = match how {
             "asked" => unit_failed(0),
             "systemctl" => unit_stopped(),
+            "timeout" => unit(ActiveState::Failed, "timeout", ExitKind::Killed, 9),
             _ => {
                 self.after(ms(200), Then::Spawn);
                 unit_restarting()
@@ -78,6 +81,27 @@ impl World {
         if let Some(process) = &mut self.process {
             process.hang = Some(hang);
         }
+    }
+
+    /// An admin has systemd stop or restart it, and it hangs before its end.
+    pub(in super::super) fn hangs_in_stop(&mut self, restarts: bool) {
+        let Some(process) = &mut self.process else {
+            return;
+        };
+        process.hang = Some(Hang::Leaving);
+        process.stopping = true;
+        let pid = process.pid;
+        self.stopped_by_admin |= !restarts;
+        let mut unit = with_job(unit(
+            ActiveState::Deactivating,
+            "success",
+            ExitKind::None,
+            0,
+        ));
+        unit.restarts = restarts;
+        self.unit = unit;
+        let end = if restarts { "ended" } else { "timeout" };
+        self.after(secs(90), Then::Die(pid, end));
     }
 
     pub(in super::super) fn unhang(&mut self) {

@@ -8,7 +8,7 @@ mod rules;
 
 use std::collections::BTreeMap;
 
-use super::super::restart::Cause;
+use super::super::restart::{Cause, Restart};
 use super::*;
 use effects::brief;
 
@@ -33,6 +33,8 @@ pub(super) enum Hang {
     Stopped,
     Frozen,
     Busy,
+    /// systemd stops it, and it does not come to its end.
+    Leaving,
 }
 
 #[derive(Debug, Clone)]
@@ -49,6 +51,8 @@ pub(super) struct Process {
     pub(super) hang: Option<Hang>,
     pub(super) socket: bool,
     pub(super) stopping: bool,
+    /// Its database is in memory.
+    pub(super) in_memory: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -92,6 +96,10 @@ pub(super) struct World {
     pub(super) check_fails: bool,
     /// What surrounds fail2ban keeps it from starting, whatever its config.
     pub(super) surroundings: bool,
+    /// The database cannot be written.
+    pub(super) locked: bool,
+    /// A file of jailwarden's has it in memory.
+    pub(super) in_memory: bool,
     /// Nothing brings it back, and nothing says why.
     pub(super) doomed: bool,
     /// Whether fail2ban's own words name the jail at fault.
@@ -168,6 +176,8 @@ impl World {
             disk_full: false,
             check_fails: false,
             surroundings: false,
+            locked: false,
+            in_memory: false,
             doomed: false,
             blames: false,
             fresh: 0,

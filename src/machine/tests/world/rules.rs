@@ -54,9 +54,15 @@ impl World {
                 assert!(
                     !self.all_protect()
                         || self.was_hung()
+                        || self.is_due_for_its_database()
                         || self.process.as_ref().is_some_and(|p| p.stopping),
                     "stopped though every jail protects: {:?}",
                     self.machine.state
+                );
+                let leaves = |p: &Process| p.hang == Some(Hang::Leaving);
+                assert!(
+                    !self.process.as_ref().is_some_and(leaves) || self.unit.restarts,
+                    "ended though nobody needs it to be quick"
                 );
             }
             Effect::PutBack { files, .. } => {
@@ -66,6 +72,7 @@ impl World {
                     "files put back though every jail protects"
                 );
             }
+            Effect::KeepInMemory { .. } | Effect::TakeBack { .. } => self.check_database(effect),
             Effect::WriteRollback { jails, .. } => {
                 self.assert_intended(&What::Disable(jails.clone()));
                 let on_probation = |jail| {
@@ -85,6 +92,28 @@ impl World {
                     assert!(changed || faulty, "rolled {jail} back, which never changed");
                     assert!(!self.rollbacks.contains(jail), "rolled {jail} back twice");
                 }
+            }
+            _ => {}
+        }
+    }
+
+    fn check_database(&self, effect: &Effect) {
+        match effect {
+            Effect::KeepInMemory { .. } => {
+                self.assert_intended(&What::InMemory);
+                assert!(
+                    !self.all_protect() || self.was_hung(),
+                    "put into memory though every jail protects"
+                );
+            }
+            Effect::TakeBack {
+                in_memory: true, ..
+            } => {
+                let runs = |it: &Process| it.in_memory && self.shown.contains(&it.pid);
+                assert!(
+                    !self.process.as_ref().is_some_and(runs) || !self.all_protect(),
+                    "a reload by hand would lose every jail"
+                );
             }
             _ => {}
         }
@@ -181,6 +210,13 @@ impl World {
             }
             _ => BTreeSet::new(),
         }
+    }
+
+    /// It runs with a database in memory, and that has come to an end.
+    fn is_due_for_its_database(&self) -> bool {
+        let runs = self.process.as_ref().is_some_and(|p| p.in_memory);
+        let cause = |restart: &Restart| restart.cause == Cause::Database;
+        runs && matches!(&self.machine.state, State::Restarting(restart) if cause(restart))
     }
 
     /// Whether nothing is under way but looks.

@@ -1,0 +1,75 @@
+//! A daemon that systemd stops, and that hangs before its end.
+//!
+//! A filter that cannot write to the database when it is told to stop goes on for ever, and the stop waits for
+//! it (`stop` and `onStop` of `server/filter.py`, `stop` of `server/jail.py`, 1.0.2 to 1.1.1); systemd waits for
+//! that until `TimeoutStopSec=`, 90 s by default. By then every thread that bans and unbans has ended, so that
+//! nothing is lost with the process.
+
+use super::assess::{Sign, Suspect};
+use super::event::Sight;
+use super::time::MonoTime;
+use super::{Machine, Policy, Signal, State};
+
+/// How far that has got.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Leaving {
+    /// Since when it does nothing, and has nothing left that acts.
+    idle: Option<MonoTime>,
+    /// That it hangs was told.
+    pub(super) told: bool,
+    /// When it was sent SIGTERM.
+    ended: Option<MonoTime>,
+    /// It is a stop, and no restart.
+    stops: bool,
+}
+
+impl Machine {
+    /// Whether systemd was stopping it, for good, at the last look.
+    pub(super) fn is_being_stopped(&self) -> bool {
+        let State::Suspect(suspect) = &self.state else {
+            return false;
+        };
+        match &suspect.sign {
+            Sign::Leaving(leaving) => leaving.stops,
+            Sign::AtWork { stops, .. } => *stops,
+            _ => false,
+        }
+    }
+
+    /// Whoever asked for a restart wants it to run: one that hangs is ended, so that systemd starts it. One that
+    /// is only to be stopped loses nothing while systemd waits.
+    pub(super) fn assess_leaving(&mut self, pid: Option<u32>, sight: &Sight) {
+        let mut leaving = match &self.state {
+            State::Suspect(Suspect {
+                sign: Sign::Leaving(leaving),
+                ..
+            }) => *leaving,
+            _ => Leaving::default(),
+        };
+        leaving.stops = sight.unit.as_ref().is_some_and(|unit| !unit.restarts);
+        let began = self.look_began;
+        leaving.idle = sight.idle.then(|| leaving.idle.unwrap_or(began));
+        let now = self.now;
+        let is_long = |since: MonoTime| now.since(since) >= Policy::HUNG_GRACE;
+        if let (Some(pid), Some(unit)) = (pid, &sight.unit)
+            && leaving.idle.is_some_and(is_long)
+        {
+            if !leaving.told {
+                self.say_stop_hangs(pid, unit);
+                leaving.told = true;
+            }
+            match leaving.ended {
+                _ if !unit.restarts => {}
+                None => {
+                    self.signal(pid, Signal::Terminate);
+                    leaving.ended = Some(now);
+                }
+                Some(at) if is_long(at) => {
+                    self.signal(pid, Signal::Kill);
+                }
+                Some(_) => {}
+            }
+        }
+        self.suspect(Sign::Leaving(leaving), Policy::SUSPECT_PACE);
+    }
+}

@@ -1,0 +1,170 @@
+//! A database that cannot be written, and one in memory in its place.
+
+use super::*;
+
+fn locked() -> Verdict {
+    Verdict {
+        culprit: Culprit::Surroundings {
+            jail: None,
+            database: true,
+        },
+        evidence: "the database is locked".into(),
+    }
+}
+
+fn in_memory() -> Reading {
+    let mut reading = config(&["a", "m"]);
+    reading.in_memory = true;
+    reading.fingerprint += 1;
+    if let Some(plan) = &mut reading.plan {
+        plan.server = 2;
+    }
+    reading
+}
+
+fn writable(pid: u32) -> Sight {
+    let mut sight = answers_as(pid, &["a", "m"]);
+    sight.health.writable = true;
+    sight
+}
+
+/// The daemon could not start with its database.
+fn down() -> Rig {
+    let mut rig = Rig::healthy(&["a", "m"]);
+    rig.verdict = locked();
+    rig.exits(7).sees(absent(unit_failed(255))).does_not_start();
+    rig.reads(config(&["a", "m"]));
+    rig.does("DaemonDown start read-afresh in-memory");
+    rig
+}
+
+/// It runs with one in memory, as process 8.
+fn run() -> Rig {
+    let mut rig = down();
+    rig.ok().reads(in_memory()).ok();
+    rig.sees(answers_as(8, &["a", "m"]));
+    rig.does("InMemory read-afresh start AllClear")
+        .is("degraded");
+    rig
+}
+
+#[test]
+fn fail2ban_runs_without_its_database_and_no_jail_is_disabled() {
+    let mut rig = run();
+    let told = rig.told.iter().find(|r| r.kind == Kind::InMemory).unwrap();
+    for words in [
+        "the database is locked",
+        "Bans of before are not known",
+        "rollback undo dbfile",
+    ] {
+        assert!(told.message.contains(words), "{told}");
+    }
+    assert_eq!(rig.kept.guesses, Guesses::default(), "it helped");
+    assert!(rig.machine.status_line().contains("in memory"));
+    rig.sees_for(100, &answers_as(8, &["a", "m"])).does("");
+}
+
+#[test]
+fn it_goes_back_once_that_can_be_written_between_the_stop_and_the_start() {
+    let mut rig = run();
+    rig.sees(writable(8)).sees(answers_as(8, &["a", "m"]));
+    rig.does("").sees(writable(8)).does("");
+    rig.sees(writable(8)).does("Restarting save");
+    rig.ok().gets(Outcome::StopAsked(StopAnswer::Agreed));
+    rig.does("ask-stop").exits(8).does("undo(dbfile)");
+    rig.ok().reads(config(&["a", "m"])).ok();
+    rig.sees(answers_as(9, &["a", "m"]));
+    rig.does("read-afresh start AllClear").is("healthy");
+}
+
+#[test]
+fn it_stays_the_longer_the_more_often_it_came_to_that() {
+    let mut rig = run();
+    rig.keeps_seeing(&writable(8)).does("Restarting save").ok();
+    rig.exits(8).ok().reads(config(&["a", "m"]));
+    rig.does_not_start().reads(config(&["a", "m"])).ok();
+    rig.reads(in_memory()).ok();
+    rig.sees(answers_as(9, &["a", "m"]));
+    rig.does(
+        "ask-stop undo(dbfile) read-afresh start read-afresh in-memory InMemory read-afresh start \
+         AllClear",
+    );
+    rig.sees_for(3, &writable(9)).does("");
+    rig.keeps_seeing(&writable(9)).does("Restarting save");
+}
+
+#[test]
+fn it_does_not_go_back_at_the_cost_of_what_somebody_wants() {
+    // A jail that was stopped by hand would run again.
+    let mut rig = run();
+    let mut held = writable(8);
+    if let Daemon::Answers { listed, .. } = &mut held.daemon {
+        listed.remove("m");
+    }
+    rig.sees_for(20, &held).does("JailHeld");
+
+    // A config that waits could keep it from coming back.
+    let mut rig = run();
+    rig.edits(in_memory().fault("m", true));
+    rig.does("read ChangeRefused").sees_for(20, &writable(8));
+    rig.does("");
+}
+
+#[test]
+fn what_is_overruled_or_does_not_help_is_taken_back() {
+    let mut rig = down();
+    let mut overruled = in_memory();
+    overruled.in_memory = false;
+    rig.ok().reads(overruled);
+    rig.does("InMemory read-afresh RollbackFailed read-afresh");
+    rig.verdict = Verdict::default();
+    rig.reads(config(&["a", "m"])).does("GaveUp undo(dbfile)");
+
+    let mut rig = down();
+    rig.ok().reads(in_memory());
+    rig.verdict = Verdict::default();
+    rig.does_not_start().reads(in_memory());
+    rig.does("InMemory read-afresh start read-afresh GaveUp undo(dbfile)");
+    rig.ok().does("RollbackUndone read-afresh");
+}
+
+/// A jail that breaks the start beside it is found all the same.
+#[test]
+fn what_else_keeps_it_from_starting_is_looked_for_anew() {
+    let mut rig = down();
+    rig.ok().reads(in_memory());
+    rig.verdict.culprit = Culprit::Config {
+        jail: Some("m".into()),
+    };
+    rig.does_not_start().reads(in_memory());
+    rig.does("InMemory read-afresh start read-afresh rollback(m)");
+}
+
+#[test]
+fn a_file_that_cannot_be_written_is_told() {
+    let mut rig = down();
+    rig.fails("read-only file system");
+    rig.does("RollbackFailed GaveUp undo(dbfile)");
+}
+
+/// The daemon cannot be told of another database, and a reload by hand would lose every jail.
+#[test]
+fn one_whose_file_somebody_removed_is_restarted() {
+    let mut rig = run();
+    rig.edits(config(&["a", "m"])).does("read");
+    rig.sees(answers_as(8, &["a", "m"])).does("Restarting save");
+    rig.ok().does("ask-stop").exits(8).does("start");
+}
+
+/// It was written, or not, before jailwarden was killed.
+#[test]
+fn a_killed_jailwarden_finds_out_what_came_of_it() {
+    let rig = down();
+    let memory = rig.kept.clone();
+    assert_eq!(memory.intent.as_ref().unwrap().what, What::InMemory);
+    let mut rig = Rig::stock(memory.clone(), in_memory(), absent(unit_failed(255)));
+    rig.does("read-afresh ready Supervising InMemory DaemonDown start");
+    assert!(rig.kept.guesses.in_memory);
+    let mut rig = Rig::stock(memory, config(&["a", "m"]), absent(unit_failed(255)));
+    rig.does("read-afresh ready Supervising DaemonDown start");
+}

@@ -1,0 +1,76 @@
+//! A daemon that hangs while systemd stops it.
+
+use super::*;
+
+fn leaving(restarts: bool, idle: bool) -> Sight {
+    let mut unit = with_job(unit(
+        ActiveState::Deactivating,
+        "success",
+        ExitKind::None,
+        0,
+    ));
+    unit.restarts = restarts;
+    unit.stop_left = Some(secs(80));
+    Sight {
+        unit: Some(unit),
+        idle,
+        ..silent(Motion::Busy)
+    }
+}
+
+#[test]
+fn one_that_hangs_in_a_restart_is_ended() {
+    let mut rig = Rig::healthy(&["a"]);
+    rig.sees_for(3, &leaving(true, true)).does("");
+    rig.keeps_seeing(&leaving(true, true));
+    rig.does("DaemonHung TERM:7");
+    let words = &rig.told.last().unwrap().message;
+    assert!(words.contains("for another 80.0 s"), "{words}");
+    rig.sees_for(3, &leaving(true, true)).does("");
+    // SIGTERM did not end it.
+    rig.keeps_seeing(&leaving(true, true)).does("KILL:7");
+    rig.exits(7)
+        .sees(absent(with_job(unit_restarting())))
+        .does("");
+    rig.sees(answers_as(8, &["a"]));
+    rig.does("BackByHand AllClear read-afresh");
+}
+
+#[test]
+fn one_that_hangs_in_a_stop_is_told_and_left_to_systemd() {
+    let mut rig = Rig::healthy(&["a"]);
+    rig.keeps_seeing(&leaving(false, true)).does("Waiting");
+    rig.sees_for(100, &leaving(false, true)).does("");
+    rig.exits(7).sees(absent(unit(
+        ActiveState::Failed,
+        "timeout",
+        ExitKind::Killed,
+        9,
+    )));
+    rig.does("Standby").is("standby");
+}
+
+/// By a signal, as is told: that is no crash.
+#[test]
+fn one_that_somebody_ends_while_it_is_stopped_stays_stopped() {
+    for between in [None, Some(with_job(unit_killed()))] {
+        let mut rig = Rig::healthy(&["a"]);
+        rig.keeps_seeing(&leaving(false, true)).does("Waiting");
+        rig.exits(7);
+        if let Some(unit) = between {
+            rig.sees(absent(unit)).does("");
+        }
+        rig.sees(absent(unit_killed())).does("Standby");
+    }
+}
+
+#[test]
+fn one_that_still_lifts_bans_has_the_time_that_it_takes() {
+    let mut rig = Rig::healthy(&["a"]);
+    rig.sees_for(100, &leaving(true, false)).does("");
+    // Idle for a moment is not idle for long.
+    for _ in 0..10 {
+        rig.sees_for(3, &leaving(true, true));
+        rig.sees(leaving(true, false)).does("");
+    }
+}

@@ -1,0 +1,61 @@
+//! The words on a database in memory.
+
+use super::super::Machine;
+use super::super::State;
+use super::super::report::Kind;
+
+impl Machine {
+    /// What a person types to have the database in its file again.
+    pub(super) fn undo_in_memory(&self) -> String {
+        format!("{} rollback undo dbfile", self.names.called)
+    }
+
+    pub(in super::super) fn reason_to_keep_in_memory(&self) -> String {
+        match &self.state {
+            State::Restarting(restart) if !restart.verdict.evidence.is_empty() => {
+                restart.verdict.evidence.clone()
+            }
+            _ => "the database cannot be used".to_owned(),
+        }
+    }
+
+    pub(in super::super) fn say_in_memory(&mut self, reason: &str) {
+        let mut report = self.report(
+            Kind::InMemory,
+            format!(
+                "fail2ban is started with its database in memory, so that it runs: {reason}. Bans of before are \
+                 not known to it, and those of now are forgotten when it ends. Once the file can be written, \
+                 jailwarden restarts fail2ban with it; to do so by hand: {}",
+                self.undo_in_memory()
+            ),
+        );
+        let file = self
+            .names
+            .config_dir
+            .join("fail2ban.d/zzz-jailwarden.local");
+        report.file = Some(file);
+        report.reason = Some(reason.to_owned());
+        self.say(report);
+    }
+
+    pub(in super::super) fn say_in_memory_failed(&mut self, why: &str) {
+        let mut report = self.report(
+            Kind::RollbackFailed,
+            format!("fail2ban cannot be started with its database in memory: {why}"),
+        );
+        report.reason = Some(why.to_owned());
+        self.say(report);
+    }
+
+    pub(in super::super) fn say_in_memory_stays(&mut self, why: &str) {
+        let mut report = self.report(
+            Kind::RollbackFailed,
+            format!(
+                "the database can be in its file again, but stays in memory: {why}. Once that is mended: {}",
+                self.undo_in_memory()
+            ),
+        );
+        report.reason = Some(why.to_owned());
+        self.say(report);
+    }
+}
