@@ -44,7 +44,9 @@ fn behind_link(path: &Path) -> io::Result<PathBuf> {
     let target = rustix::fs::readlinkat(&link, "", Vec::new()).map_err(|_| Errno::NOTDIR)?;
     if owner != 0 && owner != geteuid().as_raw() {
         let path = path.display();
-        let why = format!("{path} is a link that user {owner} put there, and is not followed");
+        let why = format!(
+            "{path} is a link that user {owner} put there, and is not followed; if it is meant: chown -h root {path}"
+        );
         return Err(io::Error::other(why));
     }
     let beside = path.parent().unwrap_or(Path::new("/"));

@@ -83,7 +83,10 @@ pub enum DumpError {
         after: Duration,
     },
     /// It printed more than [`MAX_OUTPUT`], or more messages than are read.
-    #[error("`{program} -d` printed more than {limit} bytes and was killed")]
+    #[error(
+        "`{program} -d` printed more than {limit} bytes and was killed; where that is `ignoreip`, which each jail \
+         repeats, `ignorecommand` takes its place"
+    )]
     TooMuch {
         /// The program.
         program: String,

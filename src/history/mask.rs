@@ -34,6 +34,9 @@ const PARTS: [&str; 9] = [
 const ENDS: [&str; 2] = ["key", "_auth"];
 /// Shorter ones may be words of the language: they are masked where they are named alone.
 const SHORTEST_FAMOUS: usize = 6;
+/// Longer ones are none, and more than so many have no config.
+const LONGEST_FAMOUS: usize = 4096;
+const MOST_FAMOUS: usize = 1000;
 /// Holds expressions, which name words as they like, and no secrets.
 const FILTERS: &str = "filter.d";
 /// So many files of a config, and so many bytes of each, are read for their secrets: far more than a config has.
@@ -45,6 +48,8 @@ const MOST_BYTES: u64 = 1 << 20;
 pub fn is_secret(name: &str) -> bool {
     let name = name.to_lowercase();
     let name = name.rsplit(['.', '/']).next().unwrap_or_default();
+    // As `_bypass_if_restored` of action.d/helpers-common.conf, 1.0.2.
+    let name = name.replace("bypass", "");
     PARTS.iter().any(|part| name.contains(part)) || ENDS.iter().any(|end| name.ends_with(end))
 }
 
@@ -107,7 +112,9 @@ impl Secrets {
 
     fn learn_value(&mut self, secret: &str) {
         let secret = secret.trim();
-        if secret.len() >= SHORTEST_FAMOUS && !is_reference(secret) {
+        let length = SHORTEST_FAMOUS..=LONGEST_FAMOUS;
+        let has_room = self.0.len() < MOST_FAMOUS;
+        if has_room && length.contains(&secret.len()) && !is_reference(secret) {
             self.0.insert(secret.to_owned());
         }
     }

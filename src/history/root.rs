@@ -17,6 +17,9 @@ use super::tree::Meta;
 use super::walk::{Stamp, is_leftover};
 use crate::durable::{self, Batch};
 
+/// The set-id bits of a mode.
+const SET_ID: u32 = 0o6000;
+
 const FOLDER: OFlags = OFlags::RDONLY
     .union(OFlags::DIRECTORY)
     .union(OFlags::NOFOLLOW)
@@ -356,6 +359,12 @@ fn dress_as(file: impl std::os::fd::AsFd, meta: &Meta) -> io::Result<()> {
         rustix::fs::fchown(&file, Some(owner), Some(group))?;
     }
     // After the owner, whose change takes the set-id bits away.
-    rustix::fs::fchmod(&file, Mode::from_raw_mode(meta.mode))?;
+    match rustix::fs::fchmod(&file, Mode::from_raw_mode(meta.mode)) {
+        // `RestrictSUIDSGID=` of the unit refuses these bits.
+        Err(Errno::PERM) if meta.mode & SET_ID != 0 => {
+            rustix::fs::fchmod(&file, Mode::from_raw_mode(meta.mode & !SET_ID))?;
+        }
+        done => done?,
+    }
     Ok(())
 }

@@ -72,8 +72,14 @@ impl Machine {
         if self.awaited && sight.unit.is_none() {
             return Absence::AtWork;
         }
+        // Whoever masked it, or had it ended otherwise, means that.
+        let by_itself = sight.health.gave_out
+            && sight.unit.as_ref().is_none_or(|unit| {
+                let ended = (unit.main_code, unit.main_status) == (ExitKind::Exited, 0);
+                unit.load != "masked" && unit.result != "timeout" && ended
+            });
         let found = match read(sight.unit.as_ref(), traces) {
-            Absence::Deliberate(_) if sight.health.gave_out => Absence::Failed(GAVE_OUT.into()),
+            Absence::Deliberate(_) if by_itself => Absence::Failed(GAVE_OUT.into()),
             found => found,
         };
         let (Absence::Failed(why) | Absence::Broken(why)) = &found else {

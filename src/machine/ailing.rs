@@ -99,7 +99,7 @@ impl Machine {
             .ailing
             .iter()
             .filter(|(jail, it)| expected.contains(*jail) && it.ailment.behind.is_none())
-            .filter(|(jail, it)| it.looks >= Policy::AILING_LOOKS || self.blocks_again(jail, it))
+            .filter(|(_, it)| it.looks >= Policy::AILING_LOOKS)
             .map(|(jail, it)| (jail.clone(), it.clone()))
             .collect();
         if let Some((jail, it)) = lasting

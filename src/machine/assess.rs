@@ -7,7 +7,7 @@ use super::absence::{self, Absence};
 use super::ailing::Ailing;
 use super::event::{ActiveState, Daemon, Motion, Sight};
 use super::known::Stranger;
-use super::leaving::Leaving;
+use super::leaving::{Leaving, WHILE_STOPPED};
 use super::restart::Cause;
 use super::time::MonoTime;
 use super::{Guesses, InVain, Known, Machine, Policy, State};
@@ -54,13 +54,14 @@ impl Machine {
         if self.pause.is_some() {
             return self.enter_pause();
         }
-        if self.relieve_if_due() {
-            return;
-        }
         let leaving = sight
             .unit
             .as_ref()
             .is_some_and(|u| u.job && u.active == ActiveState::Deactivating);
+        let is_there = !matches!(sight.daemon, Daemon::Absent { process: None, .. });
+        if is_there && !leaving && self.relieve_if_due() {
+            return;
+        }
         match sight.daemon {
             Daemon::Answers { .. } => self.assess_jails(),
             Daemon::Silent { pid, .. } if leaving => {
@@ -108,7 +109,7 @@ impl Machine {
                     Absence::Deliberate(why) => self.stand_by(why),
                     // Whoever has it stopped may end it by a signal.
                     Absence::Failed(why) | Absence::Broken(why) if stops => {
-                        self.stand_by(format!("{why}, while systemd stopped it"));
+                        self.stand_by(format!("{why}{WHILE_STOPPED}"));
                     }
                     Absence::Failed(why) | Absence::Broken(why) => {
                         self.restart(Cause::Down(why), None);

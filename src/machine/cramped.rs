@@ -51,7 +51,7 @@ impl Machine {
             return false;
         }
         let lately = |at: MonoTime| self.now.since(at) < Policy::CURE_WINDOW;
-        if !self.relieved.is_some_and(lately) {
+        if !self.relieved.is_some_and(lately) && self.daemon.is_replaceable {
             self.relieved = Some(self.now);
             self.restart(Cause::Cramped(cramped.why), self.daemon.pid);
             return true;

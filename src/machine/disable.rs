@@ -28,6 +28,10 @@ impl Machine {
 
     /// Jails on probation that the daemon refused, or that died in it.
     pub(super) fn to_put_back(&self) -> BTreeSet<String> {
+        if self.is_cramped() {
+            // No jail is to blame for that.
+            return BTreeSet::new();
+        }
         let on_probation = self.mends.iter().filter(|(_, mend)| mend.on_probation);
         on_probation
             .map(|(jail, _)| jail)

@@ -33,7 +33,7 @@ impl InMemory {
 
     /// The config was read.
     pub(super) fn read(&mut self, stands: bool) {
-        self.ended |= self.stands && !stands;
+        self.ended = !stands && (self.ended || self.stands);
         self.stands = stands;
     }
 
@@ -95,6 +95,7 @@ impl Machine {
             && self.refusal.is_none()
             // A restart would start them.
             && self.held.is_empty()
+            && self.daemon.is_replaceable
             && self.disk.is_read();
         if due && calm && !self.budget_is_spent() {
             self.restart(Cause::Database, self.daemon.pid);

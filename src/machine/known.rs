@@ -30,6 +30,8 @@ pub(super) struct Known {
     pub(super) first_seen: MonoTime,
     /// It may open no more files.
     pub(super) cramped: Option<Cramped>,
+    /// Another could be started in its place: its unit is not masked, and no packages are being installed.
+    pub(super) is_replaceable: bool,
 }
 
 /// Who started the daemon, where jailwarden did not.

@@ -10,6 +10,9 @@ use super::event::Sight;
 use super::time::MonoTime;
 use super::{Machine, Policy, Signal, State};
 
+/// How it ended does not matter then.
+pub(super) const WHILE_STOPPED: &str = ", while systemd stopped it";
+
 /// How far that has got.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Leaving {

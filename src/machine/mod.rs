@@ -400,6 +400,11 @@ impl Machine {
             self.forget_ailing();
         }
         self.note_cramped(&sight);
+        let masked = sight
+            .unit
+            .as_ref()
+            .is_some_and(|unit| unit.load == "masked");
+        self.daemon.is_replaceable = !masked && !sight.packages;
         self.note_health(&sight.health);
         let disabled = sight.unit.as_ref().map(|unit| unit.disabled);
         self.route(sight, new, comes_up);

@@ -2,6 +2,7 @@
 
 use super::absence::Absence;
 use super::event::{ConfigRead, Daemon, Outcome, Sight, Unit};
+use super::leaving::WHILE_STOPPED;
 use super::plan::Plan;
 use super::restart::Cause;
 use super::{InVain, Machine, Policy, Spurned, Start, State};
@@ -160,6 +161,8 @@ impl Machine {
 
     pub(super) fn standby_seen(&mut self, sight: Sight) {
         self.next_look = self.now + self.policy.interval;
+        let was_stopped =
+            matches!(&self.state, State::Standby { why } if why.ends_with(WHILE_STOPPED));
         match &sight.daemon {
             Daemon::Answers { .. } => {
                 self.disk.distrust(self.now);
@@ -181,6 +184,8 @@ impl Machine {
                 Absence::AtWork | Absence::Unpacked(_) => {
                     self.next_look = self.now + Policy::SUSPECT_PACE;
                 }
+                // It is the end of the stop that made jailwarden stand by.
+                Absence::Failed(_) | Absence::Broken(_) if was_stopped => {}
                 Absence::Failed(why) | Absence::Broken(why) => self.restart(Cause::Down(why), None),
                 Absence::Deliberate(_) => {}
             },

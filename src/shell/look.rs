@@ -144,6 +144,12 @@ async fn ask(handle: &Handle, mut connection: Connection, expect: &BTreeSet<Stri
     health.writable = is_writable(handle, process.pid(), timeout).await;
     connection.close();
     let revived = revived(handle, Some(&process)).await;
+    // Only where it may have to be restarted though it answers: it costs a process.
+    let may_restart = health.cramped.is_some() || handle.kept().usual_database.is_some();
+    let unit = match may_restart {
+        true => handle.show().await.map(|shown| shown.unit),
+        false => None,
+    };
     let daemon = Daemon::Answers {
         pid: number(process.pid()),
         ping,
@@ -152,9 +158,9 @@ async fn ask(handle: &Handle, mut connection: Connection, expect: &BTreeSet<Stri
     };
     Sight {
         daemon,
-        unit: None,
+        unit,
         revived,
-        packages: false,
+        packages: packages::are_changing(),
         idle: false,
         health,
     }

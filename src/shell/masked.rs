@@ -30,7 +30,8 @@ pub(super) async fn masked(handle: &Handle, mut outcome: Outcome) -> Outcome {
 fn words(outcome: &mut Outcome) -> Vec<&mut String> {
     match outcome {
         Outcome::Config(ConfigRead::Read(reading)) => {
-            let findings = reading.findings.iter_mut().map(|it| &mut it.words);
+            let findings = reading.findings.iter_mut().chain(&mut reading.misread);
+            let findings = findings.map(|it| &mut it.words);
             findings.chain(&mut reading.unproven).collect()
         }
         Outcome::Applied(applied) => {

@@ -15,6 +15,8 @@ const TRUE: [&str; 4] = ["1", "on", "true", "yes"];
 const FALSE: [&str; 8] = ["", "0", "f", "false", "n", "no", "none", "off"];
 /// What is read of a jail that runs, besides `enabled` (client/jailreader.py `_configOpts`).
 const OF_RUNNING: [&str; 3] = ["bantime.increment", "bantime.overalljails", "ignoreself"];
+/// So many jails are looked at: far more than a config has.
+const MOST_JAILS: usize = 2_000;
 /// How much of a value is shown, in characters.
 const SHOWN: usize = 60;
 
@@ -28,7 +30,7 @@ impl Blame {
     /// not run, and of other booleans in those that do. `running` are the jails that fail2ban would start.
     pub fn misread(&mut self, running: &BTreeSet<String>) -> Vec<Finding> {
         let mut findings = Vec::new();
-        for name in self.jail_names() {
+        for name in self.jail_names().into_iter().take(MOST_JAILS) {
             let Some(jail) = Jail::open(&mut self.files, &name) else {
                 continue;
             };

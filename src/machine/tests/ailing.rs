@@ -152,6 +152,7 @@ fn a_command_that_keeps_all_from_acting_is_ended_and_its_jail_disabled_if_that_c
     rig.sees(well()).does("");
     let blocked = rig.machine.snapshot().jails["a"].clone();
     assert_eq!(blocked.condition, Condition::Protects);
+    rig.sees(blocks()).does("");
     rig.sees(blocks()).does("JailAiling end-all(m) rollback(m)");
     assert!(rig.kept.intent.is_some(), "on disk before the file");
     assert_eq!(
@@ -199,6 +200,7 @@ fn a_jail_that_was_disabled_for_it_has_no_second_chance_on_probation() {
     };
     let mut rig = Rig::stock(memory, config(&["a", "m"]), answers(&["a", "m"]));
     rig.does("read-afresh ready Supervising");
+    rig.sees(blocks()).does("");
     rig.sees(blocks()).does("JailAiling end-all(m) rollback(m)");
     rig.ok();
     assert_eq!(rig.machine.memory().mends["m"].flaps, 1);
@@ -207,7 +209,7 @@ fn a_jail_that_was_disabled_for_it_has_no_second_chance_on_probation() {
 #[test]
 fn one_that_cannot_be_disabled_is_told_and_left_alone() {
     let mut rig = Rig::healthy(&["a", "m"]);
-    rig.sees_for(2, &blocks()).sees(blocks());
+    rig.sees_for(4, &blocks());
     rig.fails("read-only file system");
     rig.does("JailAiling end(m) JailAiling end-all(m) rollback(m) RollbackFailed");
     rig.sees_for(2, &blocks()).does("JailAiling").is("degraded");

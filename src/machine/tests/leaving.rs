@@ -61,6 +61,9 @@ fn one_that_somebody_ends_while_it_is_stopped_stays_stopped() {
             rig.sees(absent(unit)).does("");
         }
         rig.sees(absent(unit_killed())).does("Standby");
+        rig.sees_for(20, &absent(unit_killed()))
+            .does("")
+            .is("standby");
     }
 }
 

@@ -100,6 +100,13 @@ impl Machine {
                 "fail2ban is not running, and no unit runs it; jailwarden starts it".to_owned(),
             ),
             Cause::Asked => (Kind::Restarting, None, "fail2ban is restarted, as was asked for".to_owned()),
+            Cause::Database if self.in_memory.ended => (
+                Kind::Restarting,
+                None,
+                "fail2ban is restarted with its database in its file again, since somebody removed the file that \
+                 kept it in memory"
+                    .to_owned(),
+            ),
             Cause::Database => (
                 Kind::Restarting,
                 None,
