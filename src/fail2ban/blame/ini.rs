@@ -4,15 +4,21 @@
 //! of 1.0.2 to 1.1.1; Python 3.11 configparser.py `_read`), but for mistakes: what is doubled or
 //! makes no sense is taken as well as can be, since a file at fault is read here, too.
 
+use std::collections::HashMap;
 use std::rc::Rc;
 
 /// The section whose options stand in for those that a section lacks.
 pub(super) const DEFAULT: &str = "DEFAULT";
 
+/// So many sections of a file are read: as many as jails that a daemon may list.
+const MOST_SECTIONS: usize = 10_000;
+
 /// What a file says, section by section in the order of their first headers.
 #[derive(Debug, Default)]
 pub(super) struct Ini {
     pub(super) sections: Vec<Section>,
+    /// Where each is.
+    places: HashMap<String, usize>,
 }
 
 #[derive(Debug)]
@@ -55,7 +61,7 @@ impl Ini {
     }
 
     pub(super) fn section(&self, name: &str) -> Option<&Section> {
-        self.sections.iter().find(|section| section.name == name)
+        self.sections.get(*self.places.get(name)?)
     }
 }
 
@@ -125,9 +131,12 @@ impl Building {
     }
 
     fn open_section(&mut self, line: u32, name: &str) {
-        let sections = &mut self.ini.sections;
-        let known = sections.iter().position(|section| section.name == name);
-        let at = known.unwrap_or(sections.len());
+        let Ini { sections, places } = &mut self.ini;
+        if sections.len() >= MOST_SECTIONS && !places.contains_key(name) {
+            self.section = None;
+            return;
+        }
+        let at = *places.entry(name.to_owned()).or_insert(sections.len());
         match sections.get_mut(at) {
             Some(section) => section.line = line,
             None => sections.push(Section {
