@@ -146,9 +146,10 @@ async fn ask(handle: &Handle, mut connection: Connection, expect: &BTreeSet<Stri
     let revived = revived(handle, Some(&process)).await;
     // Only where it may have to be restarted though it answers: it costs a process.
     let may_restart = health.cramped.is_some() || handle.kept().usual_database.is_some();
-    let unit = match may_restart {
-        true => handle.show().await.map(|shown| shown.unit),
-        false => None,
+    let unit = if may_restart {
+        handle.show().await.map(|shown| shown.unit)
+    } else {
+        None
     };
     let daemon = Daemon::Answers {
         pid: number(process.pid()),
