@@ -2,7 +2,7 @@
 //! told. Real mounts, in a namespace of the test's own.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
@@ -187,11 +187,8 @@ fn a_config_that_is_read_only_when_a_jail_is_to_be_disabled() {
     recovers_once_it_can_write(&f2b, &warden, "read-only", mend);
 }
 
-/// A database that is there needs no room for a change, and a start finds none for a new one: no jail is to
-/// blame for that, not even one that has just changed.
-#[test]
-fn a_full_disk_below_the_database_disables_no_jail() {
-    let Some(f2b) = laid_out() else { return };
+/// Has the database in a folder of its own.
+fn database_apart(f2b: &Fail2ban) -> PathBuf {
     let folder = f2b.path("db");
     fs::create_dir(&folder).unwrap();
     f2b.edit(
@@ -199,6 +196,15 @@ fn a_full_disk_below_the_database_disables_no_jail() {
         "/fail2ban.sqlite3",
         "/db/fail2ban.sqlite3",
     );
+    folder
+}
+
+/// A database that is there needs no room for a change, and a start finds none for a new one: no jail is to
+/// blame for that, not even one that has just changed.
+#[test]
+fn a_full_disk_below_the_database_disables_no_jail() {
+    let Some(f2b) = laid_out() else { return };
+    let folder = database_apart(&f2b);
     let disk = Disk::below(&f2b, &folder);
     let warden = supervised_with(&f2b, &patient());
     f2b.wait_bans(&["mail", "web"]);
@@ -238,13 +244,7 @@ fn does_without_its_database(f2b: &Fail2ban, warden: &Warden, mend: impl Fn()) {
 #[test]
 fn a_read_only_database_is_done_without_until_it_can_be_written() {
     let Some(f2b) = laid_out() else { return };
-    let folder = f2b.path("db");
-    fs::create_dir(&folder).unwrap();
-    f2b.edit(
-        "fail2ban.local",
-        "/fail2ban.sqlite3",
-        "/db/fail2ban.sqlite3",
-    );
+    let folder = database_apart(&f2b);
     let warden = supervised_with(&f2b, &patient());
     f2b.wait_bans(&["mail", "web"]);
     make_read_only(&folder, true);
