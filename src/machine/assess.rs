@@ -106,6 +106,10 @@ impl Machine {
                     Absence::Deliberate(_) if self.is_our_stop(sight.unit.as_ref()) => {
                         self.restart(Cause::Interrupted, None);
                     }
+                    // Without a unit, what was never there looks as what was stopped.
+                    Absence::Deliberate(_) if sight.unit.is_none() && !self.met => {
+                        self.restart(Cause::NotRunning, None);
+                    }
                     Absence::Deliberate(why) => self.stand_by(why),
                     // Whoever has it stopped may end it by a signal.
                     Absence::Failed(why) | Absence::Broken(why) if stops => {

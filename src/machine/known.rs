@@ -62,6 +62,7 @@ impl Machine {
         else {
             return false;
         };
+        self.met = true;
         let new = self.daemon.pid != Some(*pid);
         let first = matches!(self.state, State::Starting { .. });
         let others_doing = !first && !matches!(self.state, State::Restarting(_));

@@ -143,7 +143,7 @@ impl Machine {
         Memory {
             standby: matches!(
                 self.state,
-                State::Standby { .. } | State::Paused { stood_by: true }
+                State::Standby { .. } | State::Paused { stood_by: Some(_) }
             ),
             stopping: self.stopping,
             held: self.held.clone(),

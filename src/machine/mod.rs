@@ -141,6 +141,8 @@ pub struct Machine {
     /// When a daemon that could open no more files was last restarted for that.
     relieved: Option<MonoTime>,
     daemon: Known,
+    /// A process of the daemon was seen in this life of jailwarden.
+    met: bool,
     in_memory: InMemory,
     protection: Protection,
     /// For how long each jail has gone unprotected, without what still lasts.
@@ -212,6 +214,7 @@ impl Machine {
             ailing: BTreeMap::new(),
             relieved: None,
             daemon: Known::default(),
+            met: false,
             in_memory: InMemory::default(),
             protection: Protection::carried(&mut memory),
             unprotected: memory.unprotected.clone(),
@@ -432,10 +435,7 @@ impl Machine {
             State::Restarting(_) => self.restart_seen(sight),
             State::Standby { .. } => self.standby_seen(sight),
             State::GaveUp { .. } => self.gave_up_seen(sight, new),
-            State::Paused { stood_by } => {
-                *stood_by &= !matches!(sight.daemon, Daemon::Answers { .. });
-                self.next_look = self.now + self.policy.interval;
-            }
+            State::Paused { .. } => self.paused_seen(&sight),
             State::Checking { .. } | State::Mending(_) | State::Reloading(_) => self.glance(sight),
             State::Ended => {}
         }

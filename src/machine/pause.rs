@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::event::Operator;
+use super::absence::Absence;
+use super::event::{Daemon, Operator, Sight};
 use super::time::MonoTime;
 use super::{Effect, Machine, State};
 
@@ -48,10 +49,36 @@ impl Machine {
     }
 
     pub(super) fn enter_pause(&mut self) {
-        let stood_by = matches!(self.state, State::Standby { .. });
+        let stood_by = match std::mem::replace(&mut self.state, State::Watching) {
+            State::Standby { why } => Some(why),
+            _ => None,
+        };
         self.state = State::Paused { stood_by };
         self.say_paused();
         self.next_look = self.now;
+    }
+
+    /// A stop during the pause is remembered as one: without a unit nothing tells it later from a daemon
+    /// that was never there.
+    pub(super) fn paused_seen(&mut self, sight: &Sight) {
+        self.next_look = self.now + self.policy.interval;
+        let Daemon::Absent {
+            process: None,
+            traces,
+            ..
+        } = sight.daemon
+        else {
+            self.state = State::Paused { stood_by: None };
+            return;
+        };
+        if !self.met || self.is_our_stop(sight.unit.as_ref()) {
+            return;
+        }
+        if let Absence::Deliberate(why) = self.absence(sight, traces)
+            && let State::Paused { stood_by } = &mut self.state
+        {
+            stood_by.get_or_insert(why);
+        }
     }
 
     pub(super) fn pause_deadline(&self) -> Option<MonoTime> {
@@ -69,11 +96,15 @@ impl Machine {
         if self.pause.take().is_none() {
             return;
         }
-        if !matches!(self.state, State::Paused { .. }) {
+        let State::Paused { stood_by } = &mut self.state else {
             return;
-        }
+        };
+        let stood_by = stood_by.take();
         self.watch();
         self.say_resumed(why);
+        if let Some(why) = stood_by {
+            self.stand_by(why);
+        }
         self.disk.distrust(self.now);
         self.next_look = self.now;
     }

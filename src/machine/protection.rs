@@ -92,7 +92,7 @@ impl Machine {
     fn wanted(&self) -> BTreeSet<String> {
         if matches!(
             self.state,
-            State::Standby { .. } | State::Paused { stood_by: true }
+            State::Standby { .. } | State::Paused { stood_by: Some(_) }
         ) {
             return BTreeSet::new();
         }

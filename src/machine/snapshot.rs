@@ -200,7 +200,7 @@ impl Machine {
         }
         let stopped = matches!(
             self.state,
-            State::Standby { .. } | State::Paused { stood_by: true }
+            State::Standby { .. } | State::Paused { stood_by: Some(_) }
         );
         if self.held.contains(jail) || stopped {
             return Condition::Held;

@@ -36,7 +36,7 @@ impl Machine {
         let interrupted = is_gone && self.is_our_stop(sight.unit.as_ref());
         if self.pause.is_some() && !interrupted {
             if is_gone && self.saved.standby {
-                let why = String::new();
+                let why = "it was stopped before jailwarden began".to_owned();
                 self.state = State::Standby { why };
             }
             return self.enter_pause();

@@ -41,7 +41,7 @@ pub(super) enum State {
     /// The daemon was stopped on purpose.
     Standby { why: String },
     /// A person paused jailwarden; whether it stood by before.
-    Paused { stood_by: bool },
+    Paused { stood_by: Option<String> },
     /// Every way back has failed so far.
     GaveUp {
         attempt: u32,

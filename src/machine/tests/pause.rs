@@ -83,8 +83,40 @@ fn a_daemon_that_was_stopped_on_purpose_stays_so_after_it() {
     rig.does("read-afresh ready Supervising Standby");
     rig.event(pause(None)).does("Paused");
     assert!(rig.kept.standby);
+    rig.event(resume()).does("Resumed Standby");
+    rig.sees(absent(unit_stopped())).does("").is("standby");
+}
+
+#[test]
+fn what_is_stopped_on_purpose_during_it_stays_so_after_it() {
+    let mut rig = Rig::healthy(&["a"]);
+    rig.event(pause(None)).does("Paused");
+    rig.exits(7).sees(gone(None, false)).does("").is("paused");
+    assert!(rig.kept.standby);
+    rig.event(resume()).does("Resumed Standby");
+    rig.sees(gone(None, false)).does("").is("standby");
+    assert!(rig.kept.standby);
+}
+
+#[test]
+fn what_is_started_again_during_it_is_not_taken_for_stopped() {
+    let mut rig = Rig::healthy(&["a"]);
+    rig.event(pause(None)).does("Paused");
+    rig.exits(7).sees(gone(None, false));
+    rig.sees(answers_as(8, &["a"])).does("").is("paused");
+    assert!(!rig.kept.standby);
+    rig.event(resume()).does("Resumed read-afresh");
+}
+
+#[test]
+fn what_never_ran_is_started_after_it() {
+    let mut rig = Rig::with(Memory::default());
+    rig.event(pause(None));
+    rig.reads(config(&["a"])).sees(gone(None, false));
+    rig.does("read-afresh ready Supervising Paused");
     rig.event(resume()).does("Resumed");
-    rig.sees(absent(unit_stopped())).does("Standby");
+    rig.sees(gone(None, false)).does("DaemonDown read-afresh");
+    rig.reads(config(&["a"])).does("start");
 }
 
 #[test]

@@ -81,3 +81,21 @@ fn a_daemon_without_a_socket_is_told_of_where_the_config_cannot_be_checked() {
     Befall::Killed(0b0).happens(&mut world);
     comes_to_good(&mut world);
 }
+
+/// Found by the fuzzer: the stop was forgotten, and what was never there was taken for stopped.
+#[test]
+fn a_stop_during_a_pause_is_known_by_the_next_jailwarden() {
+    let mut world = Root {
+        has_unit: false,
+        blames: false,
+    }
+    .begin();
+    Befall::Pause(None).happens(&mut world);
+    steps(&mut world, 2);
+    Befall::AdminStops(true).happens(&mut world);
+    steps(&mut world, 2);
+    Befall::Killed(0b0).happens(&mut world);
+    steps(&mut world, 4);
+    Befall::Resume.happens(&mut world);
+    comes_to_good(&mut world);
+}
