@@ -12,7 +12,7 @@ impl Machine {
         let State::Restarting(restart) = &mut self.state else {
             return;
         };
-        restart.old = None;
+        restart.is_now(None);
         match restart.step {
             Step::Resuming { .. } | Step::Diagnosing(_) | Step::Stopping(_) => self.before_start(),
             Step::ComingBack { .. } => self.next_look = self.now,
@@ -40,12 +40,12 @@ impl Machine {
                     return self.back();
                 }
                 if let State::Restarting(restart) = &mut self.state {
-                    restart.old = Some(pid);
+                    restart.is_now(Some(pid));
                     restart.failure = "it answers, but not one of its jails runs".into();
                 }
             }
             Daemon::Silent { pid, .. } => {
-                restart.old = pid.or(restart.old);
+                restart.is_now(pid.or(restart.old));
                 restart.failure = "it does not answer".into();
             }
             Daemon::Absent {
@@ -53,13 +53,13 @@ impl Machine {
                 why,
                 ..
             } => {
-                restart.old = Some(pid);
+                restart.is_now(Some(pid));
                 restart.failure = why;
             }
             Daemon::Absent {
                 process: None, why, ..
             } => {
-                restart.old = None;
+                restart.is_now(None);
                 restart.failure = why;
                 self.forget_daemon();
                 if let Some(unit) = sight.unit.filter(|_| !resuming) {
@@ -74,6 +74,8 @@ impl Machine {
         }
         if self.now >= until {
             self.restart_overdue();
+        } else if !resuming && self.now + Policy::EXAM >= until && self.runs_no_jail() {
+            self.examine();
         }
     }
 
@@ -89,12 +91,14 @@ impl Machine {
                 None => self.before_start(),
             },
             Step::Stopping(stop) => self.stop_overdue(&stop),
-            Step::ComingBack { .. } if self.not_alive().len() < self.expected().len() => {
-                self.back();
-            }
-            Step::ComingBack { .. } => self.not_back(&failure),
+            Step::ComingBack { .. } if self.runs_no_jail() => self.not_back(&failure),
+            Step::ComingBack { .. } => self.back(),
             _ => {}
         }
+    }
+
+    fn runs_no_jail(&self) -> bool {
+        self.not_alive().len() == self.expected().len()
     }
 
     /// Every jail that should run does, or at the deadline some do: the rest is for `assess`.
@@ -112,41 +116,52 @@ impl Machine {
         if let State::Restarting(restart) = &mut self.state {
             why.clone_into(&mut restart.failure);
         }
-        match self.idle_since_start() {
-            Some(pid) => {
-                let id = self.run(Effect::Diagnose { pid });
-                self.step(Step::Examining(id));
+        self.examine();
+        let State::Restarting(restart) = &mut self.state else {
+            return;
+        };
+        if restart.examining.is_some() {
+            restart.step = Step::Examining;
+            return;
+        }
+        let is_busy = restart.examined.as_ref().is_some_and(|it| it.busy);
+        if is_busy && self.is_slow() {
+            return;
+        }
+        match self.found_burning() {
+            Some(words) => {
+                self.say_hung(&words);
+                self.prepare();
             }
-            None => match self.found_burning() {
-                Some(words) => {
-                    self.say_hung(&words);
-                    self.prepare();
-                }
-                None => self.next_rung(),
-            },
+            None => self.next_rung(),
+        }
+    }
+
+    /// Finds out what the process that was started last does instead of running its jails, unless that is
+    /// known. It may answer before its config is read, and after that was refused.
+    fn examine(&mut self) {
+        let State::Restarting(restart) = &self.state else {
+            return;
+        };
+        let is_known =
+            restart.burning.is_some() || restart.examining.is_some() || restart.examined.is_some();
+        if let Some(pid) = restart.old.filter(|_| !is_known) {
+            let id = self.run(Effect::Diagnose { pid });
+            if let State::Restarting(restart) = &mut self.state {
+                restart.examining = Some(id);
+            }
         }
     }
 
     /// What the process that was started last does instead of running its jails, if a jail's filter is what
     /// it is at.
     fn found_burning(&mut self) -> Option<String> {
-        match &mut self.state {
-            State::Restarting(restart) if restart.burning.is_some() => restart.examined.take(),
-            _ => None,
-        }
-    }
-
-    /// The process that was started and runs no jail, if it was not yet found out why. It may answer before its
-    /// config is read, and after that was refused.
-    fn idle_since_start(&self) -> Option<u32> {
-        match &self.state {
-            State::Restarting(restart)
-                if restart.burning.is_none() && restart.examined.is_none() =>
-            {
-                restart.old
-            }
-            _ => None,
-        }
+        let State::Restarting(restart) = &mut self.state else {
+            return None;
+        };
+        let burning = restart.examined.as_mut()?.burning.take()?;
+        restart.burning = Some(burning);
+        Some(restart.examined.take()?.words)
     }
 
     /// Whether it is still being started, with much to load or on a slow machine, and has more time to
@@ -164,6 +179,7 @@ impl Machine {
             return false;
         }
         restart.given = Some((given, true));
+        restart.forget_exam();
         let until = now + Policy::SUSPECT_PACE;
         restart.step = Step::ComingBack { until };
         self.next_look = now;
@@ -182,17 +198,12 @@ impl Machine {
             Outcome::Diagnosis(diagnosis) => diagnosis,
             _ => Diagnosis::default(),
         };
-        restart.burning = diagnosis.burning;
-        if diagnosis.busy && self.is_slow() {
-            return;
+        restart.examining = None;
+        restart.examined = Some(diagnosis);
+        if matches!(restart.step, Step::Examining) {
+            // It may have come back meanwhile.
+            restart.step = Step::ComingBack { until: self.now };
+            self.next_look = self.now;
         }
-        let now = self.now;
-        let State::Restarting(restart) = &mut self.state else {
-            return;
-        };
-        // It may have come back meanwhile.
-        restart.examined = Some(diagnosis.words);
-        restart.step = Step::ComingBack { until: now };
-        self.next_look = now;
     }
 }

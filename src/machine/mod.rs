@@ -385,6 +385,7 @@ impl Machine {
             }
             State::Mending(mending) if mending.awaits(id) => self.mend_done(outcome),
             State::Reloading(reload) if reload.awaits(id) => self.reload_done(outcome),
+            State::Restarting(restart) if restart.examining == Some(id) => self.examined(outcome),
             State::Restarting(restart) if restart.awaits(id) => self.restart_done(outcome),
             _ if self.saving == Some(id) => self.save_done(&outcome),
             _ if self.is_keeping(id) => self.kept(outcome),

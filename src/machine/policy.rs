@@ -37,6 +37,8 @@ impl Policy {
     pub const HUNG_GRACE: Duration = Duration::from_secs(5);
     /// How long a hung process is watched for what it is doing, before it is touched.
     pub const DIAGNOSIS: Duration = Duration::from_secs(2);
+    /// It is watched so long before its time to come back is up, so that this costs no time of its own.
+    pub const EXAM: Duration = Duration::from_secs(3);
     /// How long a process that does not end is watched for whether it gets on with its end.
     pub const SAMPLE: Duration = Duration::from_secs(1);
     /// How long a process that was stopped by a signal has to answer after SIGCONT.

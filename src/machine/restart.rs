@@ -82,8 +82,10 @@ pub(super) struct Restart {
     pub(super) burning: Option<String>,
     /// When the start was given, and whether it was told that it takes long.
     pub(super) given: Option<(MonoTime, bool)>,
-    /// What the process that was started last was found to do instead of running its jails.
-    pub(super) examined: Option<String>,
+    /// It is being found out what the process that was started last does instead of running its jails.
+    pub(super) examining: Option<ActionId>,
+    /// What that was found to be.
+    pub(super) examined: Option<Diagnosis>,
 }
 
 /// What a restart is at.
@@ -99,8 +101,8 @@ pub(super) enum Step {
     Stopping(Stop),
     /// The config is read before the start, since it may have changed.
     Reading(ActionId),
-    /// What the started process does instead of answering is written down.
-    Examining(ActionId),
+    /// Its time is up, and what it does instead of answering is still being found out.
+    Examining,
     /// Why the start came to nothing is asked.
     FindingCulprit(ActionId),
     /// The config is read to find what is to blame.
@@ -138,6 +140,7 @@ impl Restart {
             verdict: Verdict::default(),
             burning: None,
             given: None,
+            examining: None,
             examined: None,
             moves: 0,
         }
@@ -149,7 +152,6 @@ impl Restart {
             | Step::Diagnosing(i)
             | Step::Saving(i)
             | Step::Reading(i)
-            | Step::Examining(i)
             | Step::FindingCulprit(i)
             | Step::Judging(i)
             | Step::Intending { save: i, .. }
@@ -158,6 +160,7 @@ impl Restart {
             | Step::EndingInMemory(i)
             | Step::Starting(i) => *i == id,
             Step::Stopping(stop) => stop.awaits(id),
+            Step::Examining => self.examining == Some(id),
             Step::ComingBack { .. } => false,
         }
     }
@@ -185,6 +188,18 @@ impl Restart {
         }
     }
 
+    /// The process that has to go before another starts; what was found out is true of one process.
+    pub(super) fn is_now(&mut self, pid: Option<u32>) {
+        if self.old != pid {
+            self.forget_exam();
+        }
+        self.old = pid;
+    }
+
+    pub(super) fn forget_exam(&mut self) {
+        (self.examining, self.examined) = (None, None);
+    }
+
     pub(super) fn looks(&self) -> bool {
         matches!(self.step, Step::Resuming { .. } | Step::ComingBack { .. })
     }
@@ -199,7 +214,7 @@ impl Restart {
     pub(super) fn has_started(&self) -> bool {
         matches!(
             self.step,
-            Step::Starting(_) | Step::ComingBack { .. } | Step::Examining(_)
+            Step::Starting(_) | Step::ComingBack { .. } | Step::Examining
         )
     }
 
@@ -301,7 +316,7 @@ impl Machine {
             return;
         };
         match restart.step.clone() {
-            Step::Resuming { .. } | Step::ComingBack { .. } => {}
+            Step::Resuming { .. } | Step::ComingBack { .. } | Step::Examining => {}
             Step::Diagnosing(_) => {
                 let diagnosis = match outcome {
                     Outcome::Diagnosis(diagnosis) => diagnosis,
@@ -319,7 +334,6 @@ impl Machine {
             }
             Step::Stopping(stop) => self.stop_done(stop, outcome),
             Step::Reading(_) => self.read_before_start(config_of(outcome)),
-            Step::Examining(_) => self.examined(outcome),
             Step::FindingCulprit(_) => self.culprit_found(outcome),
             Step::Judging(_) => self.judge(config_of(outcome)),
             Step::Intending { intent, .. } => {
@@ -352,7 +366,7 @@ impl Machine {
         self.step(Step::ComingBack { until });
         if let State::Restarting(restart) = &mut self.state {
             restart.given = Some((self.now, false));
-            restart.examined = None;
+            restart.forget_exam();
         }
         self.next_look = self.now;
     }
@@ -396,7 +410,7 @@ impl Machine {
     /// The old process is gone, or there was none.
     pub(super) fn before_start(&mut self) {
         if let State::Restarting(restart) = &mut self.state {
-            restart.old = None;
+            restart.is_now(None);
         }
         self.prepare();
     }

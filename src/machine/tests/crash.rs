@@ -385,7 +385,7 @@ fn a_start_that_failed_while_jailwarden_was_away_is_rolled_back() {
         .is("restarting");
     rig.keeps_seeing(&phantom).does("diagnose:8");
     let idle = Outcome::Diagnosis(Diagnosis::default());
-    rig.gets(idle).sees(phantom.clone()).does("read-afresh");
+    rig.gets(idle).keeps_seeing(&phantom).does("read-afresh");
     rig.reads(faulty.clone()).does("rollback(m)");
     rig.ok().does("RolledBack read-afresh");
     rig.reads(changed().rolled_back(&["m"])).does("save");

@@ -205,11 +205,11 @@ fn a_rollback_is_on_disk_and_read_back_before_anything_is_touched() {
 fn a_daemon_that_answers_without_jails_is_stopped_only_after_the_rollback() {
     let mut rig = down_after_change();
     rig.ok()
-        .sees_for(101, &with_dead(8, &["a", "m"], &["a", "m"]))
+        .keeps_seeing(&with_dead(8, &["a", "m"], &["a", "m"]))
         .does("diagnose:8");
     let idle = Outcome::Diagnosis(Diagnosis::default());
     rig.gets(idle)
-        .sees(with_dead(8, &["a", "m"], &["a", "m"]))
+        .keeps_seeing(&with_dead(8, &["a", "m"], &["a", "m"]))
         .does("read-afresh");
     rig.reads(config_of_versions(&[("a", 1), ("m", 2)]))
         .does("rollback(m)");
@@ -680,7 +680,7 @@ fn a_daemon_that_comes_up_while_it_is_diagnosed_is_left_alone() {
     let mut rig = down_after_change();
     rig.ok().keeps_seeing(&hangs).does("diagnose:8");
     rig.gets(Outcome::Lost)
-        .sees(hangs.clone())
+        .keeps_seeing(&hangs)
         .does("read-afresh");
 
     // A filter with much to read burns the processor, and no jail is to blame for that.
@@ -697,7 +697,7 @@ fn a_daemon_that_comes_up_while_it_is_diagnosed_is_left_alone() {
 
     let mut rig = down_after_change();
     rig.ok().keeps_seeing(&hangs).does("diagnose:8");
-    rig.gets(burns()).does("").sees(hangs);
+    rig.gets(burns()).does("").keeps_seeing(&hangs);
     rig.does("DaemonHung rollback(a)");
 }
 
@@ -720,7 +720,10 @@ fn a_daemon_that_takes_long_to_start_is_waited_for() {
     };
     let mut rig = down_after_change();
     rig.ok().keeps_seeing(&loading).does("diagnose:8");
-    rig.gets(working()).does("Waiting");
+    rig.gets(working())
+        .does("")
+        .keeps_seeing(&loading)
+        .does("Waiting");
     rig.keeps_seeing(&loading).does("diagnose:8");
     rig.gets(working()).sees(answers_as(8, &["a", "m"]));
     rig.does("AllClear").is("healthy");
@@ -729,12 +732,18 @@ fn a_daemon_that_takes_long_to_start_is_waited_for() {
     let mut rig = down_after_change();
     let answering = with_dead(8, &[], &[]);
     rig.ok().keeps_seeing(&answering).does("diagnose:8");
-    rig.gets(working()).does("Waiting");
+    rig.gets(working())
+        .does("")
+        .keeps_seeing(&answering)
+        .does("Waiting");
     rig.sees(answers_as(8, &["a", "m"])).does("AllClear");
 
     let mut rig = down_after_change();
     rig.ok().keeps_seeing(&loading).does("diagnose:8");
-    rig.gets(working()).does("Waiting");
+    rig.gets(working())
+        .does("")
+        .keeps_seeing(&loading)
+        .does("Waiting");
     // Not for ever: what is to blame is looked for.
     while rig.keeps_seeing(&loading).words.last().unwrap() != "read-afresh" {
         rig.gets(working());
