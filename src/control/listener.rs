@@ -8,10 +8,11 @@ use std::os::unix::net::UnixListener;
 use std::path::Path;
 
 use listenfd::ListenFd;
-use nix::unistd::Group;
 use rustix::fs::{AtFlags, CWD, Gid, Mode, OFlags, chownat, fchmod, openat};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
+
+use super::accounts;
 
 /// Whoever is in it may connect.
 const GROUP: &str = "jailwarden";
@@ -70,8 +71,16 @@ fn open_to_group(path: &Path) -> Result<(), ListenError> {
         return Err(ListenError::NotASocket);
     }
     let mut mode = 0o600;
-    if let Some(group) = Group::from_name(GROUP).map_err(io::Error::from)? {
-        let group = Gid::from_raw(group.gid.as_raw());
+    let group = accounts::group(GROUP).unwrap_or_else(|error| {
+        tracing::warn!(
+            "the group {GROUP} could not be looked up, so only root reaches {}: {error}; to try again, start \
+             jailwarden again",
+            path.display()
+        );
+        None
+    });
+    if let Some(group) = group {
+        let group = Gid::from_raw(group);
         chownat(&held, "", None, Some(group), AtFlags::EMPTY_PATH)?;
         mode = 0o660;
     }
@@ -139,7 +148,7 @@ mod tests {
         let first = listen(&path).unwrap();
         assert!(matches!(listen(&path), Err(ListenError::InUse)));
         let mode = fs::metadata(&path).unwrap().permissions().mode() & 0o777;
-        let expected = match Group::from_name(GROUP).unwrap() {
+        let expected = match accounts::group(GROUP).unwrap() {
             Some(_) => 0o660,
             None => 0o600,
         };

@@ -4,6 +4,7 @@
 //! [`link`], so that no client can delay it. `docs/api.md` has the routes. Where the settings want a
 //! page, the same is served at a loopback address too, to read only.
 
+mod accounts;
 mod answer;
 mod api;
 pub mod client;

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use nix::unistd::{Uid, User};
+use nix::unistd::Uid;
 
+use super::accounts;
 use crate::settings::Settings;
 
 /// Who may change something, and what the system calls them: root, the user who runs jailwarden, and
@@ -19,9 +20,9 @@ impl Rights {
         let own = Uid::effective().as_raw();
         let mut users = BTreeMap::from([(own, format!("uid {own}")), (0, "root".to_owned())]);
         for name in &settings.control.admins {
-            match User::from_name(name) {
-                Ok(Some(user)) => {
-                    users.insert(user.uid.as_raw(), user.name);
+            match accounts::user(name) {
+                Ok(Some(uid)) => {
+                    users.insert(uid, name.clone());
                 }
                 Ok(None) => tracing::warn!(
                     "control.admins: there is no user {name:?}; once there is: systemctl restart {service}"

@@ -91,6 +91,10 @@ use state::State;
 
 /// The supervisor's mind.
 #[derive(Debug, Clone)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "these are facts that do not exclude each other"
+)]
 pub struct Machine {
     policy: Policy,
     names: Names,
