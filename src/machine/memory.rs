@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::change::Spurned;
 use super::event::{ActionId, Outcome};
+use super::in_memory::StandIn;
 use super::intent::Intent;
 use super::mend::Mend;
 use super::plan::{Doubt, Plan};
@@ -62,6 +63,8 @@ pub struct Memory {
     pub start: Option<Start>,
     /// Fingerprint of the config that was last kept as good.
     pub good: Option<u128>,
+    /// The database in memory.
+    pub in_memory: StandIn,
     /// For how long each jail has gone unprotected so far.
     pub unprotected: BTreeMap<String, Duration>,
     /// The jails that did not protect when this was written, and for how long by then.
@@ -91,13 +94,14 @@ impl Memory {
         carried.collect()
     }
 
-    /// Whether it says the same; how long it has been dark changes all the time, and that a start no
-    /// longer counts is known without it.
+    /// Whether it says the same; how long it has been dark and what is left of a wait change all the time, and
+    /// that a start no longer counts is known without it.
     pub(super) fn says_as(&self, other: &Self) -> bool {
         let same = self.dark.keys().eq(other.dark.keys());
         let mut alike = self.clone();
         alike.dark.clone_from(&other.dark);
         alike.starts = alike.starts.max(other.starts);
+        alike.in_memory.left = other.in_memory.left;
         same && alike == *other
     }
 }
@@ -165,6 +169,7 @@ impl Machine {
             config: self.disk.reading.as_ref().map(|r| r.fingerprint),
             start: self.start_under_way(self.state.has_started()),
             good: self.good,
+            in_memory: self.in_memory.stand_in(self.now),
             unprotected: self.unprotected.clone(),
             dark: self.dark(),
             age: Duration::ZERO,

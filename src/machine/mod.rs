@@ -61,6 +61,7 @@ pub use event::{
     Diagnosis, Event, ExitKind, Finding, Health, Motion, Observed, Operator, Outcome, PutBack,
     Reading, Sight, StopAnswer, Trial, Unit, Verdict,
 };
+pub use in_memory::StandIn;
 pub use incident::{End, IncidentView};
 pub use intent::Intent;
 pub use ladder::What;
@@ -212,7 +213,7 @@ impl Machine {
             ailing: BTreeMap::new(),
             relieved: None,
             daemon: Known::default(),
-            in_memory: InMemory::default(),
+            in_memory: InMemory::carried(memory.in_memory, memory.age, now),
             protection: Protection::carried(&mut memory),
             unprotected: memory.unprotected.clone(),
             incident: None,
@@ -393,7 +394,11 @@ impl Machine {
     fn seen(&mut self, sight: Sight) {
         let awaited = self.awaited;
         self.disk.packages = sight.packages;
-        self.in_memory.saw(sight.health.writable);
+        // Before the config is read, it is not known which file is meant.
+        let answers = matches!(sight.daemon, Daemon::Answers { .. });
+        if answers && !matches!(self.state, State::Starting { .. }) {
+            self.in_memory.saw(sight.health.writable);
+        }
         let new = self.know(&sight);
         let comes_up = new && awaited;
         if new {

@@ -96,6 +96,7 @@ impl Machine {
     }
 
     fn found_absent(&mut self, sight: Sight, traces: bool) {
+        self.forget_daemon();
         match self.absence(&sight, traces) {
             Absence::AtWork | Absence::Unpacked(_) => self.assess(sight),
             _ if self.is_our_stop(sight.unit.as_ref()) => {

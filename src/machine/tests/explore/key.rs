@@ -55,6 +55,8 @@ pub(super) fn picture(world: &World) -> String {
             other => write!(raw, "{at:?} {other:?} "),
         };
     }
+    let left = Some(world.memory.in_memory.left).filter(|left| !left.is_zero());
+    let _ = write!(raw, "{:?} ", left.map(|left| world.kept_at + left));
     let _ = write!(raw, "{:?}", blank_machine(&world.machine, world.now));
     canonical(&raw, world.now)
 }
@@ -62,6 +64,8 @@ pub(super) fn picture(world: &World) -> String {
 fn blank_memory(memory: &Memory) -> Memory {
     let mut memory = memory.clone();
     memory.unprotected.clear();
+    memory.in_memory.times = memory.in_memory.times.min(TRIES);
+    memory.in_memory.left = Duration::ZERO;
     blank_mends(&mut memory.mends);
     memory
 }

@@ -69,6 +69,8 @@ impl Rest {
                 let hopeless = world.doomed || world.surroundings;
                 hopeless && undo.is_none() && read.is_none()
             }
+            // It is looked at more than once before its database is in its file again.
+            State::Watching if world.in_memory && !world.locked => false,
             State::Watching => world.now.since(self.since) >= CALM,
             _ => false,
         };
@@ -92,6 +94,7 @@ impl Scenario {
         memory.unprotected.clear();
         memory.revived.clear();
         (memory.starts, memory.start) = (0, None);
+        memory.in_memory.left = Duration::ZERO;
         memory.put_back = None;
         if world.process.is_none() {
             // With what it was last started in vain: the next start takes what is on disk.
@@ -354,6 +357,40 @@ fn everything_in_vain() {
                 change(world, &[("a", Fault::None)]);
                 world.surroundings = true;
                 crash(world);
+            },
+        ],
+    );
+}
+
+/// No jail is disabled for it, and it goes back to its file in one restart.
+#[test]
+fn a_database_that_cannot_be_written() {
+    fn runs_in_memory(world: &mut World) {
+        world.locked = true;
+        crash(world);
+        world.pass(secs(60));
+        assert!(world.process.as_ref().is_some_and(|it| it.in_memory));
+    }
+    each(
+        CRASH,
+        &[
+            |world| {
+                world.locked = true;
+                crash(world);
+            },
+            |world| {
+                world.locked = true;
+                change(world, &[("a", Fault::ColdOnly)]);
+                crash(world);
+            },
+            |world| {
+                runs_in_memory(world);
+                world.locked = false;
+            },
+            |world| {
+                runs_in_memory(world);
+                befall::Befall::UndoInMemory.happens(world);
+                world.locked = false;
             },
         ],
     );

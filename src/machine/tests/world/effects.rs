@@ -125,6 +125,7 @@ impl World {
             }
             Effect::Save(memory) => {
                 self.memory = (**memory).clone();
+                self.kept_at = self.now;
                 self.save_lost = false;
                 Outcome::Effect(Ok(()))
             }

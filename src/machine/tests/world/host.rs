@@ -234,7 +234,8 @@ impl World {
         self.later.retain(|(_, t)| !matches!(t, Then::Answer(..)));
         self.gave_up_at = None;
         // One clock for the world, a new one for each machine, would only obscure the tests.
-        let memory = self.memory.clone();
+        let mut memory = self.memory.clone();
+        memory.age = self.now.since(self.kept_at);
         let (machine, actions) = Machine::begin(self.now, Policy::default(), names(), memory, 1);
         self.machine = machine;
         self.take(actions);

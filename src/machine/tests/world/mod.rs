@@ -116,6 +116,8 @@ pub(super) struct World {
     pub(super) start_takes: Duration,
     pub(super) stop_takes: Duration,
     pub(super) memory: Memory,
+    /// When that was written.
+    pub(super) kept_at: MonoTime,
     /// The last save was lost: a disk that does not keep what is intended keeps nobody from recovering.
     pub(super) save_lost: bool,
     pub(super) later: Vec<(MonoTime, Then)>,
@@ -189,6 +191,7 @@ impl World {
             start_takes: ms(300),
             stop_takes: ms(500),
             memory,
+            kept_at: MonoTime::START,
             save_lost: false,
             later: Vec::new(),
             shown: BTreeSet::new(),
