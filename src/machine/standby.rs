@@ -42,6 +42,12 @@ impl Machine {
             return self.enter_pause();
         }
         self.next_look = self.now;
+        if let Some(left) = self.still_waits(&config, &sight) {
+            if let ConfigRead::Read(reading) = config {
+                self.note_reading(*reading);
+            }
+            return self.go_on_waiting(left);
+        }
         if let Daemon::Absent {
             process: None,
             traces,

@@ -164,7 +164,7 @@ fn canonical(mut memory: Value, passing: &[&str]) -> Value {
         }
     }
     if let Some(Value::Object(all)) = memory.get_mut("memory") {
-        for key in ["process", "unprotected", "dark", "starts"] {
+        for key in ["process", "unprotected", "dark", "starts", "gave_up"] {
             all.remove(key);
         }
         all.retain(|key, _| !passing.contains(&key.as_str()));
