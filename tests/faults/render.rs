@@ -227,8 +227,7 @@ fn falls_short(out: &mut String, classes: &[Class], results: &Results) {
     if !found {
         let _ = writeln!(
             out,
-            "In none of these rows. That of the garbage database is a matter of luck: the stop hangs only where a\n\
-             filter has lines to note when it is told to stop, and it did not in the last run of jailwarden's cell."
+            "In none of these rows."
         );
     }
 }
