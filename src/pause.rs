@@ -75,17 +75,27 @@ pub fn end(state_dir: &Path) -> io::Result<bool> {
     }
 }
 
-/// The pause in force at `now`, if one is.
+/// The pause in force at `now`, if one is. Where the clock was set back since, it lasts no longer than was asked for.
 ///
 /// # Errors
 /// The file is there but cannot be read or understood: whoever wrote it wanted something.
 pub fn in_force(state_dir: &Path, now: SystemTime) -> io::Result<Option<Pause>> {
-    let pause = match read(&path(state_dir)) {
-        Ok(pause) => pause,
+    let path = path(state_dir);
+    let (mut pause, asked) = match read(&path).and_then(|it| Ok((it, modified(&path)?))) {
+        Ok(read) => read,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),
     };
+    if let Some(until) = &mut pause.until
+        && let Ok(lasts) = until.duration_since(asked)
+    {
+        *until = now.checked_add(lasts).map_or(*until, |end| end.min(*until));
+    }
     Ok(Some(pause).filter(|pause| pause.until.is_none_or(|until| until > now)))
+}
+
+fn modified(path: &Path) -> io::Result<SystemTime> {
+    fs::metadata(path)?.modified()
 }
 
 fn read(path: &Path) -> io::Result<Pause> {
@@ -154,6 +164,18 @@ mod tests {
         assert!(end(dir.path()).unwrap());
         assert!(!end(dir.path()).unwrap());
         assert_eq!(in_force(dir.path(), begin).unwrap(), None);
+    }
+
+    #[test]
+    fn it_lasts_no_longer_where_the_clock_is_set_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let (now, day) = (SystemTime::now(), Duration::from_secs(24 * 3600));
+        let minute = Duration::from_secs(60);
+        ask(dir.path(), &pause(Some(now + minute))).unwrap();
+        let left = |now| Some(in_force(dir.path(), now).unwrap()?.left(now).unwrap());
+        assert!(left(now - day) <= Some(minute), "{:?}", left(now - day));
+        assert!(left(now - day).is_some());
+        assert_eq!(left(now + day), None);
     }
 
     #[test]

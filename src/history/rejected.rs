@@ -208,11 +208,13 @@ impl Store {
         Ok(id)
     }
 
-    /// Gives what is complete its name.
+    /// Gives what is complete its name, which is that of the newest: the clock may have been set back.
     fn name(&self, new: &Path, when: SystemTime) -> Result<String, HistoryError> {
         let time = humantime::format_rfc3339_seconds(when).to_string();
         let time = time.replace(['-', ':'], "");
-        let mut n = 0_u32;
+        let newest = self.asides()?.entries.pop().and_then(|(id, _)| order(&id));
+        let later = newest.filter(|(newest, _)| *newest > time);
+        let (time, mut n) = later.map_or((time, 0), |(newest, n)| (newest, n.saturating_add(1)));
         loop {
             let id = format!("{time}-{n}");
             let to = self.rejected.join(&id);

@@ -412,6 +412,24 @@ fn every_kind_of_change_is_put_back_and_undone() {
 }
 
 #[test]
+fn what_is_replaced_after_the_clock_was_set_back_is_the_newest() {
+    let place = place();
+    let id = place.keep();
+    place.write("jail.conf", "bad\n");
+    let first = place.all(&id).replaced.unwrap();
+    let rejected = place.state.join("rejected");
+    let of_tomorrow = rejected.join("20991231T235959Z-4");
+    fs::rename(rejected.join(&first.id), of_tomorrow).unwrap();
+    for n in [5, 6] {
+        place.write("jail.conf", "bad again\n");
+        let second = place.all(&id).replaced.unwrap();
+        assert_eq!(second.id, format!("20991231T235959Z-{n}"));
+        let listed = place.store.rejected().unwrap().entries;
+        assert_eq!(listed[0].id, second.id);
+    }
+}
+
+#[test]
 fn a_folder_that_is_gone_as_a_whole_is_made_again_and_its_undo_takes_it_away() {
     let place = place();
     fs::set_permissions(&place.root, Permissions::from_mode(0o750)).unwrap();

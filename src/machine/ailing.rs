@@ -1,6 +1,9 @@
 //! Jails that are listed and alive, and see or do nothing: healed alone, by what cures it, with limits.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
 
 use super::event::{Ailment, Cure, Health};
 use super::plan::{Change, Changes};
@@ -15,14 +18,43 @@ pub(super) struct Ailing {
     /// At how many looks in a row; none once it is well.
     looks: u32,
     told: bool,
-    /// How often it was healed since `since`.
+    /// How often it was healed within `CURE_WINDOW`, and when that is over.
     cures: u32,
-    since: MonoTime,
+    until: MonoTime,
     /// When a command of it was last ended.
     freed: Option<MonoTime>,
 }
 
+/// What outlives jailwarden of it, as long as nothing else than jailwarden begins anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Cures {
+    /// How often the jail was healed lately.
+    pub times: u32,
+    /// A command of it was ended lately.
+    pub freed: bool,
+    /// For how long these count, when this was written.
+    pub left: Duration,
+}
+
 impl Ailing {
+    /// Goes on with what a jailwarden knew that ended `age` ago; none of it, if that was too long ago.
+    pub(super) fn carried(before: Cures, age: Duration, now: MonoTime) -> Option<Self> {
+        let left = before.left.checked_sub(age).filter(|it| !it.is_zero())?;
+        Some(Self {
+            ailment: Ailment {
+                words: String::new(),
+                cure: None,
+                behind: None,
+            },
+            looks: 0,
+            told: false,
+            cures: before.times.min(Policy::CURES + 1),
+            until: now + left.min(Policy::CURE_WINDOW),
+            freed: before.freed.then_some(now),
+        })
+    }
+
     pub(super) fn is_ill(&self) -> bool {
         self.looks > 0
     }
@@ -55,19 +87,19 @@ impl Machine {
                 ailing.told &= ailing.is_watched(now);
             }
         }
-        self.ailing
-            .retain(|_, it| it.looks > 0 || now.since(it.since) < Policy::CURE_WINDOW);
+        self.ailing.retain(|_, it| it.looks > 0 || it.until > now);
         for (jail, ailment) in found {
             let ailing = self.ailing.entry(jail.clone()).or_insert_with(|| Ailing {
                 ailment: ailment.clone(),
                 looks: 0,
                 told: false,
                 cures: 0,
-                since: now,
+                until: now,
                 freed: None,
             });
-            if now.since(ailing.since) >= Policy::CURE_WINDOW {
-                (ailing.since, ailing.cures, ailing.freed) = (now, 0, None);
+            if ailing.until <= now {
+                let until = now + Policy::CURE_WINDOW;
+                (ailing.until, ailing.cures, ailing.freed) = (until, 0, None);
             }
             ailing.looks += 1;
             ailing.ailment = ailment.clone();
@@ -202,8 +234,30 @@ impl Machine {
         }
     }
 
-    /// Another process has other jails.
+    /// What a jailwarden has to know that comes after this one.
+    pub(super) fn cures(&self) -> BTreeMap<String, Cures> {
+        let treated = |it: &Ailing| it.cures > 0 || it.freed.is_some();
+        let counts = self
+            .ailing
+            .iter()
+            .filter(|(_, it)| treated(it) && it.until > self.now);
+        let cures = |(jail, it): (&String, &Ailing)| {
+            let cures = Cures {
+                times: it.cures,
+                freed: it.freed.is_some(),
+                left: it.until.since(self.now),
+            };
+            (jail.clone(), cures)
+        };
+        counts.map(cures).collect()
+    }
+
+    /// Another process has other jails, unless it is only new to a jailwarden that comes after another.
     pub(super) fn forget_ailing(&mut self) {
-        self.ailing = BTreeMap::new();
+        let is_known =
+            matches!(self.state, State::Starting { .. }) && self.daemon.pid == self.saved.process;
+        if !is_known {
+            self.ailing = BTreeMap::new();
+        }
     }
 }

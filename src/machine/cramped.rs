@@ -50,9 +50,8 @@ impl Machine {
         if !self.is_cramped() || !self.disk.is_known() {
             return false;
         }
-        let lately = |at: MonoTime| self.now.since(at) < Policy::CURE_WINDOW;
-        if !self.relieved.is_some_and(lately) && self.daemon.is_replaceable {
-            self.relieved = Some(self.now);
+        if self.relieved_until <= self.now && self.daemon.is_replaceable {
+            self.relieved_until = self.now + Policy::CURE_WINDOW;
             self.restart(Cause::Cramped(cramped.why), self.daemon.pid);
             return true;
         }

@@ -1,5 +1,9 @@
 //! Giving up for a while: the budget, the waits, and what ends them.
 
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
 use super::absence::Absence;
 use super::event::{ActionId, ConfigRead, Daemon, Outcome, Sight};
 use super::mend::why_not;
@@ -32,6 +36,25 @@ impl Undo {
     }
 }
 
+/// What outlives jailwarden of having given up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct GaveUp {
+    /// How often every way back had failed in the incident under way.
+    pub times: u32,
+    /// For how long nothing was to be tried when this was written; none where something was.
+    pub left: Option<Duration>,
+}
+
+impl GaveUp {
+    /// What is left of it, `age` after it was written.
+    pub(super) fn carried(self, age: Duration) -> Self {
+        let most = Policy::BACKOFF_LIMIT + Policy::BACKOFF_LIMIT / 10;
+        let left = self.left.map(|it| it.saturating_sub(age).min(most));
+        Self { left, ..self }
+    }
+}
+
 impl Machine {
     pub(super) fn budget_is_spent(&mut self) -> bool {
         self.forget_old_starts();
@@ -51,27 +74,37 @@ impl Machine {
     }
 
     pub(super) fn give_up(&mut self, why: &str) {
-        let in_incident = self.incident.as_mut().map_or(0, |incident| {
-            incident.given_up += 1;
-            incident.given_up - 1
-        });
-        // A daemon that comes back only to die again ends each incident: its starts are counted.
-        self.forget_old_starts();
-        let over_budget = self.starts.len().saturating_sub(Policy::RESTART_BUDGET);
-        let attempt = in_incident.max(u32::try_from(over_budget).unwrap_or(u32::MAX));
+        if let Some(incident) = &mut self.incident {
+            incident.given_up = incident.given_up.saturating_add(1);
+        }
+        let attempt = self.attempt();
         let wait = Policy::BACKOFF_START
             .saturating_mul(1 << attempt.min(10))
             .min(Policy::BACKOFF_LIMIT);
         // Hosts that fail together should not all start again in the same second.
         let jitter = wait / 10 * (self.seed % 8) / 8;
-        let retry_at = self.now + wait + jitter;
-        self.look = None;
-        self.next_look = retry_at.min(self.now + self.policy.interval);
         self.say_gave_up(why, wait + jitter);
         self.fail_command(Answer::NotBack {
             why: why.to_owned(),
             suspect: None,
         });
+        self.wait_for_retry(attempt, wait + jitter);
+    }
+
+    /// The tries that came to nothing before this one.
+    fn attempt(&mut self) -> u32 {
+        let given_up = self.incident.as_ref().map_or(0, |it| it.given_up);
+        // A daemon that comes back only to die again ends each incident: its starts are counted.
+        self.forget_old_starts();
+        let over_budget = self.starts.len().saturating_sub(Policy::RESTART_BUDGET);
+        let over_budget = u32::try_from(over_budget).unwrap_or(u32::MAX);
+        given_up.saturating_sub(1).max(over_budget)
+    }
+
+    fn wait_for_retry(&mut self, attempt: u32, wait: Duration) {
+        let retry_at = self.now + wait;
+        self.look = None;
+        self.next_look = retry_at.min(self.now + self.policy.interval);
         self.state = State::GaveUp {
             attempt,
             retry_at,
@@ -80,6 +113,61 @@ impl Machine {
             packages: false,
         };
         self.take_back_guesses();
+    }
+
+    /// What a jailwarden has to know that comes after this one.
+    pub(super) fn having_given_up(&self) -> GaveUp {
+        let before = self.gave_up_before;
+        let left = match &self.state {
+            State::GaveUp { retry_at, .. } => Some(retry_at.since(self.now)),
+            _ => None,
+        };
+        GaveUp {
+            times: self.incident.as_ref().map_or(before, |it| it.given_up),
+            left,
+        }
+    }
+
+    /// For how long jailwarden would still wait if it had not been killed: as long as no config that it does not
+    /// know, no other process, and no doing of anybody's is a reason to try at once.
+    pub(super) fn still_waits(&self, config: &ConfigRead, sight: &Sight) -> Option<Duration> {
+        let left = self.saved.gave_up.left?;
+        let known = [self.saved.config, self.saved.in_vain.config];
+        let is_known = match config {
+            ConfigRead::Read(reading) => known.contains(&Some(reading.fingerprint)),
+            ConfigRead::Unchanged | ConfigRead::Failed(_) => true,
+        };
+        let is_down = match &sight.daemon {
+            Daemon::Answers { .. } => {
+                self.daemon.pid == self.saved.process && self.not_alive() == self.expected()
+            }
+            Daemon::Silent { pid, .. }
+            | Daemon::Absent {
+                process: pid @ Some(_),
+                ..
+            } => pid.is_none() || *pid == self.saved.process,
+            Daemon::Absent {
+                process: None,
+                traces,
+                ..
+            } => match self.absence(sight, *traces) {
+                Absence::Failed(_) | Absence::Broken(_) => true,
+                Absence::Deliberate(_) => {
+                    sight.unit.is_none() && !self.saved.standby
+                        || self.is_our_stop(sight.unit.as_ref())
+                }
+                Absence::AtWork | Absence::Unpacked(_) => false,
+            },
+        };
+        (is_down && is_known).then_some(left)
+    }
+
+    /// Every way back had failed when jailwarden was killed.
+    pub(super) fn go_on_waiting(&mut self, left: Duration) {
+        self.open_incident();
+        self.say_gave_up("nothing has changed since jailwarden last tried", left);
+        let attempt = self.attempt();
+        self.wait_for_retry(attempt, left);
     }
 
     /// What was done on a guess and did not help is not to blame: its jails shall run, and its

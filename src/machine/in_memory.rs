@@ -1,5 +1,9 @@
 //! A database that cannot be written: fail2ban runs with one in memory until it can be.
 
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
 use super::event::Outcome;
 use super::intent::Intent;
 use super::mend::why_not;
@@ -24,7 +28,43 @@ pub(super) struct InMemory {
     until: MonoTime,
 }
 
+/// What outlives jailwarden of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct StandIn {
+    /// The daemon has it in memory.
+    pub runs: bool,
+    /// Its file was seen to be writable, so that the next start may be with that.
+    pub writable: bool,
+    /// How often it has been put there.
+    pub times: u32,
+    /// For how long it stayed there at least, when this was written.
+    pub left: Duration,
+}
+
 impl InMemory {
+    /// Goes on with what a jailwarden knew that ended `age` ago.
+    pub(super) fn carried(before: StandIn, age: Duration, now: MonoTime) -> Self {
+        Self {
+            // Until the config is read.
+            stands: before.runs,
+            ended: false,
+            writable: if before.writable { LOOKS } else { 0 },
+            times: before.times,
+            until: now + before.left.saturating_sub(age).min(Policy::MEND_LIMIT),
+        }
+    }
+
+    /// What a jailwarden has to know that comes after this one.
+    pub(super) fn stand_in(&self, now: MonoTime) -> StandIn {
+        StandIn {
+            runs: self.stands || self.ended,
+            writable: self.writable >= LOOKS,
+            times: self.times,
+            left: self.until.since(now),
+        }
+    }
+
     /// A look found that the file can be written, or not.
     pub(super) fn saw(&mut self, writable: bool) {
         let looks = (self.writable + 1).min(LOOKS);
@@ -69,10 +109,10 @@ impl Machine {
         self.guesses.in_memory = true;
     }
 
-    /// The file is written, and fail2ban reads another database all the same.
+    /// The file was written, and fail2ban reads another database all the same.
     pub(super) fn is_in_memory_in_vain(&mut self) -> bool {
         let reading = self.disk.reading.as_ref();
-        let overruled = self.guesses.in_memory && reading.is_some_and(|it| !it.in_memory);
+        let overruled = reading.is_some_and(|it| !it.in_memory);
         if overruled {
             self.say_in_memory_failed(
                 "something that fail2ban reads later sets dbfile all the same",

@@ -88,7 +88,7 @@ impl Machine {
             restarted: false,
             was_disabled: None,
             rolled_back: BTreeSet::new(),
-            given_up: 0,
+            given_up: std::mem::take(&mut self.gave_up_before),
         });
     }
 
@@ -103,6 +103,7 @@ impl Machine {
 
     /// Every jail that should run was seen alive: the incident, if there is one, is over.
     pub(super) fn close_incident(&mut self) {
+        self.gave_up_before = 0;
         if let Some(incident) = self.incident.clone() {
             let lost = self.lost_in_incident();
             self.say_all_clear(&incident, &lost);
@@ -112,6 +113,7 @@ impl Machine {
 
     /// What went unprotected until somebody stopped the daemon is counted.
     pub(super) fn abandon_incident(&mut self) {
+        self.gave_up_before = 0;
         let lost = self.lost_so_far();
         self.forget_lost();
         self.end_incident(End::StoodBy, lost);

@@ -46,6 +46,7 @@ pub(super) enum Stranger {
 impl Machine {
     pub(super) fn forget_daemon(&mut self) {
         self.daemon = Known::default();
+        self.in_memory.ended = false;
     }
 
     /// Keeps what a look says of the daemon, and tells whether it is a process not seen before.
@@ -82,6 +83,10 @@ impl Machine {
                 ..Known::default()
             };
             self.in_memory.ended = false;
+            if first && self.saved.process != Some(*pid) && self.saved.start.is_none() {
+                // Whoever started it did so with what is on disk.
+                self.in_memory.stands = false;
+            }
             if others_doing {
                 self.forget_dead();
                 self.spurned = Spurned::default();

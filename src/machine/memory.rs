@@ -5,8 +5,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::ailing::{Ailing, Cures};
 use super::change::Spurned;
 use super::event::{ActionId, Outcome};
+use super::give_up::GaveUp;
+use super::in_memory::StandIn;
 use super::intent::Intent;
 use super::mend::Mend;
 use super::plan::{Doubt, Plan};
@@ -62,6 +65,14 @@ pub struct Memory {
     pub start: Option<Start>,
     /// Fingerprint of the config that was last kept as good.
     pub good: Option<u128>,
+    /// The database in memory.
+    pub in_memory: StandIn,
+    /// What has failed so far, and when something is tried again.
+    pub gave_up: GaveUp,
+    /// The jails that were healed lately.
+    pub cures: BTreeMap<String, Cures>,
+    /// A daemon that could open no more files was restarted for that; for how long it is not again.
+    pub relieved: Option<Duration>,
     /// For how long each jail has gone unprotected so far.
     pub unprotected: BTreeMap<String, Duration>,
     /// The jails that did not protect when this was written, and for how long by then.
@@ -69,9 +80,44 @@ pub struct Memory {
     /// How long ago it was written: for as long nobody looked.
     #[serde(skip)]
     pub age: Duration,
+    /// The host was booted since it was written.
+    #[serde(skip)]
+    pub booted: bool,
 }
 
 impl Memory {
+    /// As it is true now. Another boot has other processes, and what kept fail2ban down may have gone with the
+    /// one before.
+    pub(super) fn carried(self) -> Self {
+        let gave_up = self.gave_up.carried(self.age);
+        if !self.booted {
+            return Self { gave_up, ..self };
+        }
+        Self {
+            process: None,
+            gave_up: GaveUp::default(),
+            cures: BTreeMap::new(),
+            relieved: None,
+            booted: false,
+            ..self
+        }
+    }
+
+    /// The jails that were healed, and for which that counts.
+    pub(super) fn ailing(&self, now: MonoTime) -> BTreeMap<String, Ailing> {
+        let cures = self.cures.iter();
+        let carried = |(jail, it): (&String, &Cures)| {
+            Some((jail.clone(), Ailing::carried(*it, self.age, now)?))
+        };
+        cures.filter_map(carried).collect()
+    }
+
+    /// Until when a daemon that can open no more files is not restarted for that again.
+    pub(super) fn relieved_until(&self, now: MonoTime) -> MonoTime {
+        let left = self.relieved.unwrap_or_default();
+        now + left.saturating_sub(self.age).min(Policy::CURE_WINDOW)
+    }
+
     /// The starts that may still count against the restart budget.
     pub(super) fn starts(&self) -> impl Iterator<Item = ()> + use<> {
         let recent = self.age < Policy::BUDGET_WINDOW;
@@ -91,14 +137,27 @@ impl Memory {
         carried.collect()
     }
 
-    /// Whether it says the same; how long it has been dark changes all the time, and that a start no
-    /// longer counts is known without it.
+    /// Whether it says the same; how long it has been dark and what is left of a wait change all the time, and
+    /// that a start no longer counts is known without it.
     pub(super) fn says_as(&self, other: &Self) -> bool {
         let same = self.dark.keys().eq(other.dark.keys());
         let mut alike = self.clone();
         alike.dark.clone_from(&other.dark);
         alike.starts = alike.starts.max(other.starts);
-        same && alike == *other
+        same && alike.without_waits() == other.clone().without_waits()
+    }
+
+    /// Without what is left of each wait.
+    pub(super) fn without_waits(mut self) -> Self {
+        let waits = [
+            Some(&mut self.in_memory.left),
+            self.gave_up.left.as_mut(),
+            self.relieved.as_mut(),
+        ];
+        let waits = waits.into_iter().flatten();
+        let waits = waits.chain(self.cures.values_mut().map(|it| &mut it.left));
+        waits.for_each(|left| *left = Duration::ZERO);
+        self
     }
 }
 
@@ -165,9 +224,14 @@ impl Machine {
             config: self.disk.reading.as_ref().map(|r| r.fingerprint),
             start: self.start_under_way(self.state.has_started()),
             good: self.good,
+            in_memory: self.in_memory.stand_in(self.now),
+            gave_up: self.having_given_up(),
+            cures: self.cures(),
+            relieved: Some(self.relieved_until.since(self.now)).filter(|left| !left.is_zero()),
             unprotected: self.unprotected.clone(),
             dark: self.dark(),
             age: Duration::ZERO,
+            booted: false,
         }
     }
 
@@ -179,6 +243,15 @@ impl Machine {
         let same = self.memory().says_as(&self.saved);
         if !same || again.is_some_and(|again| again <= self.now) {
             self.saving = Some(self.save());
+        }
+    }
+
+    /// Whoever ends jailwarden, and starts it again, wants it to try at once.
+    pub(super) fn save_at_end(&mut self) {
+        self.save_if_changed();
+        let mut memory = self.memory();
+        if memory.gave_up.left.take().is_some() {
+            self.saving = Some(self.save_as(memory));
         }
     }
 

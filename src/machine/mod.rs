@@ -54,6 +54,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 pub use action::{Action, Effect, Signal};
+pub use ailing::Cures;
 pub use change::Spurned;
 pub use command::{Answer, Command, CommandId};
 pub use event::{
@@ -61,6 +62,8 @@ pub use event::{
     Diagnosis, Event, ExitKind, Finding, Health, Motion, Observed, Operator, Outcome, PutBack,
     Reading, Sight, StopAnswer, Trial, Unit, Verdict,
 };
+pub use give_up::GaveUp;
+pub use in_memory::StandIn;
 pub use incident::{End, IncidentView};
 pub use intent::Intent;
 pub use ladder::What;
@@ -142,8 +145,8 @@ pub struct Machine {
     keeping: Keeping,
     /// Jails that see or do nothing, though they are alive.
     ailing: BTreeMap<String, Ailing>,
-    /// When a daemon that could open no more files was last restarted for that.
-    relieved: Option<MonoTime>,
+    /// Until when a daemon that can open no more files is not restarted for that again.
+    relieved_until: MonoTime,
     daemon: Known,
     /// A process of the daemon was seen in this life of jailwarden.
     met: bool,
@@ -153,6 +156,8 @@ pub struct Machine {
     unprotected: BTreeMap<String, Duration>,
     incident: Option<Incident>,
     incidents: u32,
+    /// How often every way back had failed in an incident that another jailwarden left.
+    gave_up_before: u32,
     /// When every jail that should run was last seen alive.
     last_fine: Option<MonoTime>,
     starts: VecDeque<MonoTime>,
@@ -180,9 +185,10 @@ impl Machine {
         now: MonoTime,
         policy: Policy,
         names: Names,
-        mut memory: Memory,
+        memory: Memory,
         seed: u32,
     ) -> (Self, Vec<Action>) {
+        let mut memory = memory.carried();
         let mut machine = Self {
             policy,
             names,
@@ -215,18 +221,19 @@ impl Machine {
             put_back: memory.put_back.clone(),
             good: memory.good,
             keeping: Keeping::default(),
-            ailing: BTreeMap::new(),
-            relieved: None,
+            ailing: memory.ailing(now),
+            relieved_until: memory.relieved_until(now),
             daemon: Known::default(),
             met: false,
-            in_memory: InMemory::default(),
+            in_memory: InMemory::carried(memory.in_memory, memory.age, now),
+            // When they were given is not known: the budget counts them as if it were now.
+            starts: memory.starts().map(|()| now).collect(),
             protection: Protection::carried(&mut memory),
             unprotected: memory.unprotected.clone(),
             incident: None,
             incidents: 0,
+            gave_up_before: memory.gave_up.times,
             last_fine: None,
-            // When they were given is not known: the budget counts them as if it were now.
-            starts: memory.starts().map(|()| now).collect(),
             stopping: memory.stopping,
             awaited: memory.start == Some(Start::Given),
             ready: false,
@@ -401,7 +408,11 @@ impl Machine {
     fn seen(&mut self, sight: Sight) {
         let awaited = self.awaited;
         self.disk.packages = sight.packages;
-        self.in_memory.saw(sight.health.writable);
+        // Before the config is read, it is not known which file is meant.
+        let answers = matches!(sight.daemon, Daemon::Answers { .. });
+        if answers && !matches!(self.state, State::Starting { .. }) {
+            self.in_memory.saw(sight.health.writable);
+        }
         let new = self.know(&sight);
         let comes_up = new && awaited;
         if new {
@@ -497,7 +508,7 @@ impl Machine {
             return;
         }
         self.say_ending();
-        self.save_if_changed();
+        self.save_at_end();
         self.state = State::Ended;
         self.look = None;
         self.out.push(Action::Exit);

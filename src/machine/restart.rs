@@ -114,7 +114,7 @@ pub(super) enum Step {
     /// The config is read to see that the rollback took hold.
     Verifying {
         read: ActionId,
-        jails: Vec<String>,
+        what: What,
         /// Files that a finding blamed and that were replaced, and the fingerprint before.
         put_back: Option<(String, Option<u128>)>,
     },
@@ -342,9 +342,9 @@ impl Machine {
                 self.step(Step::RollingBack { write, intent });
             }
             Step::RollingBack { intent, .. } => self.rolled_back(&intent, outcome),
-            Step::Verifying {
-                jails, put_back, ..
-            } => self.verified(&jails, put_back, config_of(outcome)),
+            Step::Verifying { what, put_back, .. } => {
+                self.verified(&what, put_back, config_of(outcome));
+            }
             Step::EndingInMemory(_) => self.in_memory_ended(outcome),
             Step::Starting(_) => self.started(outcome),
         }

@@ -120,11 +120,11 @@ impl Machine {
         let why = match (&intent.what, outcome) {
             (What::Disable(jails), Outcome::Effect(Ok(()))) => {
                 self.note_rolled_back(jails, intent);
-                return self.verify(jails.clone());
+                return self.verify(&intent.what);
             }
             (What::InMemory, Outcome::Effect(Ok(()))) => {
                 self.note_in_memory(intent);
-                return self.verify(Vec::new());
+                return self.verify(&intent.what);
             }
             (What::PutBack(_), Outcome::PutBack(Ok(PutBack { files, .. }))) if files.is_empty() => {
                 "no file differs from the last known good".to_owned()
@@ -186,7 +186,7 @@ impl Machine {
 
     fn was_put_back(&mut self, done: &PutBack, intent: &Intent) {
         self.note_put_back(done, intent);
-        self.verify(Vec::new());
+        self.verify(&intent.what);
         if let State::Restarting(restart) = &mut self.state
             && let Step::Verifying { put_back, .. } = &mut restart.step
         {
@@ -195,12 +195,12 @@ impl Machine {
         }
     }
 
-    fn verify(&mut self, jails: Vec<String>) {
+    fn verify(&mut self, what: &What) {
         self.disk.begin();
         let read = self.run(Effect::ReadConfig { known: None });
         self.step(Step::Verifying {
             read,
-            jails,
+            what: what.clone(),
             put_back: None,
         });
     }
@@ -208,16 +208,20 @@ impl Machine {
     /// The config as fail2ban reads it now says whether the rung took hold.
     pub(super) fn verified(
         &mut self,
-        jails: &[String],
+        what: &What,
         put_back: Option<(String, Option<u128>)>,
         config: ConfigRead,
     ) {
+        let jails = match what {
+            What::Disable(jails) => jails.as_slice(),
+            What::PutBack(_) | What::InMemory => &[],
+        };
         let overruled = match &config {
             ConfigRead::Read(reading) => self.note_overruled(jails, reading),
             ConfigRead::Unchanged | ConfigRead::Failed(_) => BTreeSet::new(),
         };
         self.take_reading(config);
-        let in_vain = self.is_in_memory_in_vain();
+        let in_vain = *what == What::InMemory && self.is_in_memory_in_vain();
         if let Some((name, before)) = put_back
             && self.disk.reading.as_ref().is_some_and(is_still_broken)
         {

@@ -42,6 +42,12 @@ impl Machine {
             return self.enter_pause();
         }
         self.next_look = self.now;
+        if let Some(left) = self.still_waits(&config, &sight) {
+            if let ConfigRead::Read(reading) = config {
+                self.note_reading(*reading);
+            }
+            return self.go_on_waiting(left);
+        }
         if let Daemon::Absent {
             process: None,
             traces,
@@ -96,6 +102,7 @@ impl Machine {
     }
 
     fn found_absent(&mut self, sight: Sight, traces: bool) {
+        self.forget_daemon();
         match self.absence(&sight, traces) {
             Absence::AtWork | Absence::Unpacked(_) => self.assess(sight),
             _ if self.is_our_stop(sight.unit.as_ref()) => {

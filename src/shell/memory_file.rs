@@ -9,7 +9,7 @@ use std::time::Duration;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 use rustix::time::{ClockId, clock_gettime};
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize};
 
 use crate::durable;
@@ -21,10 +21,33 @@ const MAX_BYTES: u64 = 4 << 20;
 /// So many files that could not be understood are kept.
 const MOST_ASIDE: u32 = 9;
 
+/// Which boot of the host this is (`man 5 proc`).
+const BOOT: &str = "/proc/sys/kernel/random/boot_id";
+
 #[derive(Serialize, Deserialize)]
 struct Document<M> {
     version: u32,
     memory: M,
+    #[serde(default)]
+    written: Option<Written>,
+}
+
+/// When a document was written, by a clock that nobody sets.
+#[derive(Serialize, Deserialize)]
+struct Written {
+    /// The boot of the host.
+    boot: String,
+    /// For how long it had been up.
+    up: Duration,
+}
+
+/// How long ago a document was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Since {
+    /// As far as this machine has been up since.
+    pub(super) age: Duration,
+    /// It was booted since.
+    pub(super) booted: bool,
 }
 
 /// Where the machine's memory lies in the state folder.
@@ -73,12 +96,35 @@ fn set_aside(path: &Path) -> io::Result<PathBuf> {
     Ok(last)
 }
 
-/// How long ago the memory was written, as far as this machine has been up since.
-pub(super) fn age(path: &Path) -> Duration {
-    let written = fs::metadata(path).and_then(|file| file.modified());
-    let age = written.ok().and_then(|written| written.elapsed().ok());
-    let up = Duration::try_from(clock_gettime(ClockId::Boottime)).unwrap_or_default();
-    age.unwrap_or_default().min(up)
+/// How long ago the memory was written. What the wall clock says counts only where the file does not say it, as
+/// one of an earlier release, or another boot wrote it.
+pub(super) fn since(path: &Path) -> Since {
+    let document: Option<Document<IgnoredAny>> = document(path).ok();
+    let (now, written) = (written(), document.and_then(|it| it.written));
+    if let (Some(now), Some(written)) = (&now, &written)
+        && now.boot == written.boot
+    {
+        let age = now.up.saturating_sub(written.up);
+        let booted = false;
+        return Since { age, booted };
+    }
+    let modified = fs::metadata(path).and_then(|file| file.modified());
+    let age = modified.ok().and_then(|at| at.elapsed().ok());
+    let (age, up) = (age.unwrap_or_default(), up());
+    Since {
+        age: age.min(up),
+        booted: age > up || now.is_some() && written.is_some(),
+    }
+}
+
+/// For how long the host has been up, asleep or not.
+fn up() -> Duration {
+    Duration::try_from(clock_gettime(ClockId::Boottime)).unwrap_or_default()
+}
+
+fn written() -> Option<Written> {
+    let boot = fs::read_to_string(BOOT).ok()?.trim().to_owned();
+    Some(Written { boot, up: up() })
 }
 
 /// Reads what is remembered, and leaves the file as it is.
@@ -86,6 +132,10 @@ pub(super) fn age(path: &Path) -> Duration {
 /// # Errors
 /// What the system says, `NotFound` where none was written yet; or that it cannot be understood.
 pub(super) fn read<M: DeserializeOwned>(path: &Path) -> io::Result<M> {
+    document(path).map(|document| document.memory)
+}
+
+fn document<M: DeserializeOwned>(path: &Path) -> io::Result<Document<M>> {
     let length = fs::metadata(path)?.len();
     if length > MAX_BYTES {
         return Err(io::Error::other(format!(
@@ -99,7 +149,7 @@ pub(super) fn read<M: DeserializeOwned>(path: &Path) -> io::Result<M> {
             document.version
         )));
     }
-    Ok(document.memory)
+    Ok(document)
 }
 
 /// Writes what is to be remembered whole: either the old or the new content is there, whatever
@@ -117,6 +167,7 @@ fn write<M: Serialize>(path: &Path, memory: &M) -> io::Result<()> {
     let text = serde_json::to_vec(&Document {
         version: VERSION,
         memory,
+        written: written(),
     })?;
     let temporary = path.with_extension("json.new");
     match fs::remove_file(&temporary) {
@@ -136,6 +187,8 @@ fn write<M: Serialize>(path: &Path, memory: &M) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::SystemTime;
+
     use super::*;
     use crate::machine::{JailPlan, Memory, Plan};
 
@@ -163,6 +216,54 @@ mod tests {
         save(&path(&folder), &memory()).unwrap();
         save(&path(&folder), &memory()).unwrap();
         assert_eq!(load(&path(&folder)), (memory(), None));
+    }
+
+    #[test]
+    fn how_long_ago_it_was_written_is_no_matter_of_the_wall_clock() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = path(dir.path());
+        save(&file, &memory()).unwrap();
+        let day = Duration::from_secs(24 * 3600);
+        let now = SystemTime::now();
+        for modified in [now - day, now, now + day] {
+            let set = File::options().write(true).open(&file).unwrap();
+            set.set_modified(modified).unwrap();
+            let Since { age, booted } = since(&file);
+            assert!(age < day / 2 && !booted, "{age:?}, {booted}");
+        }
+    }
+
+    #[test]
+    fn one_of_another_boot_is_known() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = path(dir.path());
+        save(&file, &memory()).unwrap();
+        let boot = fs::read_to_string(BOOT).unwrap();
+        let text = fs::read_to_string(&file).unwrap();
+        fs::write(&file, text.replace(boot.trim(), "another")).unwrap();
+        assert!(since(&file).booted);
+        assert_eq!(load(&file), (memory(), None));
+    }
+
+    /// It says nothing of that, and of nothing else that is new.
+    #[test]
+    fn one_of_an_earlier_release_is_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = path(dir.path());
+        let text = r#"{"version":1,"memory":{"standby":true,"recent":["a b"],"starts":2}}"#;
+        fs::write(&file, text).unwrap();
+        let earlier = Memory {
+            standby: true,
+            recent: vec!["a b".into()],
+            starts: 2,
+            ..Memory::default()
+        };
+        assert_eq!(load(&file), (earlier, None));
+        let set = File::options().write(true).open(&file).unwrap();
+        let hour = Duration::from_secs(3600).min(up() / 2);
+        set.set_modified(SystemTime::now() - hour).unwrap();
+        let Since { age, booted } = since(&file);
+        assert!(age >= hour && !booted, "{age:?}, {booted}");
     }
 
     #[test]

@@ -56,6 +56,7 @@ pub use chronicle::kept_past;
 use daemon::{Handle, Message};
 use executor::Executor;
 use journal::Repeats;
+use memory_file::Since;
 use metrics::Metrics;
 use notify::Notifier;
 use publish::{Clocks, Happenings};
@@ -174,13 +175,14 @@ impl Supervisor {
         };
         let watch = Watch::start(&paths).await;
         let state_file = memory_file::path(&settings.state_dir);
-        let age = memory_file::age(&state_file);
+        let Since { age, booted } = memory_file::since(&state_file);
         let (memory, said): (Memory, _) = memory_file::load(&state_file);
         // What is kept outlives a memory that is lost.
         let good = memory.good.or_else(|| files::newest_good(&settings));
         let memory = Memory {
             good,
             age,
+            booted,
             ..memory
         };
         let (chronicle, said_too) = Chronicle::load(&settings.state_dir);

@@ -129,15 +129,17 @@ fn read_all(root: &Path, folder: &Path, all: &mut BTreeMap<String, String>) {
     }
 }
 
-/// A rollback file says when it was written.
+/// A rollback file says when it was written, and what may be in which line of fail2ban's log.
 fn without_times(text: &str) -> String {
     let line = |line: &str| {
         if line.starts_with("# When:") {
-            "# When:"
-        } else {
-            line
+            return "# When:".to_owned();
         }
-        .to_owned()
+        let mut parts = line.split("f2b.log:");
+        let first = parts.next().unwrap_or_default().to_owned();
+        parts.fold(first, |text, part| {
+            text + "f2b.log" + part.trim_start_matches(|it: char| it.is_ascii_digit())
+        })
     };
     text.lines().map(line).collect::<Vec<_>>().join("\n")
 }
@@ -162,11 +164,14 @@ fn canonical(mut memory: Value, passing: &[&str]) -> Value {
         }
     }
     if let Some(Value::Object(all)) = memory.get_mut("memory") {
-        for key in ["process", "unprotected", "dark", "starts"] {
+        for key in ["process", "unprotected", "dark", "starts", "gave_up"] {
             all.remove(key);
         }
         all.retain(|key, _| !passing.contains(&key.as_str()));
         is_there(all, "put_back");
+        if let Some(Value::Object(in_memory)) = all.get_mut("in_memory") {
+            in_memory.remove("left");
+        }
         if let Some(Value::Object(guesses)) = all.get_mut("guesses")
             && let Some(Value::Array(replaced)) = guesses.get_mut("replaced")
         {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::path::PathBuf;
 use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -254,6 +255,26 @@ fn on_probation(f2b: &Fail2ban) {
     remember(f2b, "\"mends\":{\"web\":{\"on_probation\":true}}");
 }
 
+/// A folder stands where the database was: fail2ban finds that out at once, as it does not find a lock.
+fn block_database(f2b: &Fail2ban) -> PathBuf {
+    let database = f2b.path("fail2ban.sqlite3");
+    let _ = fs::rename(&database, f2b.path("away.sqlite3"));
+    fs::create_dir(&database).unwrap();
+    database
+}
+
+/// The database is in memory, as its file could not be written.
+fn in_memory(f2b: &Fail2ban) {
+    two_jails(f2b);
+    let database = block_database(f2b);
+    let why = jailwarden::rollback::Why {
+        when: "2026-11-25T00:00:00Z".into(),
+        reason: "it is no file".into(),
+        incident: None,
+    };
+    jailwarden::rollback::keep_in_memory(&f2b.config(), &database, &why).unwrap();
+}
+
 fn crash(stage: &Stage) {
     stage.f2b.kill();
 }
@@ -329,6 +350,15 @@ fn mended(stage: &Stage) {
     stage.f2b.edit("filter.d/web.conf", BAD, SOUND);
 }
 
+fn block_database_and_crash(stage: &Stage) {
+    block_database(&stage.f2b);
+    stage.f2b.kill();
+}
+
+fn free_database(stage: &Stage) {
+    fs::remove_dir(stage.f2b.path("fail2ban.sqlite3")).unwrap();
+}
+
 fn pause_and_crash(stage: &Stage) {
     stage.jailwarden(&["pause", "--for", "3s", "--reason", "a test"]);
     wait_until(GUARD, || {
@@ -339,6 +369,7 @@ fn pause_and_crash(stage: &Stage) {
 }
 
 const HEALTHY: &str = "STATUS=healthy: 2 of 2 jails protect";
+const IN_MEMORY: &str = "STATUS=degraded: 2 of 2 jails protect; the database is in memory, as its file could not be written";
 const ROLLED_BACK: &str = "STATUS=degraded: 1 of 1 jails protect; disabled by a rollback: web";
 
 #[test]
@@ -424,6 +455,30 @@ fn everything_in_vain() {
 fn given_up_and_tried_again() {
     at_each_step_of(&Scenario {
         ..Scenario::new("given up and tried again", give_up_and_retry, HEALTHY)
+    });
+}
+
+#[test]
+#[ignore = "a minute more; JAILWARDEN_ALL=1 make test"]
+fn a_database_that_cannot_be_written_and_a_crash() {
+    at_each_step_of(&Scenario::new(
+        "a database that cannot be written and a crash",
+        block_database_and_crash,
+        IN_MEMORY,
+    ));
+}
+
+/// fail2ban is restarted with it, once.
+#[test]
+fn a_database_that_can_be_written_again() {
+    at_each_step_of(&Scenario {
+        lay_out: in_memory,
+        begins: IN_MEMORY,
+        ..Scenario::new(
+            "a database that can be written again",
+            free_database,
+            HEALTHY,
+        )
     });
 }
 

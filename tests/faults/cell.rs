@@ -90,7 +90,10 @@ pub(crate) fn live_through(
         contestant.name()
     );
     fs::write(protocol, said).unwrap();
-    Ok(outcome)
+    match fault.provided {
+        Some((test, otherwise)) if !is_so(&host, test) => Err(otherwise.to_owned()),
+        _ => Ok(outcome),
+    }
 }
 
 fn lay_out(host: &Host, fault: &Fault) {

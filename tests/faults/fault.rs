@@ -42,6 +42,8 @@ pub(crate) struct Fault {
     pub(crate) off: &'static [&'static str],
     /// What else has to be so in the end: what tells it, and the harm if it is not so.
     pub(crate) proofs: &'static [Proof],
+    /// What has to be so in the end for it to have been this fault, and what it was otherwise.
+    pub(crate) provided: Option<Proof>,
     /// Whether it is one of the few that CI runs.
     pub(crate) is_in_slice: bool,
 }
@@ -62,6 +64,7 @@ pub(crate) const fn all(name: &'static str, script: &'static str) -> Fault {
         able: &JAILS,
         off: &[],
         proofs: &[],
+        provided: None,
         is_in_slice: false,
     }
 }
@@ -110,6 +113,11 @@ impl Fault {
 
     pub(crate) const fn proofs(mut self, proofs: &'static [Proof]) -> Self {
         self.proofs = proofs;
+        self
+    }
+
+    pub(crate) const fn provided(mut self, proof: Proof) -> Self {
+        self.provided = Some(proof);
         self
     }
 

@@ -11,6 +11,39 @@ held.execute('BEGIN EXCLUSIVE')
 open('/run/held', 'w').close()
 time.sleep(20)
 ";
+/// A filter notes in the database how far it has read, and where it cannot when it is told to stop, it goes on for
+/// ever (`onStop` of server/filter.py, 1.0.2). It does so once in five seconds: what it reads until then it notes
+/// with the next line, or when it is told to stop. That of this jail, which nobody attacks, has read such a line.
+/// It is the first jail, as fail2ban waits for one after the other, and no longer once it cannot write down that
+/// one has ended (`delJail` of server/server.py).
+const UNNOTED: &str = "import os, sqlite3, time
+log, nth = '/var/log/quiet.log', 0
+def noted():
+    database = sqlite3.connect('/var/lib/fail2ban/fail2ban.sqlite3')
+    found = database.execute('SELECT lastfilepos FROM logs WHERE path = ?', [log]).fetchone()
+    database.close()
+    return found and found[0]
+def is_noted():
+    return noted() in (None, os.path.getsize(log))
+while is_noted():
+    nth += 1
+    with open(log, 'a') as lines:
+        print(int(time.time()), f'fail from 203.0.113.{nth}', file=lines)
+    while f'[quiet] Found 203.0.113.{nth} ' not in open('/var/log/fail2ban.log').read():
+        time.sleep(0.05)
+    time.sleep(0.5)
+    if not is_noted():
+        time.sleep(5)
+";
+const QUIET: &str = "[quiet]
+enabled = true
+filter = web
+backend = polling
+logpath = /var/log/quiet.log
+maxretry = 5
+usedns = no
+action = note[name=quiet]
+";
 /// As a package manager, it holds its lock for 25 s.
 const INSTALL: &str = "import fcntl, time
 lock = open('/var/lib/dpkg/lock-frontend', 'w')
@@ -41,9 +74,14 @@ pub(crate) const FAULTS: &[Fault] = &[
         "ln -sf /dev/full /var/log/fail2ban.log; systemctl restart fail2ban",
     ),
     all(
-        "the database is garbage, and a restart",
-        "head -c 100000 /dev/urandom >/var/lib/fail2ban/fail2ban.sqlite3; systemctl restart fail2ban",
-    ),
+        "the database is garbage, and a restart, in which its stop hangs",
+        "head -c 100000 /dev/urandom >/var/lib/fail2ban/fail2ban.sqlite3; systemctl --no-block restart fail2ban; \
+         sleep 3; if test $(systemctl show -P ActiveState fail2ban) = deactivating; then touch /opt/hung; fi",
+    )
+    .host("touch /var/log/quiet.log")
+    .files(&[("/opt/unnoted.py", UNNOTED), ("/etc/fail2ban/jail.d/a.conf", QUIET)])
+    .before("python3 /opt/unnoted.py")
+    .provided(("test -e /opt/hung", "its stop did not hang")),
     all(
         "the database is locked for 20 s, and a reload",
         "python3 /opt/hold.py & until test -e /run/held; do sleep 0.1; done; fail2ban-client reload",

@@ -39,6 +39,11 @@ fn absence_is_read_from_the_unit() {
         (Activating, "signal", Killed, 9, "at work"),
         (Failed, "signal", Killed, 9, "failed"),
         (Failed, "core-dump", Killed, 11, "failed"),
+        // killed for want of memory, or stopped since a command of it was: by systemd's manual
+        (Failed, "oom-kill", Killed, 9, "failed"),
+        (Failed, "oom-kill", Exited, 0, "failed"),
+        (Activating, "oom-kill", Killed, 9, "at work"),
+        (Deactivating, "oom-kill", Exited, 0, "at work"),
         // too many starts; nothing that may be read from the last exit counts
         (Failed, "start-limit-hit", Exited, 0, "failed"),
         // ExecStartPre= failed: the main process has not run

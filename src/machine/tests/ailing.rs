@@ -224,3 +224,49 @@ fn a_command_that_keeps_nobody_waiting_is_left_alone() {
     // It has lasted for long enough.
     rig.sees(blocks()).does("JailAiling end(m)");
 }
+
+/// As if it had not been killed: the process is the same.
+#[test]
+fn a_killed_jailwarden_gives_no_new_cures() {
+    let mut rig = Rig::healthy(&["a", "m"]);
+    let blind = ailing("it reads no log", Some(Cure::Load));
+    rig.sees_for(2, &blind)
+        .does("JailAiling apply(+m)")
+        .applied();
+    rig.sees(answers(&["a", "m"]));
+    let mut rig = Rig::stock(rig.kept.clone(), config(&["a", "m"]), answers(&["a", "m"]));
+    rig.does("read-afresh ready Supervising");
+    rig.sees_for(2, &blind)
+        .does("JailAiling apply(*m)")
+        .applied();
+    rig.sees(answers(&["a", "m"]));
+    let kept = rig.kept.clone();
+    let again = |age, pid| {
+        let memory = Memory {
+            age,
+            ..kept.clone()
+        };
+        let mut rig = Rig::stock(memory, config(&["a", "m"]), answers_as(pid, &["a", "m"]));
+        let blind = Sight {
+            health: blind.health.clone(),
+            ..answers_as(pid, &["a", "m"])
+        };
+        rig.sees_for(3, &blind);
+        rig
+    };
+    let told = "read-afresh ready Supervising JailAiling AllClear";
+    again(secs(60), 7).does(told).is("degraded");
+    let anew = "read-afresh ready Supervising JailAiling apply(+m)";
+    again(Policy::CURE_WINDOW, 7).does(anew);
+    again(secs(60), 8).does(anew);
+}
+
+#[test]
+fn a_killed_jailwarden_knows_that_a_command_blocked_before() {
+    let mut rig = Rig::healthy(&["a", "m"]);
+    rig.sees_for(2, &blocks()).does("JailAiling end(m)");
+    let mut rig = Rig::stock(rig.kept.clone(), config(&["a", "m"]), answers(&["a", "m"]));
+    rig.does("read-afresh ready Supervising");
+    rig.sees_for(2, &blocks());
+    rig.does("JailAiling end-all(m) rollback(m)");
+}

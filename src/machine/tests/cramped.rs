@@ -87,3 +87,24 @@ fn one_that_gave_out_was_not_stopped_by_anybody() {
     let mut rig = Rig::healthy(&["a"]);
     rig.sees(absent(unit_stopped())).does("Standby");
 }
+
+#[test]
+fn a_killed_jailwarden_restarts_none_again() {
+    let mut rig = Rig::healthy(&["a"]);
+    rig.sees_for(2, &cramped(answers(&["a"])));
+    rig.does("JailAiling save");
+    let full = cramped(answers_as(8, &["a"]));
+    for (age, does) in [
+        (secs(60), "JailAiling"),
+        (Policy::CURE_WINDOW, "JailAiling save"),
+    ] {
+        let memory = Memory {
+            stopping: false,
+            age,
+            ..rig.kept.clone()
+        };
+        let mut rig = Rig::stock(memory, config(&["a"]), answers_as(8, &["a"]));
+        rig.does("read-afresh ready Supervising");
+        rig.keeps_seeing(&full).does(does);
+    }
+}

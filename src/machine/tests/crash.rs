@@ -73,17 +73,16 @@ fn what_did_not_help_is_not_done_twice() {
     let on_disk = changed().rolled_back(&["m"]);
     rig.ok().reads(on_disk.clone()).does_not_start();
     rig.does("RolledBack read-afresh start GaveUp undo(m)");
-    for (on_disk, undone) in [(on_disk, "undo(m)"), (changed(), "undo(m)")] {
-        let mut rig = Rig::stock(rig.killed(), on_disk.clone(), absent(unit_failed(255)));
-        rig.does_not_start().reads(on_disk);
-        rig.does(&format!(
-            "read-afresh ready Supervising DaemonDown start read-afresh GaveUp {undone}"
-        ));
+    for on_disk in [on_disk, changed()] {
+        let mut rig = Rig::stock(rig.killed(), on_disk, absent(unit_failed(255)));
+        rig.does("read-afresh ready Supervising GaveUp undo(m)");
     }
     rig.ok().reads(changed());
     let mut rig = Rig::stock(rig.killed(), changed(), absent(unit_failed(255)));
-    rig.does_not_start().reads(changed());
-    rig.does("read-afresh ready Supervising DaemonDown start read-afresh GaveUp");
+    rig.does("read-afresh ready Supervising GaveUp");
+    rig.keeps_seeing(&absent(unit_failed(255))).does_not_start();
+    rig.reads(changed());
+    rig.does("Restarting start read-afresh GaveUp");
     // Another config has its own chances.
     let other = config_of_versions(&[("a", 1), ("m", 3)]);
     let mut rig = Rig::stock(rig.killed(), other.clone(), absent(unit_failed(255)));
@@ -457,4 +456,123 @@ fn a_start_is_proven_after_a_kill() {
     rig.does("read-afresh ready Supervising").is("healthy");
     assert_eq!(rig.kept.proven, changed().plan);
     assert_eq!(rig.kept.recent, [""; 0]);
+}
+
+/// Every way back has failed, and nothing is to blame.
+fn given_up() -> Rig {
+    let mut rig = Rig::healthy(&["a", "m"]);
+    rig.exits(7).sees(absent(unit_failed(255))).does_not_start();
+    rig.reads(config(&["a", "m"]));
+    rig.does("DaemonDown start read-afresh GaveUp");
+    rig
+}
+
+#[test]
+fn the_wait_after_giving_up_goes_on_after_a_kill() {
+    let down = || absent(unit_failed(255));
+    let mut rig = given_up();
+    for (wait, age) in [(10, 3), (20, 3), (40, 38), (80, 100)] {
+        let memory = Memory {
+            age: secs(age),
+            ..rig.killed()
+        };
+        assert_eq!(memory.gave_up.left, Some(secs(wait)));
+        rig = Rig::stock(memory, config(&["a", "m"]), down());
+        rig.does("read-afresh ready Supervising GaveUp")
+            .is("gave-up");
+        rig.keeps_seeing(&down()).does("Restarting start");
+        assert!(rig.now >= MonoTime::START + secs(wait.saturating_sub(age)));
+        rig.does_not_start().reads(config(&["a", "m"]));
+        rig.does("read-afresh GaveUp");
+    }
+    // It was being tried when that jailwarden was killed, too.
+    let mut rig = Rig::stock(rig.killed(), config(&["a", "m"]), down());
+    rig.keeps_seeing(&down());
+    let memory = rig.killed();
+    assert_eq!((memory.gave_up.times, memory.gave_up.left), (5, None));
+    let mut rig = Rig::stock(memory, config(&["a", "m"]), down());
+    // Its budget is spent by now.
+    rig.does("read-afresh ready Supervising DaemonDown GaveUp");
+    assert_eq!(rig.killed().gave_up.left, Some(secs(320)));
+}
+
+#[test]
+fn what_is_another_matter_is_tried_at_once_after_a_kill() {
+    let memory = given_up().killed();
+    let down = || absent(unit_failed(255));
+    let same = config(&["a", "m"]);
+    let other = config_of_versions(&[("a", 1), ("m", 2)]);
+    let mut rig = Rig::stock(memory.clone(), other, down());
+    rig.does("read-afresh ready Supervising DaemonDown start");
+
+    let mut ended = given_up();
+    ended.event(Event::Shutdown);
+    let mut rig = Rig::stock(ended.killed(), same.clone(), down());
+    rig.does("read-afresh ready Supervising DaemonDown start");
+
+    let booted = Memory {
+        booted: true,
+        ..memory.clone()
+    };
+    let mut rig = Rig::stock(booted, same.clone(), down());
+    rig.does("read-afresh ready Supervising DaemonDown start");
+
+    let mut rig = Rig::stock(memory.clone(), same.clone(), answers_as(8, &["a", "m"]));
+    rig.does("read-afresh ready Supervising");
+    assert_eq!(rig.killed().gave_up, GaveUp::default());
+
+    let mut rig = Rig::stock(memory, same, absent(unit_stopped()));
+    rig.does("read-afresh ready Supervising Standby");
+}
+
+/// Whatever the file says.
+#[test]
+fn no_wait_is_longer_than_any_that_jailwarden_has() {
+    let memory = Memory {
+        gave_up: GaveUp {
+            times: u32::MAX,
+            left: Some(Duration::MAX),
+        },
+        relieved: Some(Duration::MAX),
+        in_memory: StandIn {
+            times: u32::MAX,
+            left: Duration::MAX,
+            ..StandIn::default()
+        },
+        cures: [(
+            "a".to_owned(),
+            Cures {
+                times: u32::MAX,
+                freed: true,
+                left: Duration::MAX,
+            },
+        )]
+        .into(),
+        ..given_up().killed()
+    };
+    let rig = Rig::stock(memory, config(&["a", "m"]), absent(unit_failed(255)));
+    let kept = rig.killed();
+    let longest = [
+        kept.gave_up.left.unwrap_or_default() / 2,
+        kept.relieved.unwrap_or_default(),
+        kept.cures["a"].left,
+    ];
+    assert!(
+        longest.iter().all(|left| *left <= Policy::CURE_WINDOW),
+        "{longest:?}"
+    );
+    assert!(kept.in_memory.left <= Policy::MEND_LIMIT);
+}
+
+#[test]
+fn starts_of_long_ago_do_not_count_after_a_restart_of_jailwarden() {
+    for (age, does) in [(secs(60), "GaveUp"), (Policy::BUDGET_WINDOW, "start")] {
+        let memory = Memory {
+            starts: Policy::RESTART_BUDGET,
+            age,
+            ..Memory::default()
+        };
+        let mut rig = Rig::stock(memory, config(&["a"]), absent(unit_failed(255)));
+        rig.does(&format!("read-afresh ready Supervising DaemonDown {does}"));
+    }
 }

@@ -168,3 +168,63 @@ fn a_killed_jailwarden_finds_out_what_came_of_it() {
     let mut rig = Rig::stock(memory, config(&["a", "m"]), absent(unit_failed(255)));
     rig.does("read-afresh ready Supervising DaemonDown start");
 }
+
+/// What else is done does not depend on that.
+#[test]
+fn one_that_could_not_be_put_into_memory_is_not_looked_for_at_the_next_rung() {
+    let changed = config_of_versions(&[("a", 1), ("m", 2)]);
+    let mut rig = Rig::healthy(&["a", "m"]);
+    rig.edits(changed.clone()).applied();
+    rig.sees(answers(&["a", "m"]));
+    rig.verdict = Verdict {
+        culprit: Culprit::Surroundings {
+            jail: Some("m".into()),
+            database: true,
+        },
+        ..locked()
+    };
+    rig.exits(7).sees(absent(unit_failed(255))).does_not_start();
+    rig.reads(changed.clone()).fails("read-only file system");
+    rig.does(
+        "read apply(+m) ChangeApplied DaemonDown start read-afresh in-memory RollbackFailed \
+         rollback(m)",
+    );
+    rig.ok().reads(changed.rolled_back(&["m"]));
+    rig.does("RolledBack read-afresh start");
+}
+
+#[test]
+fn one_whose_file_somebody_removed_meanwhile_is_restarted() {
+    let memory = run().kept.clone();
+    let home = config(&["a", "m"]);
+    let mut rig = Rig::stock(memory.clone(), home.clone(), answers_as(8, &["a", "m"]));
+    rig.does("read-afresh ready Supervising Restarting save");
+    // Another process has begun with its file.
+    let mut rig = Rig::stock(memory, home, answers_as(9, &["a", "m"]));
+    rig.does("read-afresh ready Supervising apply(server)");
+}
+
+#[test]
+fn it_stays_as_long_as_it_had_to() {
+    let before = run();
+    assert_eq!(before.kept.in_memory.times, 1);
+    let mut memory = Memory {
+        age: secs(4),
+        ..before.kept.clone()
+    };
+    memory.in_memory.left = secs(64);
+    let mut rig = Rig::stock(memory, in_memory(), writable(8));
+    rig.does("read-afresh ready Supervising");
+    rig.keeps_seeing(&writable(8)).does("Restarting save");
+    assert!(rig.now >= MonoTime::new(secs(60)), "{:?}", rig.now);
+}
+
+/// It had been stopped for that.
+#[test]
+fn one_that_was_about_to_be_in_its_file_again_is_started_with_that() {
+    let mut rig = run();
+    rig.keeps_seeing(&writable(8)).does("Restarting save").ok();
+    let memory = rig.kept.clone();
+    let mut rig = Rig::stock(memory, in_memory(), gone(Some(unit_failed(0)), false));
+    rig.does("read-afresh ready Supervising DaemonDown undo(dbfile)");
+}

@@ -55,13 +55,23 @@ pub(super) fn picture(world: &World) -> String {
             other => write!(raw, "{at:?} {other:?} "),
         };
     }
+    let memory = &world.memory;
+    for left in [
+        Some(memory.in_memory.left).filter(|left| !left.is_zero()),
+        memory.gave_up.left,
+        memory.relieved,
+    ] {
+        let _ = write!(raw, "{:?} ", left.map(|left| world.kept_at + left));
+    }
     let _ = write!(raw, "{:?}", blank_machine(&world.machine, world.now));
     canonical(&raw, world.now)
 }
 
 fn blank_memory(memory: &Memory) -> Memory {
-    let mut memory = memory.clone();
+    let mut memory = memory.clone().without_waits();
     memory.unprotected.clear();
+    memory.in_memory.times = memory.in_memory.times.min(TRIES);
+    memory.gave_up.times = memory.gave_up.times.min(TRIES);
     blank_mends(&mut memory.mends);
     memory
 }
@@ -80,6 +90,7 @@ fn blank_machine(machine: &Machine, now: MonoTime) -> Machine {
     (machine.now, machine.look_began) = (MonoTime::START, MonoTime::START);
     machine.last_fine = None;
     machine.in_memory.times = machine.in_memory.times.min(TRIES);
+    machine.gave_up_before = machine.gave_up_before.min(TRIES);
     machine.protection = Protection::default();
     machine.unprotected.clear();
     machine.saved = blank_memory(&machine.saved);

@@ -69,6 +69,8 @@ impl Rest {
                 let hopeless = world.doomed || world.surroundings;
                 hopeless && undo.is_none() && read.is_none()
             }
+            // It is looked at more than once before its database is in its file again.
+            State::Watching if world.in_memory && !world.locked => false,
             State::Watching => world.now.since(self.since) >= CALM,
             _ => false,
         };
@@ -86,12 +88,13 @@ impl Scenario {
     }
 
     fn end(self, world: &World) -> End {
-        let mut memory = world.memory.clone();
+        let mut memory = world.memory.clone().without_waits();
         // How long it took, and in how many tries, is another question.
         memory.dark.clear();
         memory.unprotected.clear();
         memory.revived.clear();
         (memory.starts, memory.start) = (0, None);
+        memory.gave_up = GaveUp::default();
         memory.put_back = None;
         if world.process.is_none() {
             // With what it was last started in vain: the next start takes what is on disk.
@@ -359,6 +362,40 @@ fn everything_in_vain() {
     );
 }
 
+/// No jail is disabled for it, and it goes back to its file in one restart.
+#[test]
+fn a_database_that_cannot_be_written() {
+    fn runs_in_memory(world: &mut World) {
+        world.locked = true;
+        crash(world);
+        world.pass(secs(60));
+        assert!(world.process.as_ref().is_some_and(|it| it.in_memory));
+    }
+    each(
+        CRASH,
+        &[
+            |world| {
+                world.locked = true;
+                crash(world);
+            },
+            |world| {
+                world.locked = true;
+                change(world, &[("a", Fault::ColdOnly)]);
+                crash(world);
+            },
+            |world| {
+                runs_in_memory(world);
+                world.locked = false;
+            },
+            |world| {
+                runs_in_memory(world);
+                befall::Befall::UndoInMemory.happens(world);
+                world.locked = false;
+            },
+        ],
+    );
+}
+
 #[test]
 fn a_mend() {
     each(
@@ -433,21 +470,26 @@ fn an_hour_with_kills(world: &mut World, every: u64, ails: fn(&mut World)) {
 /// How many starts there are at most is for [`World`] to check at each.
 #[test]
 fn no_kill_gives_new_restarts() {
+    let starts = |has_unit, every| {
+        let mut world = CRASH.begin(has_unit);
+        an_hour_with_kills(&mut world, every, |world| {
+            let is_up = |p: &Process| p.up_at + secs(1) <= world.now;
+            if world.process.as_ref().is_some_and(is_up) {
+                crash(world);
+            }
+        });
+        let starts = world.starts.len();
+        comes_to_good(&mut world);
+        starts
+    };
     for has_unit in [true, false] {
+        let undisturbed = starts(has_unit, 2 * 3600);
         for every in [5, 20, 90, 400] {
-            let mut world = CRASH.begin(has_unit);
-            an_hour_with_kills(&mut world, every, |world| {
-                let is_up = |p: &Process| p.up_at + secs(1) <= world.now;
-                if world.process.as_ref().is_some_and(is_up) {
-                    crash(world);
-                }
-            });
-            let starts = world.starts.len();
+            let starts = starts(has_unit, every);
             assert!(
-                (5..20).contains(&starts),
-                "{starts}, killed every {every} s"
+                (5..undisturbed + 3).contains(&starts),
+                "{starts}, not {undisturbed}, killed every {every} s"
             );
-            comes_to_good(&mut world);
         }
     }
 }
@@ -469,5 +511,68 @@ fn no_kill_ends_the_rest_of_a_jail_that_dies_each_time() {
         assert!((3..=12).contains(&loads), "{loads}, killed every {every} s");
         world.pass(Policy::MEND_LIMIT);
         assert_eq!(world.protecting(), set(&["a", "m"]));
+    }
+}
+
+fn count(world: &mut World, what: &str) -> usize {
+    let log = world.log.take().unwrap_or_default();
+    let end = format!("> {what}");
+    log.iter().filter(|line| line.ends_with(&end)).count()
+}
+
+/// That none comes too soon is for [`World`] to check at each.
+#[test]
+fn no_kill_shortens_the_wait_for_the_next_try() {
+    let starts = |has_unit, every| {
+        let mut world = World::new(CRASH.jails, has_unit);
+        world.doomed = true;
+        crash(&mut world);
+        world.log = Some(Vec::new());
+        an_hour_with_kills(&mut world, every, |_| {});
+        count(&mut world, "start")
+    };
+    for has_unit in [true, false] {
+        let undisturbed = starts(has_unit, 2 * 3600);
+        assert!((8..16).contains(&undisturbed), "{undisturbed}");
+        for every in [20, 90, 400] {
+            let starts = starts(has_unit, every);
+            // One that is given when jailwarden is killed is given again.
+            assert!(
+                starts.abs_diff(undisturbed) <= 2,
+                "{starts}, not {undisturbed}, killed every {every} s, unit {has_unit}"
+            );
+        }
+    }
+}
+
+#[test]
+fn no_kill_gives_new_cures() {
+    let cures = |every| {
+        let mut world = World::new(CRASH.jails, true);
+        world.blind = Some("a");
+        world.log = Some(Vec::new());
+        an_hour_with_kills(&mut world, every, |_| {});
+        let log = world.log.take().unwrap_or_default();
+        log.iter().filter(|line| line.contains("> apply(")).count()
+    };
+    let undisturbed = cures(2 * 3600);
+    assert_eq!(undisturbed, Policy::CURES as usize);
+    for every in [25, 90, 400] {
+        assert_eq!(cures(every), undisturbed, "killed every {every} s");
+    }
+}
+
+#[test]
+fn no_kill_has_a_cramped_daemon_restarted_again() {
+    let restarts = |every| {
+        let mut world = World::new(CRASH.jails, true);
+        world.cramped = true;
+        world.log = Some(Vec::new());
+        an_hour_with_kills(&mut world, every, |_| {});
+        count(&mut world, "start")
+    };
+    assert_eq!(restarts(2 * 3600), 1);
+    for every in [25, 90, 400] {
+        assert_eq!(restarts(every), 1, "killed every {every} s");
     }
 }

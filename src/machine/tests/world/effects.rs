@@ -125,6 +125,7 @@ impl World {
             }
             Effect::Save(memory) => {
                 self.memory = (**memory).clone();
+                self.kept_at = self.now;
                 self.save_lost = false;
                 Outcome::Effect(Ok(()))
             }
@@ -228,11 +229,30 @@ impl World {
             revived: false,
             packages: false,
             idle,
-            health: Health {
-                writable: self.in_memory && !self.locked,
-                ..Health::default()
-            },
+            health: self.health(),
         })
+    }
+
+    fn health(&mut self) -> Health {
+        let is_due = self.now.since(self.looked_for_blind) >= secs(10);
+        let blind = self.blind.filter(|_| is_due);
+        if blind.is_some() {
+            self.looked_for_blind = self.now;
+        }
+        let ailing = |jail: &str| {
+            let ailment = Ailment {
+                words: "it reads no log".into(),
+                cure: Some(Cure::Load),
+                behind: None,
+            };
+            BTreeMap::from([(jail.to_owned(), ailment)])
+        };
+        Health {
+            ailing: blind.map(ailing),
+            cramped: self.cramped.then(|| "all its files are open".into()),
+            writable: self.in_memory && !self.locked,
+            ..Health::default()
+        }
     }
 
     pub(super) fn apply(&mut self, changes: &Changes, server: bool, peer: Option<u32>) -> Outcome {

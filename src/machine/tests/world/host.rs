@@ -18,6 +18,7 @@ impl World {
         let alive = !any(Fault::Phantom);
         let burns = enabled.values().any(|digest| self.burning == Some(*digest));
         self.next_pid += 1;
+        self.gave_up_at = None;
         self.stopped_jails.clear();
         self.process = Some(Process {
             pid: self.next_pid,
@@ -232,9 +233,12 @@ impl World {
             }
         }
         self.later.retain(|(_, t)| !matches!(t, Then::Answer(..)));
-        self.gave_up_at = None;
+        if self.memory.gave_up.left.is_none() {
+            self.gave_up_at = None;
+        }
         // One clock for the world, a new one for each machine, would only obscure the tests.
-        let memory = self.memory.clone();
+        let mut memory = self.memory.clone();
+        memory.age = self.now.since(self.kept_at);
         let (machine, actions) = Machine::begin(self.now, Policy::default(), names(), memory, 1);
         self.machine = machine;
         self.take(actions);

@@ -102,6 +102,12 @@ pub(super) struct World {
     pub(super) in_memory: bool,
     /// Nothing brings it back, and nothing says why.
     pub(super) doomed: bool,
+    /// A daemon can open no more files.
+    pub(super) cramped: bool,
+    /// This jail reads nothing, whoever loads it.
+    pub(super) blind: Option<&'static str>,
+    /// When that was last looked at.
+    looked_for_blind: MonoTime,
     /// Whether fail2ban's own words name the jail at fault.
     pub(super) blames: bool,
     fresh: u128,
@@ -116,6 +122,8 @@ pub(super) struct World {
     pub(super) start_takes: Duration,
     pub(super) stop_takes: Duration,
     pub(super) memory: Memory,
+    /// When that was written.
+    pub(super) kept_at: MonoTime,
     /// The last save was lost: a disk that does not keep what is intended keeps nobody from recovering.
     pub(super) save_lost: bool,
     pub(super) later: Vec<(MonoTime, Then)>,
@@ -179,6 +187,9 @@ impl World {
             locked: false,
             in_memory: false,
             doomed: false,
+            cramped: false,
+            blind: None,
+            looked_for_blind: MonoTime::START,
             blames: false,
             fresh: 0,
             process: None,
@@ -189,6 +200,7 @@ impl World {
             start_takes: ms(300),
             stop_takes: ms(500),
             memory,
+            kept_at: MonoTime::START,
             save_lost: false,
             later: Vec::new(),
             shown: BTreeSet::new(),
@@ -328,7 +340,9 @@ impl World {
                         // What has not been started with yet is tried at once.
                         let guessed = !self.machine.guesses.is_empty();
                         let untried = self.untried || guessed && self.touched_since_guess;
-                        self.gave_up_at = Some(self.now).filter(|_| !untried);
+                        // A jailwarden that goes on with the wait of another tells that anew.
+                        let goes_on = self.gave_up_at.filter(|at| self.starts.last() <= Some(at));
+                        self.gave_up_at = goes_on.or(Some(self.now)).filter(|_| !untried);
                     }
                     self.reports.push(report);
                 }

@@ -128,13 +128,11 @@ impl World {
             && restart.rungs.is_none()
         {
             let too_soon = |at| self.now.since(at) < Policy::BACKOFF_START;
-            match restart.cause {
-                Cause::Retry => assert!(!self.gave_up_at.is_some_and(too_soon), "tried too soon"),
-                _ => assert!(
-                    recent < Policy::RESTART_BUDGET,
-                    "the budget is spent: {recent}"
-                ),
-            }
+            assert!(!self.gave_up_at.is_some_and(too_soon), "tried too soon");
+            assert!(
+                restart.cause == Cause::Retry || recent < Policy::RESTART_BUDGET,
+                "the budget is spent: {recent}"
+            );
         }
         assert!(recent < 40, "{recent} starts in ten minutes");
         self.starts.push(self.now);
@@ -195,6 +193,7 @@ impl World {
         let expected = self.machine.expected();
         process.hang.is_none()
             && process.socket
+            && !self.cramped
             && process.up_at + ms(500) <= self.now
             && !expected.is_empty()
             && expected
