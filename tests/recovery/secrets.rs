@@ -6,6 +6,29 @@ on_each_release! {
     a_password_goes_nowhere
 }
 
+/// Nothing of the config was said before, from which its secrets would be known.
+#[test]
+fn a_password_is_not_in_the_first_words() {
+    use crate::support::daemon::{Fail2ban, JailSpec, Version, Warden};
+    let Some(mut f2b) = Fail2ban::new(Version::V102) else {
+        return;
+    };
+    f2b.jail("mail", &JailSpec::default());
+    f2b.write(
+        "action.d/tell.conf",
+        "[Init]\npassword = of-the-action-8R\n",
+    );
+    f2b.start();
+    f2b.wrap_client("of-the-action-8R", "");
+    let mut warden = Warden::start(&f2b, &crate::settings(crate::LONG));
+    let said = warden.wait_for("changes are judged by");
+    assert!(said.contains("/******** is no Python script"), "{said}");
+    warden.wait_for("supervision begins");
+    assert_eq!(warden.end(), 0);
+    let said = warden.lines().join("\n");
+    assert!(!said.contains("of-the-action-8R"), "{said}");
+}
+
 mod scenario {
     use std::fs;
     use std::os::unix::fs::PermissionsExt as _;
