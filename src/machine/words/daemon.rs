@@ -343,6 +343,19 @@ impl Machine {
         self.say(report);
     }
 
+    pub(in super::super) fn say_not_freed(&mut self, jail: &str, why: &str) {
+        let mut report = self.report(
+            Kind::JailAiling,
+            format!(
+                "a command of {jail} that keeps all jails from acting could not be ended: {why}; fail2ban itself \
+                 ends one after 60 s. Which it is: fail2ban's own log"
+            ),
+        );
+        report.jails = vec![jail.to_owned()];
+        report.reason = Some(why.to_owned());
+        self.say(report);
+    }
+
     pub(in super::super) fn say_complaint(&mut self, complaint: &Complaint) {
         let mut report = self.report(
             Kind::JailFaulty,
