@@ -47,6 +47,7 @@ use crate::machine::{
     Operator, Outcome, Policy,
 };
 use crate::pause;
+use crate::rollback;
 use crate::settings::Settings;
 
 use alarm::Alarm;
@@ -516,6 +517,7 @@ fn names(settings: &Settings) -> Names {
         called: settings.called(),
         client: settings.client_called(),
         config_dir: settings.config_dir.clone(),
+        in_memory: rollback::in_memory_file(&settings.config_dir),
         unit: settings.daemon.unit.clone().filter(|_| unit::is_booted()),
     }
 }
