@@ -35,20 +35,12 @@ mod scenario {
     use std::path::Path;
     use std::process::{Command, Stdio};
 
+    use crate::support::ANSWERED;
     use crate::support::daemon::{Fail2ban, JailSpec, Version, Warden};
     use crate::{SHORT, settings};
 
     /// Of a jail, of an action, and of a line that fail2ban cannot read and quotes.
     const SECRETS: [&str; 3] = ["of-the-jail-7Q", "of-the-action-8R", "of no option 9S"];
-
-    const ROUTES: [&str; 6] = [
-        "/api/status",
-        "/api/jails",
-        "/api/incidents",
-        "/healthz",
-        "/readyz",
-        "/metrics",
-    ];
 
     pub(super) fn a_password_goes_nowhere(version: Version) {
         let Some(f2b) = Fail2ban::new(version) else {
@@ -147,7 +139,7 @@ mod scenario {
             let words = ["-sS", "-X", method, "--unix-socket", &socket, &url];
             said("curl", &words)
         };
-        let mut answers: Vec<_> = ROUTES.iter().map(|path| call("GET", path)).collect();
+        let mut answers: Vec<_> = ANSWERED.iter().map(|path| call("GET", path)).collect();
         answers.push(call("POST", "/api/config/reload"));
         let check = call("POST", "/api/check");
         assert!(
