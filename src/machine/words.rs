@@ -3,6 +3,7 @@
 mod config;
 mod daemon;
 mod database;
+mod hangs;
 mod people;
 
 use std::collections::{BTreeMap, BTreeSet};
