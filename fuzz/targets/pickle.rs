@@ -5,11 +5,11 @@
 use std::alloc::System;
 
 use cap::Cap;
-use jailwarden::fail2ban::pickle::{MAX_WORDS, PickleError, Value, decode, encode};
+use jailwarden::fail2ban::pickle::{MAX_OUTPUT, MAX_WORDS, MAX_WORK, PickleError, Value, decode, encode};
 use libfuzzer_sys::fuzz_target;
 
-/// The memory that one reply may take while it is read.
-const MEMORY: usize = 20 << 20;
+/// The memory that one reply may take while it is read: what is at work grows by doubling.
+const MEMORY: usize = 2 * MAX_WORK + MAX_OUTPUT + (1 << 20);
 
 #[global_allocator]
 static ALLOCATOR: Cap<System> = Cap::new(System, usize::MAX);

@@ -6,7 +6,7 @@ use clap::Subcommand;
 use serde_json::{Value, json};
 
 use super::{Place, exit, output, supervisor, tell};
-use crate::rollback::{self, DBFILE, InMemory, JailName, RollbackError, Standing};
+use crate::rollback::{self, DBFILE, InMemory, RollbackError, Standing};
 use crate::settings::Settings;
 use crate::text::{safe, safe_json};
 
@@ -201,7 +201,8 @@ fn undo(place: &Place, jails: &[String], all: bool, json: bool) -> Result<ExitCo
     let mut removed = Vec::new();
     let ends = all || jails.iter().any(|jail| jail == DBFILE);
     if let Some(InMemory { path, .. }) = in_memory.filter(|_| ends) {
-        rollback::end_in_memory(&settings.config_dir).map_err(|error| refuse(&error))?;
+        let ended = rollback::end_in_memory(&settings.config_dir);
+        done_or_asked(&settings, DBFILE, ended).map_err(|error| refuse(&error))?;
         let file = path.display().to_string();
         removed.push(json!({ "jail": DBFILE, "file": file }));
         if !json {
@@ -209,7 +210,8 @@ fn undo(place: &Place, jails: &[String], all: bool, json: bool) -> Result<ExitCo
         }
     }
     for Standing { jail, path, .. } in standing.iter().filter(wanted) {
-        remove(&settings, jail).map_err(|error| refuse(&error))?;
+        let gone = rollback::remove(&settings.config_dir, jail);
+        done_or_asked(&settings, jail.as_str(), gone).map_err(|error| refuse(&error))?;
         removed.push(json!({ "jail": jail.as_str(), "file": path.display().to_string() }));
         if !json {
             output::say(format_args!(
@@ -228,12 +230,17 @@ fn undo(place: &Place, jails: &[String], all: bool, json: bool) -> Result<ExitCo
     Ok(ExitCode::SUCCESS)
 }
 
-fn remove(settings: &Settings, jail: &JailName) -> Result<(), RollbackError> {
-    let Err(error) = rollback::remove(&settings.config_dir, jail) else {
+/// The supervisor may do for its admins what they may not do themselves.
+fn done_or_asked(
+    settings: &Settings,
+    what: &str,
+    done: Result<bool, RollbackError>,
+) -> Result<(), RollbackError> {
+    let Err(error) = done else {
         return Ok(());
     };
     let is_denied = matches!(error, RollbackError::Permission { .. });
-    let asked = supervisor::instead(settings, is_denied, |client| client.undo(jail.as_str()));
+    let asked = supervisor::instead(settings, is_denied, |client| client.undo(what));
     asked.map(drop).ok_or(error)
 }
 

@@ -18,7 +18,7 @@ use tokio::runtime::Runtime;
 use super::problem::{Kind, Problem};
 use super::sse;
 use super::wire::{CheckRequest, Health, Incidents, Jails, PauseRequest, Resumed, RollbackAnswer};
-use crate::rollback::JailName;
+use crate::rollback::{DBFILE, JailName};
 use crate::status::{Happening, Pause, Status};
 
 /// HTTP wants a name for whom is asked.
@@ -164,7 +164,8 @@ impl Client {
         self.parse(&body)
     }
 
-    /// Has the rollback of a jail removed, and the jail started again.
+    /// Has the rollback of a jail removed, and the jail started again; of [`DBFILE`], has fail2ban restarted with
+    /// its database in its file.
     ///
     /// # Errors
     /// [`ClientError`].
@@ -204,6 +205,8 @@ impl Client {
     /// An illegal name could become another path, so it is not even asked for.
     fn rollback_path(jail: &str) -> Result<String, ClientError> {
         match JailName::new(jail) {
+            // What no jail is named is what keeps the database in memory.
+            _ if jail == DBFILE => Ok(format!("/api/config/jails/{DBFILE}/rollback")),
             Ok(name) => Ok(format!("/api/config/jails/{name}/rollback")),
             Err(error) => {
                 let problem = Problem::new(Kind::IllegalName, error.to_string());

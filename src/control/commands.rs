@@ -14,7 +14,7 @@ use super::problem::{Kind, Problem};
 use super::wire::{CheckRequest, PauseRequest, Resumed, RollbackAnswer};
 use crate::check::{self, CheckError};
 use crate::pause;
-use crate::rollback::{self, JailName};
+use crate::rollback::{self, JailName, RollbackError};
 use crate::status::{Condition, Pause, Timestamp};
 use crate::text::safe;
 
@@ -74,21 +74,16 @@ pub(super) async fn roll_back(api: &Arc<Api>, by: &str, name: &str) -> Result<An
 }
 
 pub(super) async fn undo(api: &Arc<Api>, by: &str, name: &str) -> Result<Answer, Problem> {
+    if name == rollback::DBFILE {
+        return end_in_memory(api, by).await;
+    }
     let jail = legal(name)?;
     let here = Arc::clone(api);
     say(by, &format!("the rollback of {jail} to be undone"));
     to_the_end(api, async move {
-        let before = here.status_now().await?;
-        if let Some(pause) = &before.pause {
-            return Err(Problem::new(
-                Kind::Refused,
-                format!(
-                    "jailwarden is paused ({}); to end the pause: POST /api/resume",
-                    pause.why
-                ),
-            ));
-        }
-        removed(&here, &jail).await?;
+        is_not_paused(&here).await?;
+        let (config_dir, its) = (here.config_dir.clone(), jail.clone());
+        removed(move || rollback::remove(&config_dir, &its)).await?;
         let jail = jail.as_str();
         let reply = here.answered(here.link.tell(Command::Reload)).await?;
         let status = here.status_now().await?;
@@ -110,10 +105,40 @@ pub(super) async fn undo(api: &Arc<Api>, by: &str, name: &str) -> Result<Answer,
     .await
 }
 
-async fn removed(api: &Api, jail: &JailName) -> Result<(), Problem> {
-    let (config_dir, jail) = (api.config_dir.clone(), jail.clone());
-    let was_there = off_the_loop(move || rollback::remove(&config_dir, &jail)).await?;
-    match was_there {
+/// The loop sees that the file is gone, and restarts fail2ban for it.
+async fn end_in_memory(api: &Arc<Api>, by: &str) -> Result<Answer, Problem> {
+    let here = Arc::clone(api);
+    say(by, "fail2ban's database to be in its file again");
+    to_the_end(api, async move {
+        is_not_paused(&here).await?;
+        let config_dir = here.config_dir.clone();
+        removed(move || rollback::end_in_memory(&config_dir)).await?;
+        let status = here.status_now().await?;
+        let message = "the file that kept the database in memory is gone; jailwarden restarts fail2ban for it";
+        let answer = RollbackAnswer::new(rollback::DBFILE, &status, message.to_owned());
+        Ok(answer::json(&answer))
+    })
+    .await
+}
+
+async fn is_not_paused(api: &Api) -> Result<(), Problem> {
+    let status = api.status_now().await?;
+    let refused = |pause: &Pause| {
+        let why = &pause.why;
+        let words = format!("jailwarden is paused ({why}); to end the pause: POST /api/resume");
+        Problem::new(Kind::Refused, words)
+    };
+    status
+        .pause
+        .as_ref()
+        .map_or(Ok(()), |pause| Err(refused(pause)))
+}
+
+/// `remove` says whether there was something to remove.
+async fn removed(
+    remove: impl FnOnce() -> Result<bool, RollbackError> + Send + 'static,
+) -> Result<(), Problem> {
+    match off_the_loop(remove).await? {
         Ok(true) => Ok(()),
         Ok(false) => Err(Problem::new(
             Kind::NoRollback,

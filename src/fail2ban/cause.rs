@@ -42,6 +42,9 @@ pub struct Start<'a> {
     pub database: Option<&'a Path>,
     /// Where jailwarden keeps its state, which it cannot do without room either.
     pub state_dir: &'a Path,
+    /// A process with the mounts that the daemon gets, but for what its own unit adds; ours are taken if there is
+    /// none. jailwarden's unit makes for it alone read-only what systemd (PID 1) and what that starts may write.
+    pub mounts_of: Option<Pid>,
 }
 
 /// Where fail2ban says things.

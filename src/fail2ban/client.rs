@@ -19,6 +19,8 @@ const END: &[u8] = b"<F2B_END_COMMAND>";
 const CLOSE: &[u8] = b"<F2B_CLOSE_COMMAND>";
 /// The most jails that a daemon is believed to have.
 pub const MAX_JAILS: usize = 10_000;
+/// The longest reply that is waited for to its end, in bytes, though it is not kept: that of a million bans.
+const MAX_PASSED_OVER: usize = 32 << 20;
 /// How long to wait before the next try while the listen backlog is full.
 const BACKLOG_PAUSE: Duration = Duration::from_millis(20);
 
@@ -87,6 +89,20 @@ pub enum Unreachable {
     Io(io::Error),
 }
 
+impl CallError {
+    /// Whether a reply came that passes a bound. The next call over the same connection may be answered.
+    #[must_use]
+    pub fn is_too_big(&self) -> bool {
+        let Self::Unreachable { why, .. } = self else {
+            return false;
+        };
+        matches!(
+            why,
+            Unreachable::TooLarge | Unreachable::Garbled(PickleError::TooBig { .. })
+        )
+    }
+}
+
 /// A connection to one daemon, for one call at a time.
 #[derive(Debug)]
 pub struct Connection {
@@ -133,15 +149,18 @@ impl Connection {
     /// Sends one command and waits for its reply for up to `limit`.
     ///
     /// # Errors
-    /// [`CallError::Refused`] with the daemon's words; [`CallError::Unreachable`] if no reply came,
-    /// after which every further call fails with [`Unreachable::Closed`].
+    /// [`CallError::Refused`] with the daemon's words; [`CallError::Unreachable`] if no reply came that can be
+    /// read. After that every further call fails with [`Unreachable::Closed`], unless the reply was only too big
+    /// and is over.
     pub async fn call(&mut self, command: &[Value], limit: Duration) -> Result<Value, CallError> {
-        match self.exchange(command, limit).await {
+        let stream = self.stream.take().ok_or(Unreachable::Closed);
+        let answer = match stream {
+            Ok(stream) => self.exchange(stream, command, limit).await,
+            Err(closed) => Err(closed),
+        };
+        match answer {
             Ok(reply) => self.judged(reply),
-            Err(why) => {
-                self.stream = None;
-                Err(self.unreachable(why))
-            }
+            Err(why) => Err(self.unreachable(why)),
         }
     }
 
@@ -184,16 +203,29 @@ impl Connection {
         JailList::read(&reply).ok_or_else(|| self.odd(&reply))
     }
 
-    async fn exchange(&mut self, command: &[Value], limit: Duration) -> Result<Value, Unreachable> {
-        let stream = self.stream.as_mut().ok_or(Unreachable::Closed)?;
+    /// Keeps the stream if the next reply on it can only be that to the next call.
+    async fn exchange(
+        &mut self,
+        mut stream: UnixStream,
+        command: &[Value],
+        limit: Duration,
+    ) -> Result<Value, Unreachable> {
         let request = [&pickle::encode(command), END].concat();
         let talk = async {
             stream.write_all(&request).await.map_err(sorted)?;
-            read_reply(stream).await
+            read_reply(&mut stream).await
         };
         let reply = timeout_at(Instant::now() + limit, talk).await;
         let reply = reply.map_err(|_| Unreachable::TimedOut { after: limit })??;
-        Ok(pickle::decode(&reply)?)
+        let read = reply.map_or(Err(Unreachable::TooLarge), |reply| {
+            Ok(pickle::decode(&reply)?)
+        });
+        let is_over = match &read {
+            Err(Unreachable::Garbled(error)) => matches!(error, PickleError::TooBig { .. }),
+            _ => true,
+        };
+        self.stream = is_over.then_some(stream);
+        read
     }
 
     fn judged(&mut self, reply: Value) -> Result<Value, CallError> {
@@ -309,11 +341,17 @@ async fn connect(socket: &Path, limit: Duration) -> Result<UnixStream, Unreachab
     }
 }
 
-/// Reads up to the end mark, which may come in pieces, and leaves it out.
-async fn read_reply(stream: &mut UnixStream) -> Result<Vec<u8>, Unreachable> {
+/// Reads up to the end mark, which may come in pieces, and leaves it out; nothing if the reply passes
+/// [`MAX_INPUT`] and is over.
+async fn read_reply(stream: &mut UnixStream) -> Result<Option<Vec<u8>>, Unreachable> {
     let mut reply = Vec::with_capacity(1024);
+    let mut passed_over = 0;
     while !reply.ends_with(END) {
         if reply.len() > MAX_INPUT + END.len() {
+            // The last bytes may begin the end mark.
+            passed_over += reply.drain(..reply.len() - END.len()).len();
+        }
+        if passed_over > MAX_PASSED_OVER {
             return Err(Unreachable::TooLarge);
         }
         if stream.read_buf(&mut reply).await.map_err(sorted)? == 0 {
@@ -321,7 +359,7 @@ async fn read_reply(stream: &mut UnixStream) -> Result<Vec<u8>, Unreachable> {
         }
     }
     reply.truncate(reply.len() - END.len());
-    Ok(reply)
+    Ok((passed_over == 0).then_some(reply))
 }
 
 fn sorted(error: io::Error) -> Unreachable {

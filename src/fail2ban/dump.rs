@@ -17,8 +17,10 @@ mod messages;
 #[cfg(test)]
 mod tests;
 
-/// The most output that is read from one run, in bytes; the 91 stock jails of 1.0.2 print 236 kB.
-pub const MAX_OUTPUT: usize = 8 << 20;
+/// The most output that is read from one run, in bytes, since a client may print for ever. The 91 stock jails of
+/// 1.0.2 print 236 kB, a hundred that ignore 5,000 addresses each 9 MB. As long as a config is in force its
+/// commands are kept; while another one is read, that is in memory twice beside them.
+pub const MAX_OUTPUT: usize = 16 << 20;
 
 /// The most that is read of its messages, in bytes: a line for each file and each fault.
 const MAX_MESSAGES: usize = 2 << 20;
@@ -84,8 +86,9 @@ pub enum DumpError {
     },
     /// It printed more than [`MAX_OUTPUT`], or more messages than are read.
     #[error(
-        "`{program} -d` printed more than {limit} bytes and was killed; where that is `ignoreip`, which each jail \
-         repeats, `ignorecommand` takes its place"
+        "`{program} -d` printed more than {limit} bytes, more than jailwarden reads, and was killed; this is no \
+         fault of the config. Where it is `ignoreip`, which each jail repeats, set that in the jails that need it, or \
+         let `ignorecommand` take its place"
     )]
     TooMuch {
         /// The program.

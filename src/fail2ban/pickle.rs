@@ -12,8 +12,6 @@ mod input;
 mod tests;
 mod value;
 
-pub use decode::{
-    MAX_CLASS_NAME, MAX_DEPTH, MAX_INPUT, MAX_OPERATIONS, MAX_OUTPUT, PickleError, decode,
-};
+pub use decode::{MAX_CLASS_NAME, MAX_DEPTH, MAX_INPUT, MAX_OUTPUT, MAX_WORK, PickleError, decode};
 pub use encode::encode;
 pub use value::{MAX_WORDS, Value};

@@ -145,8 +145,9 @@ pub enum Blindness {
 /// Looks at all jails of a daemon, of which `connection` asks and `pid` is the process.
 ///
 /// One call a jail over the socket, each for `limit` at most, and a pass over the daemon's `/proc`: for
-/// 100 jails some 30 ms, of which the daemon works 5. A jail that the daemon does not have is left out. `before` is the look before
-/// this one, from which is known how long a log has been unread.
+/// 100 jails some 30 ms, of which the daemon works 5. A jail that the daemon does not have is left out, and one
+/// of which it says too much. `before` is the look before this one, from which is known how long a log has been
+/// unread.
 ///
 /// # Errors
 /// As [`Connection::call`] if the daemon does not answer.
@@ -162,6 +163,7 @@ pub async fn gather(
         let command: [Value; 3] = ["status".into(), name.as_str().into(), "short".into()];
         let reply = match connection.call(&command, limit).await {
             Err(CallError::Refused { .. }) => continue,
+            Err(error) if error.is_too_big() => continue,
             reply => reply?,
         };
         let mut signs = read(&reply);

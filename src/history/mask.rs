@@ -7,13 +7,9 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::fs;
-use std::io::Read as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use rustix::fs::{CWD, OFlags};
-
-use crate::durable;
+mod files;
 
 /// What stands in place of a secret.
 pub const MASK: &str = "********";
@@ -37,11 +33,6 @@ const SHORTEST_FAMOUS: usize = 6;
 /// Longer ones are none, and more than so many have no config.
 const LONGEST_FAMOUS: usize = 4096;
 const MOST_FAMOUS: usize = 1000;
-/// Holds expressions, which name words as they like, and no secrets.
-const FILTERS: &str = "filter.d";
-/// So many files of a config, and so many bytes of each, are read for their secrets: far more than a config has.
-const MOST_FILES: usize = 5_000;
-const MOST_BYTES: u64 = 1 << 20;
 
 /// Whether an option of this name holds a secret.
 #[must_use]
@@ -65,26 +56,9 @@ impl fmt::Debug for Secrets {
 }
 
 impl Secrets {
-    /// Learns the secrets of all files of a config, as far as they can be read. Blocking.
+    /// Learns the secrets of all files of a config that fail2ban reads, as far as they can be read. Blocking.
     pub fn learn_config(&mut self, config_dir: &Path) {
-        let list = |folder: &Path| -> Vec<PathBuf> {
-            let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-            entries.map(|entry| entry.path()).collect()
-        };
-        let (folders, mut files): (Vec<_>, Vec<_>) =
-            list(config_dir).into_iter().partition(|path| path.is_dir());
-        let folders = folders.iter().filter(|path| !path.ends_with(FILTERS));
-        files.extend(folders.flat_map(|folder| list(folder)));
-        // What is written in Python is no config: `password` is a word of its language there.
-        files.retain(|path| path.extension().is_none_or(|end| end != "py"));
-        for path in files.into_iter().take(MOST_FILES) {
-            let mut text = Vec::new();
-            if let Ok(Some(file)) = durable::open_regular(CWD, &path, OFlags::empty())
-                && file.take(MOST_BYTES).read_to_end(&mut text).is_ok()
-            {
-                self.learn(&String::from_utf8_lossy(&text));
-            }
-        }
+        files::each_text(config_dir, &mut |text| self.learn(text));
     }
 
     /// Learns the secrets of a config file, also where its lines are none that fail2ban can read: what it says
@@ -308,6 +282,8 @@ fn secret_after(text: &str, at: usize) -> Option<(usize, usize)> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]
@@ -417,6 +393,37 @@ mod tests {
         assert_eq!(
             secrets.mask_line(Some("failregex"), "^token: xyz$"),
             "^token: xyz$"
+        );
+    }
+
+    /// As deep, and by whatever name; words of other files may be any, and would be masked in all that is said.
+    #[test]
+    fn secrets_are_learned_from_what_fail2ban_reads() {
+        let config = tempfile::tempdir().unwrap();
+        let write = |place: &str, text: &str| {
+            let path = config.path().join(place);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        };
+        write(
+            "action.d/mail.d/own.local",
+            "[INCLUDES]\nbefore = ../../keys.inc\n  more.inc\nafter =\n[Init]\npassword = in-depth\n",
+        );
+        write("keys.inc", "[Init]\ntoken = included\n");
+        write("keys.local", "[Init]\ntoken = beside-it\n");
+        write("action.d/mail.d/more.inc", "[Init]\ntoken = included-too\n");
+        write("jail.d/README", "password: repeated failures\n");
+        write("jail.d/web.conf.bak", "[web]\npassword = sshd-ddos\n");
+        write(
+            "other.inc",
+            "[Init]\nbefore = keys.inc\npassword = protects\n",
+        );
+        let mut secrets = Secrets::default();
+        secrets.learn_config(config.path());
+        let learned: Vec<_> = secrets.0.iter().map(String::as_str).collect();
+        assert_eq!(
+            learned,
+            ["beside-it", "in-depth", "included", "included-too"]
         );
     }
 

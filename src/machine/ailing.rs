@@ -6,10 +6,11 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::event::{Ailment, Cure, Health};
+use super::mend::why_not;
 use super::plan::{Change, Changes};
 use super::reload::Reload;
 use super::time::MonoTime;
-use super::{Effect, Machine, Policy, State};
+use super::{ActionId, Effect, Machine, Outcome, Policy, State};
 
 /// A jail that was found to see or do nothing, now or lately.
 #[derive(Debug, Clone)]
@@ -23,6 +24,8 @@ pub(super) struct Ailing {
     until: MonoTime,
     /// When a command of it was last ended.
     freed: Option<MonoTime>,
+    /// The effect that ends it.
+    freeing: Option<ActionId>,
 }
 
 /// What outlives jailwarden of it, as long as nothing else than jailwarden begins anew.
@@ -52,6 +55,7 @@ impl Ailing {
             cures: before.times.min(Policy::CURES + 1),
             until: now + left.min(Policy::CURE_WINDOW),
             freed: before.freed.then_some(now),
+            freeing: None,
         })
     }
 
@@ -96,6 +100,7 @@ impl Machine {
                 cures: 0,
                 until: now,
                 freed: None,
+                freeing: None,
             });
             if ailing.until <= now {
                 let until = now + Policy::CURE_WINDOW;
@@ -189,14 +194,35 @@ impl Machine {
     /// Ends the command that keeps all jails from acting.
     fn free(&mut self, jail: &str) {
         let Some(pid) = self.daemon.pid else { return };
-        self.run(Effect::EndCommands {
-            pid,
-            jail: jail.to_owned(),
-            all: false,
-        });
+        let ending = self.end_commands(pid, jail, false);
         if let Some(ailing) = self.ailing.get_mut(jail) {
             // Only another look says whether the next command blocks.
             (ailing.freed, ailing.looks) = (Some(self.now), 0);
+            ailing.freeing = Some(ending);
+        }
+    }
+
+    fn end_commands(&mut self, pid: u32, jail: &str, all: bool) -> ActionId {
+        let jail = jail.to_owned();
+        self.run(Effect::EndCommands { pid, jail, all })
+    }
+
+    /// The jail of which this effect ends a command.
+    pub(super) fn freed_by(&self, id: ActionId) -> Option<String> {
+        let mut ailing = self.ailing.iter();
+        let found = ailing.find(|(_, it)| it.freeing == Some(id));
+        found.map(|(jail, _)| jail.clone())
+    }
+
+    /// A command that could not be ended is not one that came again: its jail is not disabled for that.
+    pub(super) fn freed(&mut self, jail: &str, outcome: Outcome) {
+        let ended = matches!(outcome, Outcome::Effect(Ok(())));
+        if let Some(ailing) = self.ailing.get_mut(jail) {
+            ailing.freeing = None;
+            ailing.freed = ailing.freed.filter(|_| ended);
+        }
+        if !ended {
+            self.say_not_freed(jail, &why_not(outcome));
         }
     }
 
@@ -212,16 +238,12 @@ impl Machine {
     fn disable_blocking(&mut self, jail: &str, ailment: &Ailment) {
         self.open_incident();
         self.say_blocks_again(jail, ailment);
-        if let Some(pid) = self.daemon.pid {
-            self.run(Effect::EndCommands {
-                pid,
-                jail: jail.to_owned(),
-                all: true,
-            });
-        }
+        let ending = self.daemon.pid;
+        let ending = ending.map(|pid| self.end_commands(pid, jail, true));
         if let Some(ailing) = self.ailing.get_mut(jail) {
             ailing.cures += 1;
             (ailing.looks, ailing.told, ailing.freed) = (0, true, None);
+            ailing.freeing = ending;
         }
         let jails = [jail.to_owned()];
         self.disable_for(jails.clone().into(), &jails, ailment.words.clone());

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::absence::{self, Absence};
 use super::ailing::Ailing;
-use super::event::{ActiveState, Daemon, Motion, Sight};
+use super::event::{ActiveState, Daemon, Motion, Sight, Unit};
 use super::known::Stranger;
 use super::leaving::{Leaving, WHILE_STOPPED};
 use super::restart::Cause;
@@ -54,10 +54,7 @@ impl Machine {
         if self.pause.is_some() {
             return self.enter_pause();
         }
-        let leaving = sight
-            .unit
-            .as_ref()
-            .is_some_and(|u| u.job && u.active == ActiveState::Deactivating);
+        let leaving = sight.unit.as_ref().is_some_and(Unit::is_being_stopped);
         let is_there = !matches!(sight.daemon, Daemon::Absent { process: None, .. });
         if is_there && !leaving && self.relieve_if_due() {
             return;
@@ -72,10 +69,10 @@ impl Machine {
             } if leaving => self.assess_leaving(Some(pid), &sight),
             Daemon::Silent { pid, motion } => {
                 let pid = pid.or(self.daemon.pid);
-                let leaving = sight
+                let at_work = sight
                     .unit
                     .is_some_and(|u| absence::read(Some(&u), false) == Absence::AtWork && u.job);
-                self.assess_silence(pid, motion, leaving);
+                self.assess_silence(pid, motion, at_work);
             }
             Daemon::Absent {
                 process: Some(pid),
@@ -207,7 +204,8 @@ impl Machine {
         self.proven = Some(plan);
     }
 
-    fn assess_silence(&mut self, pid: Option<u32>, motion: Motion, leaving: bool) {
+    /// `at_work` says that systemd has a job under way that makes its process come or go.
+    fn assess_silence(&mut self, pid: Option<u32>, motion: Motion, at_work: bool) {
         let (told, waited) = match &self.state {
             State::Suspect(Suspect {
                 sign: Sign::Silent { told },
@@ -216,7 +214,7 @@ impl Machine {
             _ => (false, Duration::ZERO),
         };
         match pid {
-            Some(pid) if self.is_hung(motion) && !leaving => {
+            Some(pid) if self.is_hung(motion) && !at_work => {
                 self.restart(
                     Cause::Hung {
                         stopped: motion == Motion::Stopped,
@@ -225,7 +223,7 @@ impl Machine {
                 );
             }
             _ => {
-                let tell = !told && !leaving && waited >= self.policy.busy_limit;
+                let tell = !told && !at_work && waited >= self.policy.busy_limit;
                 if tell {
                     self.open_incident();
                     self.say_silent(waited, pid.is_some());
@@ -325,7 +323,7 @@ impl Machine {
         };
         let job = sight.unit.as_ref().is_some_and(|u| u.job);
         let stops = match &sight.unit {
-            Some(unit) if unit.job && unit.active == ActiveState::Deactivating => !unit.restarts,
+            Some(unit) if unit.is_being_stopped() => !unit.restarts,
             Some(unit) if unit.active == ActiveState::Activating => false,
             _ => self.is_being_stopped(),
         };

@@ -197,6 +197,13 @@ pub struct Unit {
     pub disabled: bool,
 }
 
+impl Unit {
+    /// Whether systemd stops it by a job, as also for a restart.
+    pub(crate) fn is_being_stopped(&self) -> bool {
+        self.job && self.active == ActiveState::Deactivating
+    }
+}
+
 /// systemd's `ActiveState`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ActiveState {

@@ -1,6 +1,7 @@
 //! The last known good config: kept once the daemon has been healthy with it for a minute.
 
 use super::event::{ActionId, Outcome};
+use super::mend::why_not;
 use super::time::MonoTime;
 use super::{Effect, Machine, Policy, State};
 
@@ -78,15 +79,12 @@ impl Machine {
         let Some((_, fingerprint)) = self.keeping.under_way.take() else {
             return;
         };
-        let why = match outcome {
-            Outcome::Effect(Ok(())) => {
-                self.good = Some(fingerprint);
-                self.keeping.failing = None;
-                return;
-            }
-            Outcome::Effect(Err(why)) => why,
-            _ => "it was lost on its way".to_owned(),
-        };
+        if matches!(outcome, Outcome::Effect(Ok(()))) {
+            self.good = Some(fingerprint);
+            self.keeping.failing = None;
+            return;
+        }
+        let why = why_not(outcome);
         if let Some((_, due)) = &mut self.keeping.candidate {
             *due = self.now + Policy::GOOD_RETRY;
         }

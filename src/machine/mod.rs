@@ -400,7 +400,11 @@ impl Machine {
             State::Restarting(restart) if restart.awaits(id) => self.restart_done(outcome),
             _ if self.saving == Some(id) => self.save_done(&outcome),
             _ if self.is_keeping(id) => self.kept(outcome),
-            _ => {}
+            _ => {
+                if let Some(jail) = self.freed_by(id) {
+                    self.freed(&jail, outcome);
+                }
+            }
         }
     }
 

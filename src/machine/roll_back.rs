@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::event::{ConfigRead, Outcome, PutBack, Reading};
 use super::intent::{Intent, is_still_broken};
 use super::ladder::{self, Rung, What};
+use super::mend::why_not;
 use super::restart::Step;
 use super::{Effect, Machine, State};
 
@@ -137,10 +138,7 @@ impl Machine {
                 return self.was_put_back(&done, intent);
             }
             (what, outcome) => {
-                let why = match outcome {
-                    Outcome::Effect(Err(why)) | Outcome::PutBack(Err(why)) => why,
-                    _ => "the write was lost on its way".to_owned(),
-                };
+                let why = why_not(outcome);
                 self.say_rung_failed(what, &why);
                 match what {
                     What::Disable(jails) => self.may_stand(jails, intent),

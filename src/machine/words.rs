@@ -3,6 +3,7 @@
 mod config;
 mod daemon;
 mod database;
+mod hangs;
 mod people;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,6 +27,8 @@ pub struct Names {
     pub client: String,
     /// fail2ban's config folder.
     pub config_dir: PathBuf,
+    /// The file that keeps fail2ban's database in memory, where it stands.
+    pub in_memory: PathBuf,
     /// The unit that runs fail2ban, if one does.
     pub unit: Option<String>,
 }
@@ -36,6 +39,7 @@ impl Default for Names {
             called: "jailwarden".to_owned(),
             client: "fail2ban-client".to_owned(),
             config_dir: PathBuf::new(),
+            in_memory: PathBuf::new(),
             unit: None,
         }
     }

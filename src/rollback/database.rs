@@ -54,10 +54,16 @@ pub fn end_in_memory(config_dir: &Path) -> Result<bool, RollbackError> {
     take_away(config_dir.join(FOLDER), NAME)
 }
 
+/// The path of the file.
+#[must_use]
+pub fn in_memory_file(config_dir: &Path) -> PathBuf {
+    config_dir.join(FOLDER).join(NAME)
+}
+
 /// The file of ours, if it stands; another's is passed over. Blocking.
 #[must_use]
 pub fn in_memory(config_dir: &Path) -> Option<InMemory> {
-    let path = config_dir.join(FOLDER).join(NAME);
+    let path = in_memory_file(config_dir);
     let content = ours(CWD, &path, &path).ok()??;
     let text = String::from_utf8_lossy(&content);
     Some(InMemory {

@@ -16,7 +16,7 @@ mod file;
 mod name;
 
 pub(crate) use database::is_in_memory;
-pub use database::{DBFILE, InMemory, end_in_memory, in_memory, keep_in_memory};
+pub use database::{DBFILE, InMemory, end_in_memory, in_memory, in_memory_file, keep_in_memory};
 pub use error::RollbackError;
 pub(crate) use file::{NO_FILTER, file_name, is_rollback_name};
 pub use file::{Standing, Why, remove, standing, write};

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use rustix::process::Pid;
 use tokio::process::Command;
 
 use crate::fail2ban::cause::{self, Cause, Kind, Log, Start, Trouble};
@@ -55,14 +56,15 @@ pub(super) async fn find(handle: &Handle) -> Verdict {
         return Verdict::default();
     };
     let shown = handle.show().await;
-    let output = match (&handle.settings().daemon.unit, &shown) {
-        (Some(unit), Some(_)) => said_by(unit, begun.at).await,
-        _ if transient::is_used() => {
-            let unit = transient::name(&handle.instance().socket);
-            said_by(&unit, begun.at).await
-        }
-        _ => String::new(),
+    let unit = match (&handle.settings().daemon.unit, &shown) {
+        (Some(unit), Some(_)) => Some(unit.clone()),
+        _ => transient::is_used().then(|| transient::name(&handle.instance().socket)),
     };
+    let output = match &unit {
+        Some(unit) => said_by(unit, begun.at).await,
+        None => String::new(),
+    };
+    let mounts_of = unit.map(|_| Pid::INIT);
     let database = handle.kept().database.clone();
     let handle = handle.clone();
     let found = tokio::task::spawn_blocking(move || {
@@ -79,6 +81,7 @@ pub(super) async fn find(handle: &Handle) -> Verdict {
             result: unit.map(|unit| unit.result.as_str()),
             database: database.as_deref(),
             state_dir: &handle.settings().state_dir,
+            mounts_of,
         })
     });
     found.await.map_or_else(|_| Verdict::default(), verdict)

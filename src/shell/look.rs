@@ -262,7 +262,7 @@ async fn silent(
     let revived = revived(handle, process.as_deref()).await;
     let pid = process.map(|p| number(p.pid()));
     let unit = handle.show().await.map(|s| s.unit);
-    let idle = idle && unit.as_ref().is_some_and(is_being_stopped);
+    let idle = idle && unit.as_ref().is_some_and(Unit::is_being_stopped);
     Sight {
         daemon: Daemon::Silent { pid, motion },
         unit,
@@ -278,7 +278,9 @@ async fn absent(handle: &Handle, why: String) -> Sight {
     let revived = revived(handle, process.as_deref()).await;
     let unit = handle.show().await.map(|s| s.unit);
     let idle = match process.as_deref() {
-        Some(process) if unit.as_ref().is_some_and(is_being_stopped) => is_idle(process).await,
+        Some(process) if unit.as_ref().is_some_and(Unit::is_being_stopped) => {
+            is_idle(process).await
+        }
         _ => false,
     };
     let process = process.map(|p| number(p.pid()));
@@ -328,10 +330,6 @@ async fn is_idle(process: &Process) -> bool {
         Some(before) => motion_since(process, before).await.1,
         None => false,
     }
-}
-
-fn is_being_stopped(unit: &Unit) -> bool {
-    unit.job && unit.active == ActiveState::Deactivating
 }
 
 /// What a process did between two samples, in the machine's words.

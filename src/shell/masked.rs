@@ -1,6 +1,7 @@
 //! Words of others without the secrets of the config, before the machine hears them: all that is said, served or
 //! kept comes from there.
 
+use crate::history::mask::{MASK, Secrets};
 use crate::machine::{ConfigRead, Outcome, StopAnswer, Trial};
 
 use super::daemon::Handle;
@@ -10,20 +11,34 @@ pub(super) async fn masked(handle: &Handle, mut outcome: Outcome) -> Outcome {
     if words(&mut outcome).is_empty() {
         return outcome;
     }
+    let masked = with_secrets(handle, move |secrets| {
+        for words in words(&mut outcome) {
+            *words = secrets.mask_words(words);
+        }
+        outcome
+    });
+    masked.await.unwrap_or(Outcome::Lost)
+}
+
+/// The same of words that are said at once.
+pub(super) async fn said(handle: &Handle, words: String) -> String {
+    let masked = with_secrets(handle, move |secrets| secrets.mask_words(&words));
+    masked.await.unwrap_or_else(|| MASK.to_owned())
+}
+
+async fn with_secrets<T: Send + 'static>(
+    handle: &Handle,
+    mask: impl FnOnce(&Secrets) -> T + Send + 'static,
+) -> Option<T> {
     let mut secrets = handle.kept().secrets.clone();
     let config_dir = handle.instance().config_dir.clone();
     let masked = tokio::task::spawn_blocking(move || {
         secrets.learn_config(&config_dir);
-        for words in words(&mut outcome) {
-            *words = secrets.mask_words(words);
-        }
-        (outcome, secrets)
+        (mask(&secrets), secrets)
     });
-    let Ok((outcome, secrets)) = masked.await else {
-        return Outcome::Lost;
-    };
+    let (masked, secrets) = masked.await.ok()?;
     handle.kept().secrets = secrets;
-    outcome
+    Some(masked)
 }
 
 /// All that fail2ban, its config or the system has a say in.

@@ -13,6 +13,7 @@ mod executor;
 mod failpoint;
 mod files;
 mod health;
+mod intake;
 pub mod journal;
 mod look;
 mod masked;
@@ -30,10 +31,10 @@ mod trial;
 mod unit;
 pub mod watch;
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::{Receiver, UnboundedReceiver, unbounded_channel};
@@ -43,10 +44,10 @@ use crate::control::link::{self, Ask, Loop, Reply};
 use crate::control::server;
 use crate::machine::report::{Kind, Report};
 use crate::machine::{
-    Action, ActionId, CommandId, Daemon, Effect, Event, Machine, Memory, MonoTime, Names, Observed,
-    Operator, Outcome, Policy,
+    Action, ActionId, CommandId, Effect, Event, Machine, Memory, MonoTime, Names, Policy,
 };
 use crate::pause;
+use crate::rollback;
 use crate::settings::Settings;
 
 use alarm::Alarm;
@@ -61,7 +62,7 @@ use metrics::Metrics;
 use notify::Notifier;
 use publish::{Clocks, Happenings};
 use scribe::Scribe;
-use watch::{Hints, Watch, WatchPaths};
+use watch::{Watch, WatchPaths};
 
 /// How often the metrics are written to a file, where that is wanted.
 const TEXTFILE_PACE: Duration = Duration::from_secs(15);
@@ -147,16 +148,6 @@ struct Signals {
     terminate: Signal,
     interrupt: Signal,
     hang_up: Signal,
-}
-
-/// What the loop woke up for.
-enum Wake {
-    Message(Message),
-    Hints(Hints),
-    Ask(Ask),
-    Time,
-    End,
-    Reread,
 }
 
 impl Supervisor {
@@ -282,20 +273,6 @@ impl Supervisor {
         self.alerts.end().await;
     }
 
-    /// Waits for whatever comes first; nothing is worked on here.
-    async fn wait(&mut self) -> Wake {
-        let due = self.due();
-        tokio::select! {
-            _ = self.signals.terminate.recv() => Wake::End,
-            _ = self.signals.interrupt.recv() => Wake::End,
-            _ = self.signals.hang_up.recv() => Wake::Reread,
-            Some(message) = self.inbox.recv() => Wake::Message(message),
-            Some(ask) = self.asks.recv() => Wake::Ask(ask),
-            hints = self.watch.next() => Wake::Hints(hints),
-            _ = self.alarm.at(due) => Wake::Time,
-        }
-    }
-
     /// When the machine or systemd's watchdog wants to be served next.
     fn due(&self) -> Option<Instant> {
         let machine = self
@@ -308,78 +285,6 @@ impl Supervisor {
             .as_ref()
             .map(|(_, written)| *written + TEXTFILE_PACE);
         [machine, watchdog, textfile].into_iter().flatten().min()
-    }
-
-    async fn events(&mut self, wake: Wake) -> VecDeque<Event> {
-        let mut events = VecDeque::new();
-        match wake {
-            Wake::Message(message) => match message {
-                Message::Event(event) => {
-                    if let Event::Done {
-                        outcome: Outcome::Seen(sight),
-                        ..
-                    } = &*event
-                    {
-                        if let Daemon::Answers { ping, .. } = sight.daemon {
-                            self.metrics.ping(ping);
-                        }
-                        self.watch.verify().await;
-                    }
-                    self.count_start(&event);
-                    events.push_back(*event);
-                }
-                Message::Say(kind, what) => self.tell(kind, what),
-                Message::Places(places) => {
-                    self.watch.follow(&places).await;
-                }
-            },
-            Wake::Hints(hints) => {
-                if let Some(why) = hints.incomplete {
-                    self.tell(Kind::WatchIncomplete, why);
-                }
-                if hints.config {
-                    events.push_back(Event::Observed(Observed::ConfigTouched));
-                }
-                if hints.socket {
-                    events.push_back(Event::Observed(Observed::SocketMoved));
-                }
-                if hints.pause {
-                    let resume = Event::Operator(Operator::Resume);
-                    events.push_back(self.pause().unwrap_or(resume));
-                }
-            }
-            Wake::Ask(ask) => events.extend(self.hear(ask)),
-            Wake::Time => events.push_back(Event::Timeout),
-            Wake::End => events.push_back(Event::Shutdown),
-            Wake::Reread => events.extend(self.reread_settings()),
-        }
-        events
-    }
-
-    /// A start counts once it was given: it may be forestalled, or the config be another one by then.
-    fn count_start(&mut self, event: &Event) {
-        if let Event::Done { id, outcome } = event
-            && let Some((_, cause)) = self.giving.take_if(|(giving, _)| giving == id)
-            && *outcome == Outcome::Effect(Ok(()))
-        {
-            self.metrics.start(cause);
-        }
-    }
-
-    /// The pause in force, if one is. A file that cannot be understood asks for one all the same.
-    fn pause(&self) -> Option<Event> {
-        let (state_dir, now) = (&self.handle.settings().state_dir, SystemTime::now());
-        let (left, why) = match pause::in_force(state_dir, now) {
-            Ok(pause) => {
-                let pause = pause?;
-                (pause.left(now), pause.why())
-            }
-            Err(error) => {
-                let path = pause::path(state_dir);
-                (None, format!("{}: {error}", path.display()))
-            }
-        };
-        Some(Event::Operator(Operator::Pause { left, why }))
     }
 
     fn act(&mut self, actions: Vec<Action>) {
@@ -413,40 +318,6 @@ impl Supervisor {
                 Action::Exit => self.ended = true,
             }
         }
-    }
-
-    /// SIGHUP: what [`Settings::reloaded`] takes is in force at once, the rest is fixed for a run.
-    fn reread_settings(&mut self) -> Option<Event> {
-        let _ = self.notifier.reloading();
-        let read = Settings::load(self.config.as_deref());
-        let event = match read {
-            Ok(new) => {
-                let old = self.handle.settings();
-                let note = if old.reloaded(&new) == new {
-                    String::new()
-                } else {
-                    format!(
-                        "; what is not about timing changes with: systemctl restart {}",
-                        old.service()
-                    )
-                };
-                self.tell(
-                    Kind::SettingsReloaded,
-                    format!("the settings were read again{note}"),
-                );
-                self.handle.set_policy(policy(&new));
-                Some(Event::SettingsChanged(policy(&new)))
-            }
-            Err(error) => {
-                self.tell(
-                    Kind::SettingsRefused,
-                    format!("the new settings are faulty, the old ones stay: {error}"),
-                );
-                None
-            }
-        };
-        let _ = self.notifier.ready();
-        event
     }
 
     fn tell(&mut self, kind: Kind, message: String) {
@@ -518,6 +389,7 @@ fn names(settings: &Settings) -> Names {
         called: settings.called(),
         client: settings.client_called(),
         config_dir: settings.config_dir.clone(),
+        in_memory: rollback::in_memory_file(&settings.config_dir),
         unit: settings.daemon.unit.clone().filter(|_| unit::is_booted()),
     }
 }

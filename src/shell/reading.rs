@@ -22,6 +22,7 @@ use crate::machine::{ConfigRead, Finding, JailPlan, Plan, Reading};
 use crate::rollback;
 
 use super::daemon::{Handle, Message};
+use super::masked;
 
 /// How long `fail2ban-client -d` may take; measured: 0.75 s for 500 jails.
 pub(super) const DUMP_LIMIT: Duration = Duration::from_secs(60);
@@ -238,11 +239,11 @@ async fn rehearse(
         Ok(stage) => stage.rehearse(&jails, REHEARSAL_LIMIT).await,
         Err(unproven) => Err(unproven),
     };
-    let mut kept = handle.kept();
     let (faults, unproven) = match result {
         Ok(faults) => {
             let sound = |jail: &JailStream| faults.iter().all(|fault| fault.jail != jail.name);
             let sound = jails.iter().filter(|jail| sound(jail));
+            let mut kept = handle.kept();
             kept.rehearsed.extend(sound.map(|jail| jail.digest));
             (faults, None)
         }
@@ -251,11 +252,12 @@ async fn rehearse(
             (unproven.faults, Some(words))
         }
     };
-    if let Some(words) = unproven.as_ref().filter(|_| kept.unproven != unproven) {
-        let words = kept.secrets.mask_words(words);
+    let is_news = handle.kept().unproven != unproven;
+    if let Some(words) = unproven.clone().filter(|_| is_news) {
+        let words = masked::said(handle, words).await;
         tracing::warn!("{words}; changes are judged by `fail2ban-client -d` alone");
     }
-    kept.unproven = unproven;
+    handle.kept().unproven = unproven;
     let is_news = |fault: &Fault| !findings.iter().any(|known| fault.is_told_by(known));
     faults.into_iter().filter(is_news).collect()
 }

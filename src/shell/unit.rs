@@ -56,8 +56,7 @@ pub(super) async fn show(name: &str) -> io::Result<Option<Shown>> {
     let output = systemctl(&["show", properties, name]).await?;
     let mut shown = parse(&output);
     if let Some(Shown { unit, .. }) = &mut shown
-        && unit.job
-        && unit.active == ActiveState::Deactivating
+        && unit.is_being_stopped()
     {
         unit.restarts = is_restart(&systemctl(&["list-jobs", "--plain", name]).await?);
     } else if let Some(Shown { unit, .. }) = &mut shown {

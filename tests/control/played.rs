@@ -14,7 +14,7 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use super::caller::Caller;
-use crate::support::{GUARD, wait_until};
+use crate::support::{ANSWERED, GUARD, wait_until};
 
 /// The API of a supervisor that does what the test says.
 struct Played {
@@ -227,14 +227,7 @@ fn a_supervisor_that_is_gone_is_said() {
     server::spawn(&settings, link);
     assert!(wait_until(GUARD, || UnixStream::connect(&socket).ok()).is_some());
     let caller = Caller::new(&socket);
-    for path in [
-        "/api/status",
-        "/api/jails",
-        "/api/incidents",
-        "/healthz",
-        "/readyz",
-        "/metrics",
-    ] {
+    for path in ANSWERED {
         caller.get(path).must_be(503, "no-answer");
     }
     caller.post("/api/config/restart").must_be(503, "no-answer");

@@ -2,7 +2,10 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::CommandExt as _;
+use std::process::Command;
 
+use jailwarden::rollback::{Why, keep_in_memory};
 use serde_json::{Value, json};
 
 use super::caller::{Caller, SETTINGS, daemon, documented_calls, supervised};
@@ -285,6 +288,30 @@ fn only_root_and_listed_users_may_change() {
     nobody.post("/api/config/restart").good(204);
     warden.wait_for("nobody asks for restart");
     f2b.wait_bans(&["mail", "web"]);
+    // What the command may not do itself, the supervisor does.
+    let why = Why {
+        when: "2026-11-26T00:00:00Z".into(),
+        reason: "it was locked".into(),
+        incident: None,
+    };
+    // Not there, so that nobody but the admin has it in its file again.
+    let database = f2b.path("gone/fail2ban.sqlite3");
+    let file = keep_in_memory(&f2b.config(), &database, &why).unwrap();
+    let undo = || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_jailwarden"));
+        command.args(["rollback", "undo", "dbfile", "--config"]);
+        command.arg(Warden::settings_file(&f2b));
+        command.uid(65534).gid(65534).output().unwrap()
+    };
+    let done = undo();
+    assert!(done.status.success(), "{done:?}");
+    assert!(!file.exists());
+    warden.wait_for("nobody asks for fail2ban's database to be in its file again");
+    assert_eq!(undo().status.code(), Some(1));
+    let path = "/api/config/jails/dbfile/rollback";
+    Caller::new(&socket)
+        .call("DELETE", path, "")
+        .must_be(404, "no-rollback");
 }
 
 #[test]

@@ -79,6 +79,36 @@ fn nothing_of_the_sandbox_is_in_what_jailwarden_starts() {
     assert!(told.contains("no way"), "{told}");
 }
 
+/// A place below `/home` is read-only to it alone, and so no reason for fail2ban's not coming up.
+#[test]
+fn what_is_read_only_for_jailwarden_alone_is_not_blamed() {
+    let Some(host) = Guarded::install() else {
+        return;
+    };
+    host.make_auth_log();
+    host.jail("web");
+    host.sh("mkdir -p /home/f2b");
+    host.write(
+        "/etc/fail2ban/fail2ban.local",
+        "[Definition]\ndbfile = /home/f2b/fail2ban.sqlite3\n",
+    );
+    host.sh("systemctl start fail2ban; systemctl enable --now --quiet jailwarden");
+    host.wait_status("healthy: 2 of 2 jails protect");
+    host.mark();
+    // It ends at once, and says nothing that would tell why.
+    host.write(
+        "/run/systemd/system/fail2ban.service.d/test.conf",
+        "[Service]\nRestart=no\nExecStart=\nExecStart=/bin/false\n",
+    );
+    host.sh("systemctl daemon-reload");
+    host.kill("fail2ban", "KILL");
+    host.wait_said("fail2ban is down and does not come back");
+    let said = host.said();
+    assert!(!said.contains("read-only"), "{said}");
+    assert!(!said.contains("in memory"), "{said}");
+    host.sh("test -e /home/f2b/fail2ban.sqlite3");
+}
+
 #[test]
 #[ignore = "few have such a client; JAILWARDEN_ALL=1 make test"]
 fn a_client_that_changes_its_user_and_root_has_a_way() {

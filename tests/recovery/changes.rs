@@ -23,14 +23,19 @@ fn a_jail_that_may_wait_for_its_log_does_so_in_silence() {
     scenario::a_jail_that_may_wait_for_its_log_does_so_in_silence();
 }
 
+#[test]
+fn a_config_that_is_too_long_to_be_read_is_no_faulty_one() {
+    scenario::a_config_that_is_too_long_to_be_read_is_no_faulty_one();
+}
+
 mod scenario {
     use std::fs;
     use std::process::Command;
     use std::time::Duration;
 
-    use crate::support::daemon::{JailSpec, Version};
+    use crate::support::daemon::{Fail2ban, JailSpec, Version, Warden};
     use crate::support::{GUARD, wait_until};
-    use crate::{LONG, supervised};
+    use crate::{LONG, settings, supervised};
 
     pub(super) fn a_sound_change_touches_its_own_jail_alone(version: Version) {
         let Some((f2b, warden)) = supervised(version, &["mail", "web"], LONG) else {
@@ -407,5 +412,40 @@ mod scenario {
         f2b.wait_ban("mail");
         let now = (f2b.pid(), f2b.threads("mail"), f2b.threads("web"));
         assert_eq!(now, (pid, mail, web), "the live daemon was touched");
+    }
+
+    /// Whether it runs, or has to be started.
+    pub(super) fn a_config_that_is_too_long_to_be_read_is_no_faulty_one() {
+        let Some(mut f2b) = Fail2ban::new(Version::V102) else {
+            return;
+        };
+        for jail in ["mail", "web"] {
+            f2b.jail(jail, &JailSpec::default());
+        }
+        let long = f2b.path("long");
+        let script = format!("test ! -e {} || exec yes \"['set']\"", long.display());
+        f2b.wrap_client("long-client", &script);
+        f2b.start();
+        let warden = Warden::start(&f2b, &settings(LONG));
+        warden.wait_for("supervision begins");
+        let threads = f2b.threads("web");
+
+        fs::write(&long, "").unwrap();
+        f2b.edit("jail.d/web.conf", "maxretry = 3", "maxretry = 1");
+        let said = warden.wait_for("could not be checked, so it is not applied");
+        assert!(said.contains("this is no fault of the config"), "{said}");
+        f2b.wait_bans(&["mail", "web"]);
+        assert_eq!(f2b.threads("web"), threads);
+
+        f2b.kill();
+        warden.wait_for("fail2ban protects again");
+        f2b.wait_bans(&["mail", "web"]);
+        let text = fs::read_to_string(f2b.config().join("jail.d/web.conf")).unwrap();
+        assert!(text.contains("maxretry = 1"), "{text}");
+        assert!(!f2b.rollback("web").exists() && !f2b.rollback("mail").exists());
+
+        fs::remove_file(&long).unwrap();
+        f2b.edit("jail.d/web.conf", "maxretry = 1", "maxretry = 2");
+        warden.wait_for("config change applied: loaded web");
     }
 }

@@ -6,26 +6,41 @@ on_each_release! {
     a_password_goes_nowhere
 }
 
+/// Nothing of the config was said before, from which its secrets would be known.
+#[test]
+fn a_password_is_not_in_the_first_words() {
+    use crate::support::daemon::{Fail2ban, JailSpec, Version, Warden};
+    let Some(mut f2b) = Fail2ban::new(Version::V102) else {
+        return;
+    };
+    f2b.jail("mail", &JailSpec::default());
+    f2b.write(
+        "action.d/tell.conf",
+        "[Init]\npassword = of-the-action-8R\n",
+    );
+    f2b.start();
+    f2b.wrap_client("of-the-action-8R", "");
+    let mut warden = Warden::start(&f2b, &crate::settings(crate::LONG));
+    let said = warden.wait_for("changes are judged by");
+    assert!(said.contains("/******** is no Python script"), "{said}");
+    warden.wait_for("supervision begins");
+    assert_eq!(warden.end(), 0);
+    let said = warden.lines().join("\n");
+    assert!(!said.contains("of-the-action-8R"), "{said}");
+}
+
 mod scenario {
     use std::fs;
     use std::os::unix::fs::PermissionsExt as _;
     use std::path::Path;
     use std::process::{Command, Stdio};
 
+    use crate::support::ANSWERED;
     use crate::support::daemon::{Fail2ban, JailSpec, Version, Warden};
     use crate::{SHORT, settings};
 
     /// Of a jail, of an action, and of a line that fail2ban cannot read and quotes.
     const SECRETS: [&str; 3] = ["of-the-jail-7Q", "of-the-action-8R", "of no option 9S"];
-
-    const ROUTES: [&str; 6] = [
-        "/api/status",
-        "/api/jails",
-        "/api/incidents",
-        "/healthz",
-        "/readyz",
-        "/metrics",
-    ];
 
     pub(super) fn a_password_goes_nowhere(version: Version) {
         let Some(f2b) = Fail2ban::new(version) else {
@@ -124,7 +139,7 @@ mod scenario {
             let words = ["-sS", "-X", method, "--unix-socket", &socket, &url];
             said("curl", &words)
         };
-        let mut answers: Vec<_> = ROUTES.iter().map(|path| call("GET", path)).collect();
+        let mut answers: Vec<_> = ANSWERED.iter().map(|path| call("GET", path)).collect();
         answers.push(call("POST", "/api/config/reload"));
         let check = call("POST", "/api/check");
         assert!(

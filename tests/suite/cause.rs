@@ -105,6 +105,7 @@ fn found(f2b: &Fail2ban, outcome: &Outcome) -> Cause {
         result: None,
         database: Some(&database(f2b)),
         state_dir: &f2b.path(""),
+        mounts_of: None,
     })
 }
 
@@ -160,6 +161,36 @@ fn make_read_only(path: &Path) {
     mount(Some(path), path, none, MsFlags::MS_BIND, none).unwrap();
     let flags = MsFlags::MS_BIND | MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY;
     mount(none, path, none, flags, none).unwrap();
+}
+
+/// As jailwarden's own unit has it, whose `ProtectHome=` and `ProtectSystem=` are nobody else's.
+#[test]
+fn what_only_we_may_not_write_to_is_no_cause() {
+    let Some(f2b) = laid_out(Version::V102) else {
+        return;
+    };
+    let mut systemd = Command::new("sleep").arg("600").spawn().unwrap();
+    if own_mounts() {
+        make_read_only(&f2b.path("db"));
+        let mounts_of = rustix::process::Pid::from_child(&systemd);
+        let kind = |mounts_of| {
+            let start = Start {
+                instance: &f2b.instance(),
+                log: Log::Unknown,
+                output: "",
+                status: Some(1),
+                result: None,
+                database: Some(&database(&f2b)),
+                state_dir: &f2b.path(""),
+                mounts_of,
+            };
+            cause(&start).kind
+        };
+        assert_eq!(kind(None), Kind::Environment(Trouble::ReadOnly));
+        assert_eq!(kind(Some(mounts_of)), Kind::Unknown);
+    }
+    systemd.kill().unwrap();
+    systemd.wait().unwrap();
 }
 
 /// A process that holds the database, until it is dropped.
@@ -352,6 +383,7 @@ fn a_missing_folder_is_said(version: Version) {
         result: None,
         database: Some(&f2b.path("none/db/f.sqlite3")),
         state_dir: &f2b.path(""),
+        mounts_of: None,
     });
     assert_eq!(
         found.kind,

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jailwarden::fail2ban::client::{CallError, Connection, MAX_JAILS, Unreachable};
-use jailwarden::fail2ban::pickle::{self, Value};
+use jailwarden::fail2ban::pickle::{self, MAX_INPUT, Value};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{UnixListener, UnixStream};
@@ -217,6 +217,36 @@ async fn an_endless_reply_is_cut_off() {
         while stream.write_all(&[b'x'; 8192]).await.is_ok() {}
     });
     assert!(matches!(why(answer.await), Unreachable::TooLarge));
+}
+
+/// The jails that are asked for after one with a million bans are known.
+#[tokio::test]
+async fn a_reply_that_is_too_big_does_not_cost_the_next_one() {
+    // More than is kept, and a small one of which much more would come.
+    let long = vec![b'x'; 3 * MAX_INPUT];
+    let bomb = [&b"\x80\x04N"[..], &b"N\x94".repeat(1 << 20), b"."].concat();
+    for (big, is_kept) in [(long, false), (bomb, true)] {
+        let folder = folder();
+        let listener = UnixListener::bind(socket_in(&folder)).expect("bound");
+        let daemon = async {
+            let (mut stream, _) = listener.accept().await.expect("a client");
+            for reply in [big, pong()] {
+                request(&mut stream).await;
+                let whole = [&reply, END].concat();
+                stream.write_all(&whole).await.expect("the client reads");
+            }
+            stream
+        };
+        let client = async {
+            let mut connection = Connection::open(&socket_in(&folder), PATIENT).await?;
+            let first = why(connection.ping(PATIENT).await);
+            assert_eq!(matches!(first, Unreachable::Garbled(_)), is_kept, "{first}");
+            assert_eq!(matches!(first, Unreachable::TooLarge), !is_kept, "{first}");
+            connection.ping(PATIENT).await
+        };
+        let (answer, _stream) = tokio::join!(client, daemon);
+        answer.expect("a pong");
+    }
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use std::fs::{self, OpenOptions};
 use std::io::{BufRead, BufReader, Write as _};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixDatagram;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
@@ -97,6 +98,7 @@ pub(crate) struct Fail2ban {
     next_ip: AtomicU8,
     hides_modules: bool,
     is_nobodys: bool,
+    wrapper: Option<PathBuf>,
 }
 
 impl Fail2ban {
@@ -121,6 +123,7 @@ impl Fail2ban {
             next_ip: AtomicU8::new(1),
             hides_modules: false,
             is_nobodys: false,
+            wrapper: None,
         };
         let copied = Command::new("cp")
             .arg("-r")
@@ -250,6 +253,19 @@ impl Fail2ban {
         fs::create_dir_all(&hidden).unwrap();
         fs::write(hidden.join(format!("{name}.py")), "raise ImportError\n").unwrap();
         self.hides_modules = true;
+    }
+
+    /// From now on jailwarden is given a program of this name as the client, which runs a script of `sh` first.
+    pub(crate) fn wrap_client(&mut self, name: &str, first: &str) {
+        let wrapper = self.path(name);
+        let client = self.version.client().join(" ");
+        fs::write(
+            &wrapper,
+            format!("#!/bin/sh\n{first}\nexec {client} \"$@\"\n"),
+        )
+        .unwrap();
+        fs::set_permissions(&wrapper, fs::Permissions::from_mode(0o755)).unwrap();
+        self.wrapper = Some(wrapper);
     }
 
     /// From now on all of it belongs to, and is run by, the user nobody. It takes root.
@@ -664,6 +680,8 @@ impl Warden {
 
     fn settings(f2b: &Fail2ban, start_command: &[String], extra: &str) -> String {
         let words = |words: &[String]| format!("[\"{}\"]", words.join("\", \""));
+        let wrapper = f2b.wrapper.as_ref().map(|path| path.display().to_string());
+        let client = wrapper.map_or_else(|| f2b.version.client(), |wrapper| vec![wrapper]);
         let mut yaml = String::new();
         for (key, value) in [
             ("config_dir", f2b.config().display().to_string()),
@@ -672,7 +690,7 @@ impl Warden {
             ("  unit", "none".into()),
             ("  socket", f2b.socket().display().to_string()),
             ("  pid_file", f2b.pid_file().display().to_string()),
-            ("  client", words(&f2b.version.client())),
+            ("  client", words(&client)),
             ("  start_command", words(start_command)),
         ] {
             writeln!(yaml, "{key}: {value}").unwrap();

@@ -16,6 +16,16 @@ use std::time::{Duration, Instant};
 /// asserts how fast anything is.
 pub(crate) const GUARD: Duration = Duration::from_secs(60);
 
+/// What the control API answers from what the supervisor says.
+pub(crate) const ANSWERED: [&str; 6] = [
+    "/api/status",
+    "/api/jails",
+    "/api/incidents",
+    "/healthz",
+    "/readyz",
+    "/metrics",
+];
+
 /// Looks again and again until `look` finds something, for at most `limit`.
 pub(crate) fn wait_until<T>(limit: Duration, mut look: impl FnMut() -> Option<T>) -> Option<T> {
     let start = Instant::now();

@@ -24,6 +24,10 @@ pub(super) enum Part {
     Other,
 }
 
+/// The files as a process sees them: what is read-only for jailwarden need not be so for the daemon, whose
+/// mounts are its own.
+struct View(Option<PathBuf>);
+
 /// Something that the system shows.
 #[derive(Debug)]
 pub(super) struct Shown {
@@ -64,29 +68,28 @@ pub(super) fn told(start: &Start<'_>) -> Option<Evidence> {
 /// Looks at every place that a start needs.
 pub(super) fn survey(start: &Start<'_>) -> Vec<Shown> {
     let mut shown = Vec::new();
+    let view = View::of(start.mounts_of);
     if let Some(database) = start.database {
-        place(&mut shown, Part::Database, database, true);
+        place(&mut shown, &view, Part::Database, database, true);
         look_into(&mut shown, database);
     }
-    place(&mut shown, Part::Socket, &start.instance.socket, true);
+    let socket = &start.instance.socket;
+    place(&mut shown, &view, Part::Socket, socket, true);
     if let Log::File { path, .. } = start.log {
-        place(&mut shown, Part::Log, path, false);
+        place(&mut shown, &view, Part::Log, path, false);
     }
-    place(&mut shown, Part::Other, &start.instance.pid_file, true);
+    let pid_file = &start.instance.pid_file;
+    place(&mut shown, &view, Part::Other, pid_file, true);
+    let temporary = std::env::temp_dir().join("x");
+    place(&mut shown, &view, Part::Other, &temporary, false);
     let state = start.state_dir.join("state");
-    place(&mut shown, Part::Other, &state, false);
-    place(
-        &mut shown,
-        Part::Other,
-        &std::env::temp_dir().join("x"),
-        false,
-    );
+    place(&mut shown, &View(None), Part::Other, &state, false);
     shown
 }
 
 /// Looks at the folder of a file, and at the file; `is_made` says that fail2ban makes the folder, but
 /// none above it (`_make_file_path`, `server/server.py`).
-fn place(shown: &mut Vec<Shown>, part: Part, file: &Path, is_made: bool) {
+fn place(shown: &mut Vec<Shown>, view: &View, part: Part, file: &Path, is_made: bool) {
     let Some(folder) = file.parent() else { return };
     let mut add = |trouble, path: &Path, stops, words: &str| {
         let evidence = Evidence::of(Some(trouble), Some(path), words);
@@ -98,15 +101,16 @@ fn place(shown: &mut Vec<Shown>, part: Part, file: &Path, is_made: bool) {
             });
         }
     };
-    let folder: PathBuf = match fs::metadata(folder) {
+    let is_folder = |path: &Path| view.seen(path).is_dir();
+    let folder: PathBuf = match fs::metadata(view.seen(folder)) {
         Ok(found) if found.is_dir() => folder.to_owned(),
         Ok(_) => return add(Trouble::Missing, folder, true, "it is not a folder"),
-        Err(_) => match folder.parent().filter(|above| is_made && above.is_dir()) {
+        Err(_) => match folder.parent().filter(|above| is_made && is_folder(above)) {
             Some(above) => above.to_owned(),
             None => return add(Trouble::Missing, folder, true, "the folder is not there"),
         },
     };
-    if part != Part::Socket && fs::metadata(file).is_ok_and(|found| found.is_dir()) {
+    if part != Part::Socket && is_folder(file) {
         let trouble = match part {
             Part::Database => Trouble::DatabaseUnusable,
             _ => Trouble::LogUnusable,
@@ -115,7 +119,9 @@ fn place(shown: &mut Vec<Shown>, part: Part, file: &Path, is_made: bool) {
     }
     // A file may be a mount of its own.
     for path in [folder.as_path(), file] {
-        let Ok(system) = statvfs(path) else { continue };
+        let Ok(system) = statvfs(view.seen(path)) else {
+            continue;
+        };
         if system.f_flag.contains(StatVfsMountFlags::RDONLY) {
             return add(
                 Trouble::ReadOnly,
@@ -138,14 +144,14 @@ fn place(shown: &mut Vec<Shown>, part: Part, file: &Path, is_made: bool) {
             add(
                 Trouble::NoRoom,
                 path,
-                !file.exists(),
+                !view.seen(file).exists(),
                 "its file system has no free inode",
             );
         }
     }
     let may_write = accessat(
         CWD,
-        &folder,
+        view.seen(&folder),
         Access::WRITE_OK | Access::EXEC_OK,
         AtFlags::EACCESS,
     );
@@ -165,27 +171,38 @@ pub(super) fn of_database(database: &Path, daemon: Option<Pid>) -> Option<Eviden
             words,
         ));
     }
-    let seen = as_seen_by(daemon, database);
     let mut shown = Vec::new();
-    place(&mut shown, Part::Database, &seen, true);
+    place(
+        &mut shown,
+        &View::of(daemon),
+        Part::Database,
+        database,
+        true,
+    );
     let is_read_only = |it: &Shown| it.evidence.trouble == Some(Trouble::ReadOnly);
     let words = shown.into_iter().find(is_read_only)?.evidence.words;
     Some(Evidence::of(Some(Trouble::ReadOnly), Some(database), words))
 }
 
-/// What is read-only for jailwarden need not be so for the daemon, whose mounts are its own.
-fn as_seen_by(daemon: Option<Pid>, path: &Path) -> PathBuf {
-    let Some(pid) = daemon else {
-        return path.to_owned();
-    };
-    let root = format!("/proc/{}/root", pid.as_raw_nonzero());
-    Path::new(&root).join(path.strip_prefix("/").unwrap_or(path))
+impl View {
+    /// Ours, if that of the process is not to be had.
+    fn of(process: Option<Pid>) -> Self {
+        let root = process.map(|pid| format!("/proc/{}/root", pid.as_raw_nonzero()));
+        Self(root.map(PathBuf::from).filter(|root| root.is_dir()))
+    }
+
+    /// What leads there from here. A link to an absolute path leads on in our own view.
+    fn seen(&self, path: &Path) -> PathBuf {
+        let below = |root: &PathBuf| root.join(path.strip_prefix("/").unwrap_or(path));
+        self.0.as_ref().map_or_else(|| path.to_owned(), below)
+    }
 }
 
 pub(super) fn is_writable(database: &Path, daemon: Option<Pid>) -> bool {
-    let database = as_seen_by(daemon, database);
+    let view = View::of(daemon);
     let mut shown = Vec::new();
-    place(&mut shown, Part::Database, &database, true);
+    place(&mut shown, &view, Part::Database, database, true);
+    let database = view.seen(database);
     let can_be_opened = || {
         let mut options = fs::OpenOptions::new();
         options.read(true).write(true);

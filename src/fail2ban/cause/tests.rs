@@ -21,6 +21,7 @@ fn of(log: &str, output: &str, status: Option<i32>, result: Option<&str>) -> Cau
         result,
         database: None,
         state_dir: &std::env::temp_dir(),
+        mounts_of: None,
     })
 }
 
@@ -134,6 +135,7 @@ fn a_config_longer_than_what_is_read_still_names_its_fault() {
         result: None,
         database: None,
         state_dir: Path::new("/"),
+        mounts_of: None,
     });
     assert_eq!(
         found.kind,

@@ -3,21 +3,21 @@
 //! The operations build nodes; only the root is then turned into a [`Value`], within a budget: a few
 //! bytes of memo references can ask for exponentially many copies.
 
-use std::collections::HashMap;
-use std::rc::Rc;
-
-use super::arena::{Arena, Node, Ref};
+use super::arena::{Arena, Node, Ref, small};
 use super::input::{Input, saturated};
 use super::value::Value;
 
-/// The longest pickle that is read, in bytes; 10,000 banned addresses take 193 kB, the names of as many
-/// jails less than that.
-pub const MAX_INPUT: usize = 2 << 20;
-/// The most operations that one pickle may have; 10,000 banned addresses take 70,000.
-pub const MAX_OPERATIONS: usize = 100_000;
+/// The longest pickle that is read, in bytes: a reply that lists 100,000 banned addresses of IPv4, each of which
+/// takes 9 bytes more than its text, or half as many of IPv6.
+pub const MAX_INPUT: usize = 5 << 19;
+/// The most memory that may be at work on one pickle, in bytes, before it becomes a value. A banned address takes
+/// 48 of them: its text and the tuple around it, three places in the memo, and one in the list. As memory grows
+/// by doubling, twice as much may be reserved.
+pub const MAX_WORK: usize = 6 << 20;
 /// The deepest nesting of the value read; also holds for dropping, cloning and printing it.
 pub const MAX_DEPTH: usize = 100;
-/// The most memory that the value read may take, in bytes, copies of memoised parts included.
+/// The most memory that the value read may take, in bytes, copies of memoised parts included: as many addresses
+/// as [`MAX_WORK`] allows take 8 MiB, with 15 characters each.
 pub const MAX_OUTPUT: usize = 8 << 20;
 /// The longest name of a class with its module, in bytes.
 pub const MAX_CLASS_NAME: usize = 256;
@@ -66,7 +66,7 @@ pub enum PickleError {
 /// dict is read as a plain one, and an object's state other than its arguments is left out.
 ///
 /// # Errors
-/// [`PickleError`], if the bytes are no pickle, or pass a bound: [`MAX_INPUT`], [`MAX_OPERATIONS`],
+/// [`PickleError`], if the bytes are no pickle, or pass a bound: [`MAX_INPUT`], [`MAX_WORK`],
 /// [`MAX_DEPTH`], [`MAX_OUTPUT`] or [`MAX_CLASS_NAME`].
 pub fn decode(bytes: &[u8]) -> Result<Value, PickleError> {
     if bytes.len() > MAX_INPUT {
@@ -75,10 +75,9 @@ pub fn decode(bytes: &[u8]) -> Result<Value, PickleError> {
     if !matches!(bytes, [0x80, 2..=5, ..]) {
         return Err(PickleError::NoPickle);
     }
-    let mut machine = Machine::new(bytes);
-    let root = machine.run()?;
+    let (nodes, root) = Machine::new(bytes).run()?;
     let mut budget = MAX_OUTPUT;
-    machine.nodes.value(root, MAX_DEPTH, &mut budget)
+    nodes.value(root, MAX_DEPTH, &mut budget)
 }
 
 pub(super) fn too_big(limit: usize, unit: &'static str) -> PickleError {
@@ -94,7 +93,8 @@ struct Machine<'a> {
     stack: Vec<Ref>,
     /// Heights of the stack at each open MARK.
     marks: Vec<usize>,
-    memo: HashMap<usize, Ref>,
+    /// Python numbers its places from 0 on.
+    memo: Vec<Ref>,
 }
 
 impl<'a> Machine<'a> {
@@ -103,27 +103,37 @@ impl<'a> Machine<'a> {
             input: Input::new(bytes),
             opcode: 0,
             began: 0,
-            nodes: Arena::default(),
+            nodes: Arena::new(bytes),
             stack: Vec::new(),
             marks: Vec::new(),
-            memo: HashMap::new(),
+            memo: Vec::new(),
         }
     }
 
-    fn run(&mut self) -> Result<Ref, PickleError> {
-        for _ in 0..MAX_OPERATIONS {
+    /// What was built, and the root of it.
+    fn run(mut self) -> Result<(Arena<'a>, Ref), PickleError> {
+        loop {
             self.began = self.input.at();
             self.opcode = self.input.byte()?;
-            if self.opcode != b'.' {
-                self.step()?;
-                continue;
+            if self.opcode == b'.' {
+                break;
             }
-            if !self.input.at_end() {
-                return Err(PickleError::Trailing(self.input.at()));
+            self.step()?;
+            if self.used() > MAX_WORK {
+                return Err(too_big(MAX_WORK, "bytes of memory to read it"));
             }
-            return self.pop();
         }
-        Err(too_big(MAX_OPERATIONS, "operations"))
+        if !self.input.at_end() {
+            return Err(PickleError::Trailing(self.input.at()));
+        }
+        let root = self.pop()?;
+        Ok((self.nodes, root))
+    }
+
+    /// The bytes in use.
+    fn used(&self) -> usize {
+        let places = self.stack.len() + self.memo.len();
+        self.nodes.used() + places * size_of::<Ref>() + size_of_val(self.marks.as_slice())
     }
 
     fn step(&mut self) -> Result<(), PickleError> {
@@ -142,20 +152,27 @@ impl<'a> Machine<'a> {
             0x89 => self.push(Node::Bool(false)),
             b'G' | b'J' | b'K' | b'M' | 0x8a | 0x8b => self.number(),
             b'X' | 0x8c | 0x8d | b'B' | b'C' | 0x8e | 0x96 => self.text(),
-            b']' | b')' | 0x8f => self.push(Node::Seq(Vec::new())),
-            b'}' => self.push(Node::Map(Vec::new())),
+            b']' | 0x8f => {
+                let list = self.nodes.list();
+                self.push(list)
+            }
+            b')' => self.sequence(Vec::new()),
+            b'}' => {
+                let map = self.nodes.map();
+                self.push(map)
+            }
             0x85..=0x87 => self.tuple(usize::from(self.opcode - 0x84)),
             b't' | 0x91 => {
                 let items = self.since_mark()?;
-                self.push(Node::Seq(items))
+                self.sequence(items)
             }
             b'a' => {
                 let item = self.pop()?;
-                self.extend(vec![item])
+                self.extend(&[item])
             }
             b'e' | 0x90 => {
                 let items = self.since_mark()?;
-                self.extend(items)
+                self.extend(&items)
             }
             b's' => {
                 let value = self.pop()?;
@@ -203,8 +220,9 @@ impl<'a> Machine<'a> {
             _ => 8,
         };
         let len = self.input.count(width)?;
-        let text = self.input.take(len)?;
-        self.push(Node::Text(text))
+        let from = self.input.at();
+        self.input.take(len)?;
+        self.push(Node::Text(small(from), small(len)))
     }
 
     fn tuple(&mut self, len: usize) -> Result<(), PickleError> {
@@ -213,32 +231,24 @@ impl<'a> Machine<'a> {
             .filter(|from| *from >= self.floor())
             .ok_or(self.misfit())?;
         let items = self.stack.split_off(from);
-        self.push(Node::Seq(items))
+        self.sequence(items)
     }
 
-    fn extend(&mut self, more: Vec<Ref>) -> Result<(), PickleError> {
-        let misfit = self.misfit();
+    fn sequence(&mut self, items: Vec<Ref>) -> Result<(), PickleError> {
+        let sequence = self.nodes.sequence(items);
+        self.push(sequence)
+    }
+
+    fn extend(&mut self, more: &[Ref]) -> Result<(), PickleError> {
         let target = self.top()?;
-        match self.nodes.get_mut(target) {
-            Some(Node::Seq(items)) => items.extend(more),
-            Some(node @ Node::Object(..)) => *node = Node::Seq(more),
-            _ => return Err(misfit),
-        }
-        Ok(())
+        let misfit = self.misfit();
+        self.nodes.extend(target, more).ok_or(misfit)
     }
 
     fn insert(&mut self, flat: &[Ref]) -> Result<(), PickleError> {
-        let misfit = self.misfit();
-        let (more, odd) = flat.as_chunks::<2>();
-        let more = more.iter().map(|[key, value]| (*key, *value));
         let target = self.top()?;
-        match self.nodes.get_mut(target) {
-            _ if !odd.is_empty() => return Err(misfit),
-            Some(Node::Map(pairs)) => pairs.extend(more),
-            Some(node @ Node::Object(..)) => *node = Node::Map(more.collect()),
-            _ => return Err(misfit),
-        }
-        Ok(())
+        let misfit = self.misfit();
+        self.nodes.insert(target, flat).ok_or(misfit)
     }
 
     fn class(&mut self) -> Result<(), PickleError> {
@@ -249,7 +259,8 @@ impl<'a> Machine<'a> {
             let module = self.pop()?;
             class_name(self.text_at(module)?, self.text_at(name)?)?
         };
-        self.push(Node::Class(class))
+        let class = self.nodes.class(class);
+        self.push(class)
     }
 
     fn build_object(&mut self) -> Result<(), PickleError> {
@@ -258,16 +269,16 @@ impl<'a> Machine<'a> {
         }
         let args = self.pop()?;
         let class = self.pop()?;
-        let (Some(Node::Seq(items)), Some(Node::Class(class))) =
-            (self.nodes.get(args), self.nodes.get(class))
+        let (Some(items), Some(Node::Class(name))) =
+            (self.nodes.items(args), self.nodes.get(class))
         else {
             return Err(self.misfit());
         };
-        if let ([only], true) = (items.as_slice(), is_plain(class)) {
+        if let ([only], true) = (items, is_plain(self.nodes.name(name))) {
             self.stack.push(*only);
             return Ok(());
         }
-        self.push(Node::Object(Rc::clone(class), args))
+        self.push(Node::Object(name, args))
     }
 
     fn memoise(&mut self) -> Result<(), PickleError> {
@@ -277,13 +288,18 @@ impl<'a> Machine<'a> {
             _ => self.memo.len(),
         };
         let top = self.top()?;
-        self.memo.insert(key, top);
+        if key == self.memo.len() {
+            self.memo.push(top);
+        } else {
+            let misfit = self.misfit();
+            *self.memo.get_mut(key).ok_or(misfit)? = top;
+        }
         Ok(())
     }
 
     fn recall(&mut self) -> Result<(), PickleError> {
         let key = self.input.count(if self.opcode == b'h' { 1 } else { 4 })?;
-        let found = *self.memo.get(&key).ok_or(self.misfit())?;
+        let found = *self.memo.get(key).ok_or(self.misfit())?;
         self.stack.push(found);
         Ok(())
     }
@@ -298,7 +314,7 @@ impl<'a> Machine<'a> {
     }
 
     #[expect(clippy::unnecessary_wraps, reason = "the last word of most operations")]
-    fn push(&mut self, node: Node<'a>) -> Result<(), PickleError> {
+    fn push(&mut self, node: Node) -> Result<(), PickleError> {
         let at = self.nodes.push(node);
         self.stack.push(at);
         Ok(())
@@ -325,10 +341,7 @@ impl<'a> Machine<'a> {
     }
 
     fn text_at(&self, at: Ref) -> Result<&'a [u8], PickleError> {
-        match self.nodes.get(at) {
-            Some(Node::Text(text)) => Ok(text),
-            _ => Err(self.misfit()),
-        }
+        self.nodes.text(at).ok_or(self.misfit())
     }
 
     fn misfit(&self) -> PickleError {
@@ -339,12 +352,12 @@ impl<'a> Machine<'a> {
     }
 }
 
-fn class_name(module: &[u8], name: &[u8]) -> Result<Rc<str>, PickleError> {
+fn class_name(module: &[u8], name: &[u8]) -> Result<String, PickleError> {
     if module.len() + name.len() >= MAX_CLASS_NAME {
         return Err(too_big(MAX_CLASS_NAME, "bytes for the name of a class"));
     }
     let [module, name] = [module, name].map(String::from_utf8_lossy);
-    Ok(format!("{module}.{name}").into())
+    Ok(format!("{module}.{name}"))
 }
 
 /// Classes whose one argument is the value itself: fail2ban pickles an address as `str(text)`

@@ -254,9 +254,45 @@ fn bounds_hold() {
     assert_eq!(limit(&deep(MAX_DEPTH + 1)), MAX_DEPTH);
     assert_eq!(limit(&deep(40_000)), MAX_DEPTH);
 
-    let many = [&[0x80, 4][..], &vec![b'N'; MAX_OPERATIONS], b"."].concat();
-    assert_eq!(limit(&many), MAX_OPERATIONS);
+    // A value, a list, and a mark of each byte, and what is duplicated, memoised, and thrown away.
+    for endless in [
+        &b"N"[..],
+        b"]",
+        b")",
+        b"(",
+        b"N2",
+        b"N\x94",
+        b"]N\x85aN0",
+        b"cm\nn\n",
+    ] {
+        let many = endless.repeat((MAX_INPUT - 3) / endless.len());
+        let many = [&[0x80, 4][..], &many, b"."].concat();
+        assert_eq!(limit(&many), MAX_WORK, "{endless:?}");
+    }
     assert_eq!(limit(&vec![0x80; MAX_INPUT + 1]), MAX_INPUT);
+}
+
+/// As fail2ban pickles them (`IPAddr.__reduce__`, ipdns.py of 1.0.2 to 1.1.1), the longest and the shortest.
+#[test]
+fn a_hundred_thousand_bans_are_read() {
+    for text in [
+        "'198.151.%d.%d' % (100 + n // 900, 100 + n % 900)",
+        "'%x' % n",
+    ] {
+        let script = format!(
+            "import pickle, sys\n\
+             class IPAddr:\n  \
+               def __init__(self, text): self.text = text\n  \
+               def __reduce__(self): return (str, (self.text,))\n\
+             bans = [IPAddr({text}) for n in range(100_000)]\n\
+             sys.stdout.buffer.write(pickle.dumps((0, bans), pickle.HIGHEST_PROTOCOL))"
+        );
+        let reply = decode(&python(&script, b"")).unwrap_or_else(|error| panic!("{text}: {error}"));
+        let bans = reply.as_list().and_then(|pair| pair[1].as_list());
+        let bans = bans.expect("a list of them");
+        assert_eq!(bans.len(), 100_000);
+        assert!(bans.iter().all(|ban| ban.as_str().is_some()));
+    }
 }
 
 #[test]

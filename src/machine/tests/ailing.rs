@@ -179,6 +179,23 @@ fn a_command_that_keeps_all_from_acting_is_ended_and_its_jail_disabled_if_that_c
     assert_eq!(lost.keys().collect::<Vec<_>>(), ["a", "m"]);
 }
 
+/// Which is not one that came again.
+#[test]
+fn a_command_that_cannot_be_ended_is_told_and_its_jail_stays() {
+    let mut rig = Rig::healthy(&["a", "m"]);
+    for _ in 0..Policy::CURES {
+        rig.sees_for(2, &blocks()).does("JailAiling end(m)");
+        rig.fails("Operation not permitted").does("JailAiling");
+        let told = &rig.told.last().unwrap().message;
+        assert!(
+            told.contains("could not be ended: Operation not permitted"),
+            "{told}"
+        );
+    }
+    rig.sees_for(2, &blocks()).does("JailAiling");
+    rig.sees_for(200, &blocks()).does("AllClear").is("degraded");
+}
+
 #[test]
 fn a_command_that_blocked_once_is_forgotten() {
     let mut rig = Rig::healthy(&["a", "m"]);

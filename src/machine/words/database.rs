@@ -29,11 +29,7 @@ impl Machine {
                 self.undo_in_memory()
             ),
         );
-        let file = self
-            .names
-            .config_dir
-            .join("fail2ban.d/zzz-jailwarden.local");
-        report.file = Some(file);
+        report.file = Some(self.names.in_memory.clone());
         report.reason = Some(reason.to_owned());
         self.say(report);
     }
