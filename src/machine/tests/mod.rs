@@ -10,6 +10,8 @@ mod command;
 mod cramped;
 mod crash;
 mod explore;
+#[cfg(test)]
+mod flapping;
 #[cfg(fuzzing)]
 pub mod fuzz;
 mod in_memory;

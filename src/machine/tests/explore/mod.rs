@@ -45,7 +45,7 @@ fn is_common(befall: Befall) -> bool {
     )
 }
 
-fn everything() -> bool {
+pub(super) fn everything() -> bool {
     std::env::var_os("JAILWARDEN_ALL").is_some_and(|set| set == "1")
 }
 
