@@ -28,6 +28,8 @@ mod stock;
 mod stories;
 mod trouble;
 mod world;
+#[cfg(test)]
+mod year;
 
 use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};

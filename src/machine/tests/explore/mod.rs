@@ -12,6 +12,7 @@ mod walk;
 use super::world::{Fault, Hang, World};
 use super::*;
 pub(super) use befall::Befall;
+pub(super) use goal::is_reached as is_good;
 pub(super) use walk::Root;
 use walk::Walk;
 
