@@ -22,7 +22,7 @@ settings := $(DESTDIR)/etc/jailwarden/jailwarden.yaml
 # Of systemd/; the scripts in the packages take theirs from what is installed.
 units := jailwarden.service jailwarden@.service
 
-.PHONY: run test bench faults fuzz build lint audit msrv minimal install uninstall deb rpm
+.PHONY: run test bench faults soak fuzz build lint audit msrv minimal install uninstall deb rpm
 
 run:
 	scripts/setup run
@@ -51,6 +51,15 @@ ONLY ?=
 faults:
 	scripts/setup faults
 	$(CARGO) bench --locked --profile dev --bench faults -- $(ONLY)
+
+# All of docs/soak.md, in two hours; for a shorter time, in the order of a seed, and only some of what befalls the
+# host: make soak MINUTES=10 SEED=7 ONLY='flushed'
+MINUTES ?= 120
+SEED ?=
+soak: build
+	scripts/setup test
+	JAILWARDEN_BINARY=$(CURDIR)/$(BINARY) $(CARGO) bench --locked --profile dev --bench soak -- \
+	    minutes=$(MINUTES) $(SEED:%=seed=%) $(ONLY)
 
 # Ten minutes of each target in fuzz/. One of them, or for as long: make fuzz TARGET=http SECONDS=60
 TARGET ?= all

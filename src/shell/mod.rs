@@ -250,6 +250,7 @@ impl Supervisor {
                     self.handle.keep_only(&self.machine.digests());
                 }
             }
+            self.say_what_lasts();
             self.tell_systemd();
             self.account();
             self.write_metrics();
@@ -337,17 +338,28 @@ impl Supervisor {
     fn say(&mut self, report: Report) {
         let verdict = self.repeats.admit(&report, self.clock.elapsed());
         if let Some(report) = verdict.apply(report) {
-            self.happenings.report(&report);
-            self.alerts.tell(&report);
-            self.metrics.report(&report);
-            let settings = self.handle.settings();
-            let whose = journal::Whose {
-                called: &settings.called(),
-                service: &settings.service(),
-                unit: settings.daemon.unit.as_deref(),
-            };
-            journal::report(&report, whose);
+            self.publish(&report);
         }
+    }
+
+    /// What was hushed as it comes and goes, and now lasts.
+    fn say_what_lasts(&mut self) {
+        for report in self.repeats.lasting(self.clock.elapsed()) {
+            self.publish(&report);
+        }
+    }
+
+    fn publish(&mut self, report: &Report) {
+        self.happenings.report(report);
+        self.alerts.tell(report);
+        self.metrics.report(report);
+        let settings = self.handle.settings();
+        let whose = journal::Whose {
+            called: &settings.called(),
+            service: &settings.service(),
+            unit: settings.daemon.unit.as_deref(),
+        };
+        journal::report(report, whose);
     }
 
     /// `STATUS=` when it changed, and the sign of life that only this loop may give.

@@ -1,13 +1,13 @@
 //! One fault on one fresh host with one contestant, and what comes of it.
 
 use std::collections::BTreeMap;
-use std::fs::{self, OpenOptions};
-use std::io::Write as _;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::thread;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
+use crate::offender::{FILTER, IN_TIME, NOTE, now, offend};
 use crate::support::host::Host;
 use crate::support::{GUARD, admins_files, wait_until};
 use crate::table::contestants::Contestant;
@@ -16,19 +16,11 @@ use crate::table::results::{Jail, Outcome};
 
 /// The last seconds tell which jails protect in the end.
 const LAST: u64 = 5;
-/// How soon an offender has to be banned.
-const IN_TIME: f64 = 5.0;
 /// By how much the offenders may come late before nothing can be told: the machine stood still.
 const LATE: Duration = Duration::from_secs(3);
 /// The offender that each jail has banned before the fault.
 const BEFORE: u64 = 250;
 
-/// Notes each ban with its time, and keeps who is stopped, as a firewall does.
-const NOTE: &str = "[Definition]
-actionban = : >/opt/blocked/<name>-<ip>; echo \"<name> <ip> $(date +%%s.%%N)\" >>/opt/bans
-actionunban = rm -f /opt/blocked/<name>-<ip>
-";
-const FILTER: &str = "[Definition]\nfailregex = fail from <HOST>\ndatepattern = {^LN-BEG}EPOCH\n";
 const HELPER: &str =
     "watchdog() { if test \"$WATCHDOG\"; then systemctl \"$@\" \"$WATCHDOG\"; fi; }\n";
 
@@ -148,22 +140,8 @@ fn is_so(host: &Host, test: &str) -> bool {
     host.run(&["sh", "-c", test]).status.success()
 }
 
-fn now() -> f64 {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    now.unwrap().as_secs_f64()
-}
-
 fn address(nth: usize, second: u64) -> String {
     format!("198.18.{}.{second}", nth + 1)
-}
-
-/// Fails five times, if there is a log.
-fn offend(root: &Path, jail: &str, ip: &str) {
-    let line = format!("{} fail from {ip}\n", now().floor());
-    let log = root.join(format!("var/log/{jail}.log"));
-    if let Ok(mut log) = OpenOptions::new().append(true).create(true).open(log) {
-        let _ = log.write_all(line.repeat(5).as_bytes());
-    }
 }
 
 /// An offender a second in each jail's log. Gives when each began; an error if the machine stands still

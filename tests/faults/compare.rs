@@ -15,6 +15,7 @@
 )]
 
 mod cell;
+mod offender;
 #[expect(dead_code, reason = "each program uses its part of the shared support")]
 #[path = "../support/mod.rs"]
 mod support;

@@ -13,6 +13,8 @@ mod admin;
 #[cfg(test)]
 mod asked;
 #[cfg(test)]
+mod burst;
+#[cfg(test)]
 mod changes;
 #[cfg(test)]
 mod database;

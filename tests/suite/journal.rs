@@ -31,6 +31,10 @@ fn web_is_dead() -> Report {
     }
 }
 
+fn minutes(count: u64) -> Duration {
+    Duration::from_secs(60 * count)
+}
+
 /// A place for journald's socket, and a pipe for standard error.
 struct Host {
     dir: TempDir,
@@ -290,7 +294,6 @@ fn a_person_reads_lines() {
 
 #[test]
 fn the_same_fact_is_said_once_an_hour() {
-    let minutes = |n: u64| Duration::from_secs(n * 60);
     let jail = |name: &str| Report {
         jails: vec![name.to_owned()],
         ..web_is_dead()
@@ -329,8 +332,8 @@ fn the_same_fact_is_said_once_an_hour() {
 #[test]
 fn the_fact_said_longest_ago_is_forgotten_first() {
     let mut repeats = Repeats::default();
-    let fact = |line| Report {
-        line: Some(line),
+    let fact = |line: u32| Report {
+        jails: vec![line.to_string()],
         ..web_is_dead()
     };
     for line in 0..65 {
@@ -357,6 +360,113 @@ fn a_fact_that_ended_is_news_when_it_comes_again() {
     assert_eq!(say(&dead), Verdict::Hush, "a mended config does not end it");
     for report in [&of(Kind::AllClear), &refused, &dead] {
         assert_eq!(say(report), Verdict::Say, "{report:?}");
+    }
+}
+
+/// A jail that dies each ten minutes, and is brought back within seconds.
+#[test]
+fn what_comes_and_goes_is_said_ever_more_rarely() {
+    let of = |kind, incident: u64| Report {
+        kind,
+        incident: Some(incident.to_string()),
+        ..web_is_dead()
+    };
+    let mut repeats = Repeats::default();
+    let mut said = Vec::new();
+    for nth in 0..60 {
+        let verdict = repeats.admit(&of(Kind::JailDead, nth), minutes(10 * nth));
+        assert!(repeats.lasting(minutes(10 * nth)).is_empty());
+        let end = repeats.admit(&of(Kind::AllClear, nth), minutes(10 * nth + 1));
+        let is_hushed = [verdict, end].map(|verdict| verdict == Verdict::Hush);
+        assert_eq!(is_hushed[0], is_hushed[1], "an incident without its end");
+        if !is_hushed[0] {
+            said.push((10 * nth, verdict));
+        }
+    }
+    let counted = |times, within| Verdict::SayWithCount {
+        times,
+        within: minutes(within),
+    };
+    let expected = [
+        (0, Verdict::Say),
+        (10, Verdict::Say),
+        (20, Verdict::Say),
+        (30, Verdict::Say),
+        (40, Verdict::Say),
+        (50, Verdict::SayLast { times: 6 }),
+        (180, counted(12, 130)),
+        (360, counted(17, 180)),
+        (540, counted(17, 180)),
+    ];
+    assert_eq!(said, expected);
+    let other = Report {
+        jails: vec!["ssh".to_owned()],
+        ..of(Kind::JailDead, 99)
+    };
+    assert_eq!(repeats.admit(&other, minutes(600)), Verdict::Say);
+}
+
+#[test]
+fn what_comes_and_goes_is_said_where_it_lasts() {
+    let of = |kind, incident: u64| Report {
+        kind,
+        incident: Some(incident.to_string()),
+        ..web_is_dead()
+    };
+    let mut repeats = Repeats::default();
+    for nth in 0..6 {
+        let verdict = repeats.admit(&of(Kind::JailDead, nth), minutes(nth));
+        assert_ne!(verdict, Verdict::Hush);
+        repeats.admit(&of(Kind::AllClear, nth), minutes(nth));
+    }
+    for kind in [Kind::JailDead, Kind::AllClear] {
+        assert_eq!(repeats.admit(&of(kind, 7), minutes(20)), Verdict::Hush);
+    }
+    assert!(repeats.lasting(minutes(29)).is_empty(), "it has ended");
+    let dead = of(Kind::JailDead, 8);
+    assert_eq!(repeats.admit(&dead, minutes(30)), Verdict::Hush);
+    assert!(
+        repeats.lasting(minutes(124)).is_empty(),
+        "it was said lately"
+    );
+    let lasting = repeats.lasting(minutes(125));
+    let message = "its filter thread is gone (1 time more in the last 120 min)";
+    assert_eq!(
+        lasting,
+        [Report {
+            message: message.to_owned(),
+            ..dead
+        }]
+    );
+    assert!(repeats.lasting(minutes(500)).is_empty(), "it is said once");
+    let clear = of(Kind::AllClear, 8);
+    assert_eq!(repeats.admit(&clear, minutes(500)), Verdict::Say);
+}
+
+/// A mistake that comes and goes is one topic, and another mistake another.
+#[test]
+fn a_change_that_is_withdrawn_is_said_where_its_refusal_was() {
+    let of = |kind, line| Report {
+        kind,
+        incident: None,
+        line: Some(line),
+        ..web_is_dead()
+    };
+    let mut repeats = Repeats::default();
+    let mut count = 0;
+    for nth in 0..30 {
+        let refused = repeats.admit(&of(Kind::ChangeRefused, 1), minutes(nth));
+        let withdrawn = repeats.admit(&of(Kind::ChangeWithdrawn, 1), minutes(nth));
+        assert_eq!(
+            refused == Verdict::Hush,
+            withdrawn == Verdict::Hush,
+            "{nth}"
+        );
+        count += usize::from(refused != Verdict::Hush);
+    }
+    assert_eq!(count, 10);
+    for kind in [Kind::ChangeRefused, Kind::ChangeWithdrawn] {
+        assert_eq!(repeats.admit(&of(kind, 2), minutes(31)), Verdict::Say);
     }
 }
 

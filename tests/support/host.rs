@@ -243,6 +243,11 @@ impl Host {
     /// Installs jailwarden as `make install` does, and has systemd and journald read what is new.
     /// The service is neither enabled nor started.
     pub(crate) fn install_jailwarden(&self) {
+        self.install(Path::new(env!("CARGO_BIN_EXE_jailwarden")));
+    }
+
+    /// As [`Self::install_jailwarden`], of a program that was built elsewhere.
+    pub(crate) fn install(&self, program: &Path) {
         let done = Command::new("make")
             .args([
                 "--directory",
@@ -253,7 +258,7 @@ impl Host {
             // What a `make test` above this was told is not meant for it.
             .env_remove("MAKEFLAGS")
             .arg(format!("DESTDIR={}", self.root().display()))
-            .arg(concat!("BINARY=", env!("CARGO_BIN_EXE_jailwarden")))
+            .arg(format!("BINARY={}", program.display()))
             .output()
             .unwrap();
         assert!(done.status.success(), "make install: {done:?}");

@@ -10,6 +10,8 @@ mod command;
 mod cramped;
 mod crash;
 mod explore;
+#[cfg(test)]
+mod flapping;
 #[cfg(fuzzing)]
 pub mod fuzz;
 mod in_memory;
@@ -26,6 +28,8 @@ mod stock;
 mod stories;
 mod trouble;
 mod world;
+#[cfg(test)]
+mod year;
 
 use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};

@@ -5,11 +5,11 @@ use proptest::prelude::*;
 use super::world::{Fault, Hang, World};
 use super::*;
 
-const JAILS: [&str; 3] = ["a", "m", "z"];
+pub(super) const JAILS: [&str; 3] = ["a", "m", "z"];
 
 /// One thing that befalls the host.
 #[derive(Debug, Clone, Copy)]
-enum Step {
+pub(super) enum Step {
     Wait(u64),
     Crash,
     Hang(Hang),
@@ -36,7 +36,7 @@ enum Step {
     StaleAnswer(u64),
 }
 
-fn step() -> impl Strategy<Value = Step> {
+pub(super) fn step() -> impl Strategy<Value = Step> {
     let jail = 0..JAILS.len();
     let fault = prop_oneof![
         3 => Just(Fault::None),
@@ -75,7 +75,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-fn befall(world: &mut World, step: Step) {
+pub(super) fn befall(world: &mut World, step: Step) {
     match step {
         Step::Wait(millis) => world.pass(ms(millis)),
         Step::Crash => world.crash(),
@@ -119,7 +119,7 @@ fn befall(world: &mut World, step: Step) {
 }
 
 /// Everything is mended; what jailwarden left alone on purpose is started again.
-fn heal(world: &mut World) {
+pub(super) fn heal(world: &mut World) {
     world.start_takes = ms(300);
     world.stop_takes = ms(500);
     world.mend();

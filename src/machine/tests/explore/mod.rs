@@ -12,6 +12,7 @@ mod walk;
 use super::world::{Fault, Hang, World};
 use super::*;
 pub(super) use befall::Befall;
+pub(super) use goal::is_reached as is_good;
 pub(super) use walk::Root;
 use walk::Walk;
 
@@ -45,7 +46,7 @@ fn is_common(befall: Befall) -> bool {
     )
 }
 
-fn everything() -> bool {
+pub(super) fn everything() -> bool {
     std::env::var_os("JAILWARDEN_ALL").is_some_and(|set| set == "1")
 }
 
