@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::absence::{self, Absence};
 use super::ailing::Ailing;
-use super::event::{ActiveState, Daemon, Motion, Sight, Unit};
+use super::event::{Daemon, Motion, Sight, Unit};
 use super::known::Stranger;
 use super::leaving::{Leaving, WHILE_STOPPED};
 use super::restart::Cause;
@@ -29,12 +29,8 @@ pub(super) enum Sign {
     /// It lives but has no socket to be asked at; whether that it stays so was told.
     Unaskable { told: bool },
     /// It is away, and systemd has something under way, or whoever installs packages.
-    /// Whether that it takes long was told, and whether what systemd has under way is a stop.
-    AtWork {
-        packages: bool,
-        told: bool,
-        stops: bool,
-    },
+    /// Whether that it takes long was told.
+    AtWork { packages: bool, told: bool },
     /// It does not answer, and systemd stops it.
     Leaving(Leaving),
 }
@@ -88,7 +84,6 @@ impl Machine {
                 ..
             } => {
                 self.forget_daemon();
-                let stops = self.is_being_stopped();
                 match self.absence(&sight, traces) {
                     Absence::AtWork => {
                         if let Some(why) = sight.unit.as_ref().and_then(absence::crash) {
@@ -109,7 +104,7 @@ impl Machine {
                     }
                     Absence::Deliberate(why) => self.stand_by(why),
                     // Whoever has it stopped may end it by a signal.
-                    Absence::Failed(why) | Absence::Broken(why) if stops => {
+                    Absence::Failed(why) | Absence::Broken(why) if self.being_stopped => {
                         self.stand_by(format!("{why}{WHILE_STOPPED}"));
                     }
                     Absence::Failed(why) | Absence::Broken(why) => {
@@ -322,11 +317,6 @@ impl Machine {
             _ => (Duration::ZERO, false),
         };
         let job = sight.unit.as_ref().is_some_and(|u| u.job);
-        let stops = match &sight.unit {
-            Some(unit) if unit.is_being_stopped() => !unit.restarts,
-            Some(unit) if unit.active == ActiveState::Activating => false,
-            _ => self.is_being_stopped(),
-        };
         let limit = if packages {
             Policy::PACKAGES_LIMIT
         } else {
@@ -343,12 +333,7 @@ impl Machine {
             }
             let told = told || tell;
             let pace = pace(waited, limit);
-            let sign = Sign::AtWork {
-                packages,
-                told,
-                stops,
-            };
-            self.suspect(sign, pace);
+            self.suspect(Sign::AtWork { packages, told }, pace);
         }
     }
 

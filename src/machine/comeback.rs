@@ -108,7 +108,16 @@ impl Machine {
         if self.disk.reading.is_none() {
             self.disk.touch(self.now);
         }
+        if self.is_refusal_refuted() {
+            self.disk.distrust(self.now);
+        }
         self.assess_jails();
+    }
+
+    /// It has come up with what was refused: something else than the config was at fault.
+    fn is_refusal_refuted(&self) -> bool {
+        let refusal = self.refusal.as_ref();
+        refusal.is_some_and(|refusal| refusal.findings.iter().any(|f| f.fatal))
     }
 
     fn not_back(&mut self, why: &str) {

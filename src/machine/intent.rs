@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::event::{ActionId, ConfigRead, PutBack, Reading};
-use super::ladder::{Rung, What, is_none_left};
+use super::ladder::{Rung, What, is_none_left, shared_lines};
 use super::{Effect, Machine, State};
 
 /// Something that is about to be done to the config, or was begun and has not ended.
@@ -177,5 +177,6 @@ pub(super) fn is_still_broken(reading: &Reading) -> bool {
     let mut found = reading.findings.iter();
     let plan = reading.plan.as_ref();
     found.any(|finding| finding.fatal && finding.jail.is_none())
+        || !shared_lines(&reading.findings).is_empty()
         || plan.is_some_and(|plan| is_none_left(plan, &reading.findings))
 }

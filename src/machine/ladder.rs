@@ -1,7 +1,7 @@
 //! What to take away from the config, and in which order, when the daemon does not come back.
 
-use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -84,9 +84,10 @@ pub(super) fn rungs(
 }
 
 /// The rungs for what is known to keep the daemon from starting; `reading` is the config that the
-/// findings are about, if it was read. Where every jail is to blame, as for a value in `[DEFAULT]`, a
-/// daemon without them would protect nobody: the files come first. They are also what is left for jails that
-/// something enables for all their rollbacks.
+/// findings are about, if it was read. Where one line takes down several jails, as a value in `[DEFAULT]` or in
+/// a filter does, it is the line that is wrong: the files come first. So they do where every jail is to blame,
+/// as a daemon without them would protect nobody. They are also what is left for jails that something enables
+/// for all their rollbacks.
 #[must_use]
 pub(super) fn known(
     findings: &[Finding],
@@ -102,10 +103,13 @@ pub(super) fn known(
         let mut standing = jails.intersection(&reading.rollbacks);
         standing.any(|jail| reading.runs(jail))
     };
+    let shared = shared_lines(findings);
+    let files_first = none_left || !shared.is_empty();
     let of_jails = none_left || reading.is_some_and(stands_in_vain);
     let mut rungs = Vec::new();
-    if may_put_back && (unreadable || general || of_jails) {
-        let named = files(findings, of_jails);
+    if may_put_back && (unreadable || general || of_jails || files_first) {
+        let counts = |f: &Finding| of_jails || f.jail.is_none() || is_among(&shared, f);
+        let named = files(findings.iter().filter(|f| f.fatal && counts(f)));
         // What else differs has nothing to do with jails that are known to be at fault.
         let all = unreadable || general || named.is_none();
         rungs.extend(named.map(|files| Rung::blamed(What::PutBack(files))));
@@ -113,7 +117,7 @@ pub(super) fn known(
     }
     if !jails.is_empty() {
         let disable = Rung::blamed(What::Disable(jails.into_iter().collect()));
-        let at = if none_left { rungs.len() } else { 0 };
+        let at = if files_first { rungs.len() } else { 0 };
         rungs.insert(at, disable);
     }
     rungs
@@ -126,12 +130,32 @@ pub(super) fn is_none_left(plan: &Plan, findings: &[Finding]) -> bool {
     !jails.is_empty() && plan.jails.keys().all(|jail| jails.contains(jail))
 }
 
-/// The files that are to blame, if all are known: of what is no jail's own, or of the jails too.
-fn files(findings: &[Finding], of_jails: bool) -> Option<Vec<PathBuf>> {
-    let mut fatal = findings
-        .iter()
-        .filter(|f| f.fatal && (of_jails || f.jail.is_none()));
-    let files: BTreeSet<_> = fatal.try_fold(BTreeSet::new(), |mut files, finding| {
+/// The lines that each take down several jails.
+#[must_use]
+pub(super) fn shared_lines(findings: &[Finding]) -> BTreeSet<(&Path, u32)> {
+    let mut first = BTreeMap::new();
+    let mut shared = BTreeSet::new();
+    for finding in findings.iter().filter(|f| f.fatal) {
+        if let (Some(jail), Some(line)) = (&finding.jail, line_of(finding))
+            && *first.entry(line).or_insert(jail) != jail
+        {
+            shared.insert(line);
+        }
+    }
+    shared
+}
+
+fn is_among(lines: &BTreeSet<(&Path, u32)>, finding: &Finding) -> bool {
+    line_of(finding).is_some_and(|line| lines.contains(&line))
+}
+
+fn line_of(finding: &Finding) -> Option<(&Path, u32)> {
+    Some((finding.file.as_deref()?, finding.line?))
+}
+
+/// The files that these blame, if all are known.
+fn files<'a>(mut findings: impl Iterator<Item = &'a Finding>) -> Option<Vec<PathBuf>> {
+    let files: BTreeSet<_> = findings.try_fold(BTreeSet::new(), |mut files, finding| {
         files.insert(finding.file.clone()?);
         Some(files)
     })?;

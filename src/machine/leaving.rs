@@ -6,7 +6,7 @@
 //! nothing is lost with the process.
 
 use super::assess::{Sign, Suspect};
-use super::event::Sight;
+use super::event::{ActiveState, Daemon, Sight};
 use super::time::MonoTime;
 use super::{Machine, Policy, Signal, State};
 
@@ -22,21 +22,17 @@ pub(super) struct Leaving {
     pub(super) told: bool,
     /// When it was sent SIGTERM.
     ended: Option<MonoTime>,
-    /// It is a stop, and no restart.
-    stops: bool,
 }
 
 impl Machine {
-    /// Whether systemd was stopping it, for good, at the last look.
-    pub(super) fn is_being_stopped(&self) -> bool {
-        let State::Suspect(suspect) = &self.state else {
-            return false;
+    /// Keeps whether systemd stops it for good: how it ends then is known only after it is gone.
+    pub(super) fn note_leaving(&mut self, sight: &Sight) {
+        let gone = matches!(sight.daemon, Daemon::Absent { process: None, .. });
+        self.being_stopped = match &sight.unit {
+            Some(unit) if unit.is_being_stopped() => !unit.restarts,
+            Some(unit) if unit.active == ActiveState::Activating => false,
+            _ => gone && self.being_stopped,
         };
-        match &suspect.sign {
-            Sign::Leaving(leaving) => leaving.stops,
-            Sign::AtWork { stops, .. } => *stops,
-            _ => false,
-        }
     }
 
     /// Whoever asked for a restart wants it to run: one that hangs is ended, so that systemd starts it. One that
@@ -49,7 +45,6 @@ impl Machine {
             }) => *leaving,
             _ => Leaving::default(),
         };
-        leaving.stops = sight.unit.as_ref().is_some_and(|unit| !unit.restarts);
         let began = self.look_began;
         leaving.idle = sight.idle.then(|| leaving.idle.unwrap_or(began));
         let now = self.now;

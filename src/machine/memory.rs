@@ -27,6 +27,8 @@ pub struct Memory {
     pub standby: bool,
     /// jailwarden itself is stopping the daemon in order to start it again.
     pub stopping: bool,
+    /// systemd was stopping the daemon for good when it was last seen: its end is no failure.
+    pub being_stopped: bool,
     /// Jails that were stopped by hand.
     pub held: BTreeSet<String>,
     /// What the daemon should be running.
@@ -95,6 +97,7 @@ impl Memory {
         }
         Self {
             process: None,
+            being_stopped: false,
             gave_up: GaveUp::default(),
             cures: BTreeMap::new(),
             relieved: None,
@@ -205,6 +208,7 @@ impl Machine {
                 State::Standby { .. } | State::Paused { stood_by: Some(_) }
             ),
             stopping: self.stopping,
+            being_stopped: self.being_stopped,
             held: self.held.clone(),
             accepted: Some(self.accepted.clone()),
             doubt: self.doubt.clone(),

@@ -163,6 +163,8 @@ pub struct Machine {
     starts: VecDeque<MonoTime>,
     /// jailwarden has begun to stop the daemon and has not seen it back.
     stopping: bool,
+    /// systemd was stopping the daemon for good when it was last seen.
+    being_stopped: bool,
     /// jailwarden had started the daemon when it was killed, and has not seen it since.
     awaited: bool,
     /// systemd was told that the first look is over.
@@ -235,6 +237,7 @@ impl Machine {
             gave_up_before: memory.gave_up.times,
             last_fine: None,
             stopping: memory.stopping,
+            being_stopped: memory.being_stopped,
             awaited: memory.start == Some(Start::Given),
             ready: false,
             state_since: ("starting", now),
@@ -423,6 +426,7 @@ impl Machine {
             self.forget_ailing();
         }
         self.note_cramped(&sight);
+        self.note_leaving(&sight);
         let masked = sight
             .unit
             .as_ref()

@@ -112,6 +112,9 @@ impl Machine {
                 self.restart(Cause::NotRunning, None);
             }
             Absence::Deliberate(why) => self.stand_by(why),
+            Absence::Failed(why) | Absence::Broken(why) if self.being_stopped => {
+                self.stand_by(format!("{why}{WHILE_STOPPED}"));
+            }
             Absence::Failed(why) | Absence::Broken(why) => self.restart(Cause::Down(why), None),
         }
     }
@@ -168,8 +171,6 @@ impl Machine {
 
     pub(super) fn standby_seen(&mut self, sight: Sight) {
         self.next_look = self.now + self.policy.interval;
-        let was_stopped =
-            matches!(&self.state, State::Standby { why } if why.ends_with(WHILE_STOPPED));
         match &sight.daemon {
             Daemon::Answers { .. } => {
                 self.disk.distrust(self.now);
@@ -192,7 +193,7 @@ impl Machine {
                     self.next_look = self.now + Policy::SUSPECT_PACE;
                 }
                 // It is the end of the stop that made jailwarden stand by.
-                Absence::Failed(_) | Absence::Broken(_) if was_stopped => {}
+                Absence::Failed(_) | Absence::Broken(_) if self.being_stopped => {}
                 Absence::Failed(why) | Absence::Broken(why) => self.restart(Cause::Down(why), None),
                 Absence::Deliberate(_) => {}
             },

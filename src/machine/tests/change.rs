@@ -406,3 +406,18 @@ fn a_jail_that_was_lost_to_a_locked_database_is_loaded_as_soon_as_it_can_be() {
     rig.applied().sees(all).does("apply(+m) ChangeApplied");
     rig.is("healthy");
 }
+
+/// What was missing outside the config is there again, though no file of it was touched.
+#[test]
+fn a_refusal_with_which_the_daemon_came_up_is_read_again() {
+    let mut rig = Rig::healthy(&["a", "m"]);
+    rig.exits(7).sees(absent(unit_failed(255)));
+    rig.does("DaemonDown start").does_not_start();
+    rig.reads(config(&["a", "m"]).unreadable());
+    rig.does("read-afresh ChangeRefused GaveUp");
+    rig.keeps_seeing(&absent(unit_failed(255))).ok();
+    rig.does("Restarting start")
+        .sees(answers_as(8, &["a", "m"]));
+    rig.does("AllClear read-afresh").reads(config(&["a", "m"]));
+    rig.does("ChangeWithdrawn").is("healthy");
+}

@@ -3,9 +3,13 @@
 use super::*;
 
 fn good() -> Rig {
-    let mut rig = Rig::healthy(&["a", "m"]);
-    rig.sees_for(7, &answers(&["a", "m"])).does("");
-    assert_eq!(rig.kept.good, Some(config(&["a", "m"]).fingerprint));
+    good_with(&["a", "m"])
+}
+
+fn good_with(jails: &[&str]) -> Rig {
+    let mut rig = Rig::healthy(jails);
+    rig.sees_for(7, &answers(jails)).does("");
+    assert_eq!(rig.kept.good, Some(config(jails).fingerprint));
     rig
 }
 
@@ -92,6 +96,48 @@ fn all_is_put_back_where_the_named_file_alone_does_not_help() {
     rig.does("DaemonDown put-back(x.conf) FilesPutBack read-afresh put-back()");
     rig.gets(Outcome::PutBack(Ok(PutBack::default())))
         .does("start");
+}
+
+/// Three jails, of which two have a value that is wrong from one line.
+fn shared() -> Reading {
+    let mut reading = config(&["a", "m", "z"]);
+    for jail in ["a", "m"] {
+        let mut finding = finding(Some(jail), true);
+        (finding.file, finding.line) = (Some("/etc/fail2ban/jail.local".into()), Some(2));
+        reading.findings.push(finding);
+    }
+    reading.sealed()
+}
+
+#[test]
+fn a_line_that_takes_down_several_jails_is_put_back_though_others_are_sound() {
+    let mut rig = good_with(&["a", "m", "z"]);
+    rig.edits(shared()).does("read ChangeRefused");
+    rig.exits(7).sees(absent(unit_failed(255)));
+    put_back(&mut rig).reads(config(&["a", "m", "z"]));
+    rig.does("DaemonDown put-back(jail.local) FilesPutBack read-afresh start");
+    assert!(rig.kept.guesses.is_empty(), "it was blamed, not guessed");
+}
+
+#[test]
+fn what_a_jail_lacks_besides_is_disabled_after_the_shared_line_was_put_back() {
+    let jails = ["a", "m", "y", "z"];
+    let mut rig = good_with(&jails);
+    let mut faulty = shared().fault("z", true);
+    faulty.plan = config(&jails).plan;
+    rig.edits(faulty).does("read ChangeRefused");
+    rig.exits(7).sees(absent(unit_failed(255)));
+    put_back(&mut rig).reads(config(&jails).fault("z", true));
+    rig.does("DaemonDown put-back(jail.local) FilesPutBack read-afresh ChangeRefused rollback(z)");
+}
+
+#[test]
+fn the_jails_are_disabled_where_their_shared_line_is_as_it_was() {
+    let mut rig = good_with(&["a", "m", "z"]);
+    rig.edits(shared()).does("read ChangeRefused");
+    rig.exits(7).sees(absent(unit_failed(255)));
+    rig.gets(Outcome::PutBack(Ok(PutBack::default())));
+    rig.does("DaemonDown put-back(jail.local) rollback(a m)");
 }
 
 /// The config folder was moved away, and the daemon was killed.
@@ -259,9 +305,11 @@ fn a_rollback_that_is_overruled_in_part_holds_and_is_told() {
     let mut left_out = changed.rolled_back(&["m"]);
     let by = ("/etc/fail2ban/jail.d/zzzz.local".into(), 4);
     left_out.overruled = [("m".to_owned(), by)].into();
-    rig.reads(left_out).does("RolledBack start");
+    rig.reads(left_out.clone()).does("RolledBack start");
     assert!(rig.told.last().unwrap().message.contains("zzzz.local:4"));
-    rig.ok().sees(answers_as(8, &["a"])).does("AllClear try(m)");
+    rig.ok().sees(answers_as(8, &["a"]));
+    rig.does("AllClear read-afresh").reads(left_out);
+    rig.does("try(m)");
 }
 
 /// A guess did not help, and is about to be taken back.

@@ -67,6 +67,33 @@ fn one_that_somebody_ends_while_it_is_stopped_stays_stopped() {
     }
 }
 
+/// It is looked at while the config is checked, and is gone before that has ended.
+#[test]
+fn one_that_ends_while_a_change_is_checked_stays_stopped() {
+    let mut rig = Rig::healthy(&["a"]);
+    rig.touched().pass(secs(2)).does("read");
+    rig.pass(secs(3)).sees(leaving(false, false));
+    rig.exits(7).sees(absent(unit_killed())).does("Standby");
+}
+
+/// What the one before had seen tells it from a crash.
+#[test]
+fn one_that_ended_so_before_jailwarden_began_stays_stopped() {
+    let memory = Memory {
+        being_stopped: true,
+        ..Memory::default()
+    };
+    let killed = absent(unit_killed());
+    let mut rig = Rig::stock(memory.clone(), config(&["a"]), killed.clone());
+    rig.does("read-afresh ready Supervising Standby");
+    let booted = Memory {
+        booted: true,
+        ..memory
+    };
+    let mut rig = Rig::stock(booted, config(&["a"]), killed);
+    rig.does("read-afresh ready Supervising DaemonDown start");
+}
+
 #[test]
 fn one_that_still_lifts_bans_has_the_time_that_it_takes() {
     let mut rig = Rig::healthy(&["a"]);

@@ -539,7 +539,8 @@ pub(super) fn finding(jail: Option<&str>, fatal: bool) -> Finding {
     Finding {
         jail: jail.map(str::to_owned),
         file: Some("/etc/fail2ban/jail.d/x.conf".into()),
-        line: Some(3),
+        // Each jail has a line of its own.
+        line: Some(jail.map_or(3, |jail| 3 + u32::from(jail.as_bytes()[0].abs_diff(b'm')))),
         words: format!("{} is faulty", jail.unwrap_or("the file")),
         fatal,
     }

@@ -99,3 +99,16 @@ fn a_stop_during_a_pause_is_known_by_the_next_jailwarden() {
     Befall::Resume.happens(&mut world);
     comes_to_good(&mut world);
 }
+
+/// That systemd stops it is seen by the one that is killed, and its end by the next.
+#[test]
+fn a_stop_that_hangs_is_known_by_the_next_jailwarden() {
+    let mut world = begin();
+    steps(&mut world, 8);
+    Befall::StopHangs(false).happens(&mut world);
+    world.pass(secs(20));
+    Befall::Killed(0b0).happens(&mut world);
+    Befall::Crash.happens(&mut world);
+    comes_to_good(&mut world);
+    assert!(matches!(world.machine.state, State::Standby { .. }));
+}

@@ -50,6 +50,8 @@ impl World {
             "asked" => unit_failed(0),
             "systemctl" => unit_stopped(),
             "timeout" => unit(ActiveState::Failed, "timeout", ExitKind::Killed, 9),
+            // systemd restarts nothing that it is stopping (`service_stop` of `core/service.c`, 252).
+            "killed" if process.stopping && self.stopped_by_admin => unit_killed(),
             _ => {
                 self.after(ms(200), Then::Spawn);
                 unit_restarting()
