@@ -382,11 +382,7 @@ impl Machine {
         } else if none_left {
             self.give_up("it answers, but not one of its jails runs");
         } else {
-            self.say_jails_dead(
-                &missing,
-                "nothing more is tried until the config changes or fail2ban is restarted",
-            );
-            self.lost.extend(missing);
+            self.rest_for_long(missing, restarted);
             self.watch();
             self.next_look = self.now;
         }

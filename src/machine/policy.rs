@@ -56,6 +56,8 @@ impl Policy {
     /// So often a jail that dies each time within `PROBATION` is loaded again at once; then it waits
     /// first, for `BACKOFF_START`, which doubles up to `MEND_LIMIT`.
     pub const REVIVALS: u32 = 3;
+    /// For so long at least a jail rests that not even a restart of the daemon has revived.
+    pub const LONG_REST: Duration = Duration::from_secs(3600);
     /// So often a jail that sees or does nothing is healed within `CURE_WINDOW`.
     pub const CURES: u32 = 2;
     /// See `CURES`.

@@ -48,7 +48,14 @@ impl Revived {
         Self {
             times,
             last: now,
-            again: rests.then(|| now + rest_after(times)),
+            again: rests.then(|| {
+                let least = if restarted {
+                    Policy::LONG_REST
+                } else {
+                    Duration::ZERO
+                };
+                now + rest_after(times).max(least)
+            }),
             rested: false,
             restarted,
         }
@@ -184,6 +191,21 @@ impl Machine {
         self.say_jails_rest(&resting, longest.since(now));
         self.lost.extend(resting);
         true
+    }
+
+    /// What neither a load nor a restart has revived is loaded again after a long rest: what it dies of may be
+    /// gone by then. `restarted`: else it waits, as a restart would not be safe.
+    pub(super) fn rest_for_long(&mut self, dead: BTreeSet<String>, restarted: bool) {
+        let mut longest = self.now;
+        for jail in &dead {
+            if let Some(it) = self.revived.get_mut(jail) {
+                let again = self.now + rest_after(it.times).max(Policy::LONG_REST);
+                it.again = Some(again);
+                longest = longest.max(again);
+            }
+        }
+        self.say_jails_lost(&dead, restarted, longest.since(self.now));
+        self.lost.extend(dead);
     }
 
     /// The jails that rest.

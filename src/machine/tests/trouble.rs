@@ -146,6 +146,27 @@ fn a_jail_that_cannot_be_revived_costs_one_restart_and_then_is_lost() {
     rig.keeps_seeing(&dead).does("JailDead apply(*m)");
 }
 
+/// What it died of may be gone by then.
+#[test]
+fn a_jail_that_is_lost_is_loaded_again_by_the_clock() {
+    let mut rig = Rig::healthy(&["a", "m"]);
+    rig.edits(config(&["a", "m"]).unreadable());
+    let dead = with_dead(7, &["a", "m"], &["m"]);
+    rig.sees_for(3, &dead).applied().keeps_seeing(&dead);
+    rig.sees(dead.clone());
+    rig.does("read ChangeRefused JailDead apply(*m) JailDead AllClear");
+    for _ in 0..3 {
+        rig.sees_for(350, &dead).does("");
+        rig.sees_for(20, &dead).does("JailDead apply(*m)");
+        rig.applied().keeps_seeing(&dead).sees(dead.clone());
+        rig.does("JailDead AllClear");
+    }
+    rig.sees_for(370, &dead).applied();
+    rig.sees(answers(&["a", "m"])).is("degraded");
+    rig.does("JailDead apply(*m) AllClear");
+    assert_eq!(rig.expected(), ["a", "m"]);
+}
+
 #[test]
 fn a_lost_jail_that_comes_back_is_supervised_again() {
     let mut rig = Rig::healthy(&["a", "m"]);

@@ -195,6 +195,25 @@ impl Machine {
         self.say_jails_dead(dead, &then);
     }
 
+    pub(in super::super) fn say_jails_lost(
+        &mut self,
+        dead: &BTreeSet<String>,
+        restarted: bool,
+        wait: Duration,
+    ) {
+        let tried = if restarted {
+            "neither loading it again nor a restart of fail2ban helped"
+        } else {
+            "loading it again did not help, and a restart of fail2ban is not safe while its config on disk is faulty"
+        };
+        let then = format!(
+            "{tried}; it is loaded again in {}, and at once when the config changes. Why it dies: fail2ban's \
+             own log, at the last lines of the jail",
+            seconds(wait)
+        );
+        self.say_jails_dead(dead, &then);
+    }
+
     pub(in super::super) fn say_ailing(
         &mut self,
         jail: &str,
