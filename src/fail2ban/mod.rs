@@ -7,6 +7,7 @@ pub mod blame;
 pub mod burning;
 pub mod cause;
 pub mod client;
+pub mod client_restart;
 pub mod commands;
 pub mod database;
 pub mod descriptors;

@@ -21,7 +21,7 @@ use crate::pollable;
 const SERVER: &str = "fail2ban-server";
 
 /// The client, which becomes the server itself when told to stay in the foreground.
-const CLIENT: &str = "fail2ban-client";
+pub(super) const CLIENT: &str = "fail2ban-client";
 
 /// Where a server reads its config that was given neither `-c` nor `-s` (`fail2ban-server(1)`).
 const DEFAULT_CONFIG: &str = "/etc/fail2ban";
@@ -264,7 +264,7 @@ fn is_server(pid: Pid) -> io::Result<bool> {
 }
 
 /// Whether a server with this command line uses our `socket` or, if it names none, our `config`.
-fn serves(command_line: &[Vec<u8>], socket: &Path, config: &Path) -> bool {
+pub(super) fn serves(command_line: &[Vec<u8>], socket: &Path, config: &Path) -> bool {
     let options =
         program(command_line, &[SERVER, CLIENT]).map_or(&[][..], |at| &command_line[at + 1..]);
     if let Some(named) = option(options, b's', "--socket") {
@@ -276,7 +276,7 @@ fn serves(command_line: &[Vec<u8>], socket: &Path, config: &Path) -> bool {
 
 /// Where a command line names one of these programs: first, or behind the interpreter and its
 /// options (`python3 -sP fail2ban-server`).
-fn program(command_line: &[Vec<u8>], names: &[&str]) -> Option<usize> {
+pub(super) fn program(command_line: &[Vec<u8>], names: &[&str]) -> Option<usize> {
     let is_named = |word: &Vec<u8>| {
         let file = Path::new(OsStr::from_bytes(word)).file_name();
         names.iter().any(|name| file == Some(OsStr::new(name)))

@@ -11,6 +11,10 @@ pub(super) const MASKED: &str = "its unit is masked";
 const GAVE_OUT: &str =
     "it ended by itself after too many connections that it could not accept, as its own log says";
 
+/// Whoever asked for that wants it to run.
+pub(super) const CLIENT_FAILED: &str =
+    "`fail2ban-client restart` stopped it, and its start came to nothing";
+
 /// What the absence of the daemon means.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Absence {
@@ -73,12 +77,20 @@ impl Machine {
             return Absence::AtWork;
         }
         // Whoever masked it, or had it ended otherwise, means that.
+        let masked = sight
+            .unit
+            .as_ref()
+            .is_some_and(|unit| unit.load == "masked");
         let by_itself = sight.health.gave_out
             && sight.unit.as_ref().is_none_or(|unit| {
                 let ended = (unit.main_code, unit.main_status) == (ExitKind::Exited, 0);
-                unit.load != "masked" && unit.result != "timeout" && ended
+                !masked && unit.result != "timeout" && ended
             });
         let found = match read(sight.unit.as_ref(), traces) {
+            Absence::Deliberate(_) if sight.health.client_restarts && !masked => Absence::AtWork,
+            Absence::Deliberate(_) if self.client_restarts && !masked => {
+                Absence::Failed(CLIENT_FAILED.into())
+            }
             Absence::Deliberate(_) if by_itself => Absence::Failed(GAVE_OUT.into()),
             found => found,
         };

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::absence::{self, Absence};
+use super::absence::{self, Absence, CLIENT_FAILED};
 use super::ailing::Ailing;
 use super::event::{Daemon, Motion, Sight, Unit};
 use super::known::Stranger;
@@ -323,8 +323,12 @@ impl Machine {
             self.policy.comeback
         };
         if waited >= limit && !job {
-            let why = "nobody else brings it back".to_owned();
-            self.restart(Cause::Down(why), None);
+            let why = if self.client_restarts {
+                CLIENT_FAILED
+            } else {
+                "nobody else brings it back"
+            };
+            self.restart(Cause::Down(why.to_owned()), None);
         } else {
             let tell = !told && job && waited >= self.policy.stop_timeout;
             if tell {

@@ -22,6 +22,10 @@ use super::{Effect, Machine, Policy, State};
 /// knows after its own restart whose stop it was and which jails changed.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "these are facts that do not exclude each other"
+)]
 pub struct Memory {
     /// The daemon was stopped on purpose, by somebody else.
     pub standby: bool,

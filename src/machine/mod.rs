@@ -165,6 +165,8 @@ pub struct Machine {
     stopping: bool,
     /// systemd was stopping the daemon for good when it was last seen.
     being_stopped: bool,
+    /// It ended while a `fail2ban-client restart` was under way, and has not been seen since.
+    client_restarts: bool,
     /// jailwarden had started the daemon when it was killed, and has not seen it since.
     awaited: bool,
     /// systemd was told that the first look is over.
@@ -238,6 +240,7 @@ impl Machine {
             last_fine: None,
             stopping: memory.stopping,
             being_stopped: memory.being_stopped,
+            client_restarts: false,
             awaited: memory.start == Some(Start::Given),
             ready: false,
             state_since: ("starting", now),
@@ -427,6 +430,8 @@ impl Machine {
         }
         self.note_cramped(&sight);
         self.note_leaving(&sight);
+        let gone = matches!(sight.daemon, Daemon::Absent { process: None, .. });
+        self.client_restarts = gone && (self.client_restarts || sight.health.client_restarts);
         let masked = sight
             .unit
             .as_ref()

@@ -164,6 +164,7 @@ impl Machine {
         self.abandon_incident();
         self.in_vain = InVain::default();
         self.stopping = false;
+        self.client_restarts = false;
         self.say_standby(&why);
         self.state = State::Standby { why };
         self.next_look = self.now + self.policy.interval;

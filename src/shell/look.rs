@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::fail2ban::cause;
 use crate::fail2ban::client::{CallError, Connection, JailList, Unreachable};
+use crate::fail2ban::client_restart;
 use crate::fail2ban::descriptors::descriptors;
 use crate::fail2ban::process::{Pid, Process};
 use crate::fail2ban::threads;
@@ -298,9 +299,18 @@ async fn absent(handle: &Handle, why: String) -> Sight {
         idle,
         health: Health {
             gave_out: process.is_none() && health::gave_out(handle).await,
+            client_restarts: process.is_none() && client_restarts(handle).await,
             ..Health::default()
         },
     }
+}
+
+async fn client_restarts(handle: &Handle) -> bool {
+    let instance = handle.instance();
+    let (socket, config) = (instance.socket.clone(), instance.config_dir.clone());
+    let looked =
+        tokio::task::spawn_blocking(move || client_restart::is_under_way(&socket, &config));
+    looked.await.unwrap_or(false)
 }
 
 /// A sample of what the process does, with its time.

@@ -91,3 +91,18 @@ fn a_unit_disabled_and_a_pause() {
     host.wait_status("healthy: 2 of 2 jails protect");
     host.wait_all_protect();
 }
+
+/// Mostly its start comes to nothing, as systemd takes the folder of the socket away in between.
+#[test]
+fn a_restart_by_the_client() {
+    let Some(host) = Guarded::begin() else { return };
+    for _ in 0..3 {
+        host.sh("fail2ban-client restart || true");
+        host.wait_all_protect();
+        host.wait_status("healthy: 2 of 2 jails protect");
+    }
+    host.mark();
+    host.sh("fail2ban-client stop");
+    host.wait_said("fail2ban is stopped on purpose");
+    host.assert_stays_down();
+}

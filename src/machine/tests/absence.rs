@@ -79,3 +79,48 @@ fn without_a_unit_the_traces_decide() {
     check(None, true, "failed");
     check(None, false, "deliberate");
 }
+
+fn seen_by_client(unit: Unit) -> Sight {
+    let mut sight = absent(unit);
+    sight.health.client_restarts = true;
+    sight
+}
+
+/// `fail2ban-client restart`, of which only the stop succeeded.
+#[test]
+fn whoever_restarts_it_by_the_client_does_not_want_it_stopped() {
+    let mut rig = Rig::healthy(&["a"]);
+    rig.exits(7).sees(seen_by_client(unit_failed(0)));
+    rig.sees_for(2, &seen_by_client(unit_failed(0))).does("");
+    rig.sees(absent(unit_failed(0))).does("DaemonDown start");
+    assert!(
+        rig.told
+            .last()
+            .unwrap()
+            .message
+            .contains("its start came to nothing")
+    );
+}
+
+#[test]
+fn a_restart_by_the_client_that_succeeds_is_not_fought() {
+    let mut rig = Rig::healthy(&["a"]);
+    rig.exits(7).sees(seen_by_client(unit_failed(0)));
+    rig.sees(answers_as(8, &["a"]));
+    rig.does("BackByHand read-afresh").reads(config(&["a"]));
+    // What was meant then is past.
+    rig.exits(8).sees(absent(unit_failed(0))).does("Standby");
+}
+
+#[test]
+fn a_unit_that_was_masked_or_disabled_is_not_started_for_a_restart_by_the_client() {
+    let mut masked = unit_failed(0);
+    masked.load = "masked".into();
+    let mut disabled = unit_failed(0);
+    disabled.disabled = true;
+    for unit in [masked, disabled] {
+        let mut rig = Rig::healthy(&["a"]);
+        rig.exits(7).sees(seen_by_client(unit.clone()));
+        rig.sees(absent(unit)).does("Standby");
+    }
+}
