@@ -28,7 +28,9 @@ const JAILS: [&str; 3] = ["mail", "sshd", "web"];
 /// What stands without `web`.
 const OTHERS: [&str; 2] = ["mail", "sshd"];
 const LIMIT: f64 = 1.15;
-const ROUNDS: usize = 3;
+const ROUNDS: usize = 9;
+/// Where the settings ask for waits, which take minutes in all.
+const ROUNDS_OF_WAITS: usize = 5;
 /// Between two looks at the threads.
 const PACE: Duration = Duration::from_millis(5);
 /// Long enough for jailwarden to hear that a file was written, and too short for it to settle.
@@ -255,12 +257,16 @@ pub(crate) fn run(plan: Plan) -> bool {
     );
     let scene = Scene::lay_out(plan);
     for fault in FAULTS {
-        if plan.smoke && !(fault.waits)(&scene.settings()).is_empty()
-            || fault.needs_good && !scene.is_good
-        {
+        let waits = !(fault.waits)(&scene.settings()).is_empty();
+        if plan.smoke && waits || fault.needs_good && !scene.is_good {
             continue;
         }
-        scene.measure(fault, &mut table, if plan.smoke { 1 } else { ROUNDS });
+        let rounds = match waits {
+            _ if plan.smoke => 1,
+            false => ROUNDS,
+            true => ROUNDS_OF_WAITS,
+        };
+        scene.measure(fault, &mut table, rounds);
     }
     table.end()
 }

@@ -12,6 +12,7 @@ use crate::fail2ban::descriptors::descriptors;
 use crate::fail2ban::process::{Pid, Process};
 use crate::fail2ban::threads;
 use crate::fail2ban::vitals::{Activity, Vitals, uptime, vitals};
+use crate::machine::absence::{self, Absence};
 use crate::machine::{ActiveState, Daemon, Health, Motion, Sight, Unit};
 
 use super::daemon::{About, Handle, Restarts, number};
@@ -287,6 +288,8 @@ async fn absent(handle: &Handle, why: String) -> Sight {
     let process = process.map(|p| number(p.pid()));
     let instance = handle.instance();
     let traces = instance.socket.exists() || instance.pid_file.exists();
+    let looks_stopped =
+        process.is_none() && matches!(absence::read(unit.as_ref(), traces), Absence::Deliberate(_));
     Sight {
         daemon: Daemon::Absent {
             process,
@@ -299,7 +302,7 @@ async fn absent(handle: &Handle, why: String) -> Sight {
         idle,
         health: Health {
             gave_out: process.is_none() && health::gave_out(handle).await,
-            client_restarts: process.is_none() && client_restarts(handle).await,
+            client_restarts: looks_stopped && client_restarts(handle).await,
             ..Health::default()
         },
     }
