@@ -125,6 +125,12 @@ impl Memory {
         now + left.saturating_sub(self.age).min(Policy::CURE_WINDOW)
     }
 
+    /// The jails that a rollback disables, as long as the config cannot be read.
+    pub(super) fn rolled_back(&self) -> BTreeSet<String> {
+        let stand = self.mends.iter().filter(|(_, mend)| !mend.on_probation);
+        stand.map(|(jail, _)| jail.clone()).collect()
+    }
+
     /// The starts that may still count against the restart budget.
     pub(super) fn starts(&self) -> impl Iterator<Item = ()> + use<> {
         let recent = self.age < Policy::BUDGET_WINDOW;

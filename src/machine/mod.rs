@@ -211,7 +211,7 @@ impl Machine {
             held: memory.held.clone(),
             lost: memory.lost.clone(),
             revived: memory.revived(now),
-            rollbacks: BTreeSet::new(),
+            rollbacks: memory.rolled_back(),
             refusal: None,
             spurned: memory.spurned.clone(),
             doubt: memory.doubt.clone(),

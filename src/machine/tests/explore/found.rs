@@ -112,3 +112,17 @@ fn a_stop_that_hangs_is_known_by_the_next_jailwarden() {
     comes_to_good(&mut world);
     assert!(matches!(world.machine.state, State::Standby { .. }));
 }
+
+/// Found by the fuzzer: what had been disabled was disabled once more where the config cannot be read.
+#[test]
+fn what_is_rolled_back_is_known_to_a_jailwarden_that_cannot_read_the_config() {
+    let mut world = begin();
+    Befall::Burn.happens(&mut world);
+    while !world.rollbacks.contains("a") {
+        steps(&mut world, 1);
+    }
+    steps(&mut world, 1);
+    Befall::CheckFails.happens(&mut world);
+    Befall::Killed(0b0).happens(&mut world);
+    comes_to_good(&mut world);
+}
