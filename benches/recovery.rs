@@ -1,7 +1,8 @@
 //! From a fault until all jails that can protect do so again, against the bare minimum: that somebody who
 //! waits for the fault and knows all about it stops the same daemon, starts it and sees its jails run.
 //! The waits that the settings ask for are not counted. Where the config is at fault, it is read before a
-//! start, with `fail2ban-client -d`; what a start alone takes stands beside it.
+//! start, with `fail2ban-client -d`, and where that does not tell, with `fail2ban-regex`; what a start alone takes
+//! stands beside it.
 //!
 //! A jail protects when it has both its threads, which are looked for in `/proc`: a question to the
 //! daemon would delay what is measured, as it serves its socket from the thread that loads its jails.
@@ -52,6 +53,8 @@ struct Fault {
     /// How often the config has to be read before the start: to find what is wrong with it, and to see
     /// that what was done about it took hold.
     readings: usize,
+    /// The filter that `fail2ban-regex` has to be run with to find it, as `-d` does not tell.
+    filter: Option<&'static str>,
     /// The jails that can protect.
     jails: &'static [&'static str],
     /// A last known good config has to be there.
@@ -89,6 +92,7 @@ const FAULTS: &[Fault] = &[
         proof: Proof::Another,
         bare: Bare::Kill,
         readings: 0,
+        filter: None,
         jails: &JAILS,
         needs_good: false,
     },
@@ -103,6 +107,7 @@ const FAULTS: &[Fault] = &[
         proof: Proof::Another,
         bare: Bare::Kill,
         readings: 2,
+        filter: Some("web"),
         jails: &OTHERS,
         needs_good: false,
     },
@@ -118,6 +123,7 @@ const FAULTS: &[Fault] = &[
         proof: Proof::Another,
         bare: Bare::Kill,
         readings: 1,
+        filter: None,
         jails: &OTHERS,
         needs_good: false,
     },
@@ -132,6 +138,7 @@ const FAULTS: &[Fault] = &[
         proof: Proof::Another,
         bare: Bare::Kill,
         readings: 2,
+        filter: None,
         jails: &JAILS,
         needs_good: true,
     },
@@ -147,6 +154,7 @@ const FAULTS: &[Fault] = &[
         proof: Proof::Another,
         bare: Bare::Stop,
         readings: 3,
+        filter: None,
         jails: &OTHERS,
         needs_good: false,
     },
@@ -164,6 +172,7 @@ const FAULTS: &[Fault] = &[
         proof: Proof::Same,
         bare: Bare::Kill,
         readings: 0,
+        filter: None,
         jails: &JAILS,
         needs_good: false,
     },
@@ -183,6 +192,7 @@ const FAULTS: &[Fault] = &[
         proof: Proof::Another,
         bare: Bare::Kill,
         readings: 1,
+        filter: None,
         jails: &OTHERS,
         needs_good: false,
     },
@@ -205,6 +215,7 @@ const FAULTS: &[Fault] = &[
         proof: Proof::Same,
         bare: Bare::Reload,
         readings: 0,
+        filter: None,
         jails: &JAILS,
         needs_good: false,
     },
@@ -216,6 +227,7 @@ const FAULTS: &[Fault] = &[
         proof: Proof::Another,
         bare: Bare::Terminate,
         readings: 0,
+        filter: None,
         jails: &JAILS,
         needs_good: false,
     },
@@ -230,10 +242,27 @@ const FAULTS: &[Fault] = &[
         proof: Proof::Another,
         bare: Bare::Kill,
         readings: 2,
+        filter: None,
         jails: &JAILS,
         needs_good: true,
     },
 ];
+
+/// `fail2ban-regex` with a line that is none of the filter's.
+fn time_regex(f2b: &Fail2ban, filter: &str) -> Duration {
+    let mut words = f2b.client_words();
+    words.truncate(words.len() - 2);
+    let regex = words.pop().unwrap().replace("client", "regex");
+    words.push(regex);
+    let filter = f2b.path(&format!("etc/filter.d/{filter}.conf"));
+    let mut command = Command::new(&words[0]);
+    command.args(&words[1..]).arg("a line").arg(filter);
+    let begun = Instant::now();
+    let output = command.stdin(Stdio::null()).output().unwrap();
+    let took = begun.elapsed();
+    assert!(!output.status.success(), "{command:?}: {output:?}");
+    took
+}
 
 fn nothing(_: &Fail2ban, _: &Warden) {}
 
@@ -445,6 +474,7 @@ impl Scene {
         let process = Process::open(old).unwrap();
         let reading: Duration = (0..fault.readings)
             .map(|_| time(client(f2b, &["-d"])))
+            .chain(fault.filter.map(|filter| time_regex(f2b, filter)))
             .sum();
         let begun = Instant::now();
         match fault.bare {

@@ -165,6 +165,7 @@ impl Machine {
         self.in_vain = InVain::default();
         self.stopping = false;
         self.client_restarts = false;
+        self.being_stopped &= why.ends_with(WHILE_STOPPED);
         self.say_standby(&why);
         self.state = State::Standby { why };
         self.next_look = self.now + self.policy.interval;
@@ -194,7 +195,9 @@ impl Machine {
                     self.next_look = self.now + Policy::SUSPECT_PACE;
                 }
                 // It is the end of the stop that made jailwarden stand by.
-                Absence::Failed(_) | Absence::Broken(_) if self.being_stopped => {}
+                Absence::Failed(why) | Absence::Broken(why)
+                    if matches!(&self.state, State::Standby { why: known }
+                        if known.strip_suffix(WHILE_STOPPED) == Some(&why)) => {}
                 Absence::Failed(why) | Absence::Broken(why) => self.restart(Cause::Down(why), None),
                 Absence::Deliberate(_) => {}
             },

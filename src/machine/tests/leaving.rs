@@ -67,6 +67,18 @@ fn one_that_somebody_ends_while_it_is_stopped_stays_stopped() {
     }
 }
 
+/// Found by the fuzzer: the failed start was taken for the end of the stop.
+#[test]
+fn one_whose_stop_was_forced_is_started_again_with_whoever_starts_it_in_vain() {
+    let forced = unit(ActiveState::Failed, "timeout", ExitKind::Killed, 9);
+    for end in [forced, unit_killed()] {
+        let mut rig = Rig::healthy(&["a"]);
+        rig.keeps_seeing(&leaving(false, true)).does("Waiting");
+        rig.exits(7).sees(absent(end)).does("Standby");
+        rig.sees(absent(unit_failed(255))).does("DaemonDown start");
+    }
+}
+
 /// It is looked at while the config is checked, and is gone before that has ended.
 #[test]
 fn one_that_ends_while_a_change_is_checked_stays_stopped() {
