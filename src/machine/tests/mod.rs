@@ -16,6 +16,7 @@ mod flapping;
 pub mod fuzz;
 mod in_memory;
 mod keep;
+mod ladder;
 mod leaving;
 mod mend;
 mod pause;
