@@ -24,6 +24,7 @@ mod protection;
 mod restart;
 #[cfg(test)]
 mod simulation;
+mod snapshot;
 mod stock;
 #[cfg(test)]
 mod stories;
