@@ -117,6 +117,12 @@ fn the_probe_says_whether_it_is_back_not_the_exit_code() {
         .does("AllClear");
 }
 
+#[test]
+fn a_start_that_is_lost_on_its_way_is_given_again_later() {
+    let mut rig = down_after_change();
+    rig.gets(Outcome::Lost).does("GaveUp").is("gave-up");
+}
+
 /// Whoever started it may have done so with the config of before.
 #[test]
 fn one_that_somebody_else_started_meanwhile_is_told_what_changed() {

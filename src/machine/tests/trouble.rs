@@ -51,6 +51,7 @@ fn a_busy_daemon_has_until_the_limit() {
 fn a_stopped_daemon_is_told_to_continue_first() {
     let mut rig = Rig::healthy(&["a"]);
     rig.sees(silent(Motion::Stopped)).does("DaemonHung CONT:7");
+    assert!(rig.machine.look.is_none(), "it has a moment");
     // What was sent to it before may have been lost.
     rig.ok().sees(answers(&["a"])).does("AllClear read-afresh");
     rig.reads(config(&["a"])).is("healthy");
@@ -78,6 +79,10 @@ fn a_continued_daemon_with_a_dead_jail_is_not_killed_for_it() {
     rig.reads(config(&["a", "m"]))
         .keeps_seeing(&with_dead(7, &["a", "m"], &["m"]));
     rig.does("JailDead apply(*m)");
+    // That was no restart, so there may be one.
+    rig.applied()
+        .keeps_seeing(&with_dead(7, &["a", "m"], &["m"]))
+        .does("Restarting save");
 }
 
 #[test]
@@ -144,6 +149,17 @@ fn a_jail_that_cannot_be_revived_costs_one_restart_and_then_is_lost() {
         .applied()
         .does("read apply(+a)");
     rig.keeps_seeing(&dead).does("JailDead apply(*m)");
+}
+
+#[test]
+fn a_jail_that_is_dead_after_a_restart_costs_no_other() {
+    let mut rig = Rig::healthy(&["a", "m"]);
+    rig.exits(7).sees(absent(unit_killed())).ok();
+    rig.does("DaemonDown start");
+    let dead = with_dead(8, &["a", "m"], &["m"]);
+    rig.keeps_seeing(&dead).does("JailDead apply(*m)");
+    rig.applied().keeps_seeing(&dead).does("JailDead");
+    rig.sees_for(100, &dead).does("AllClear").is("degraded");
 }
 
 /// What it died of may be gone by then.
