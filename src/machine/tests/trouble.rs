@@ -284,6 +284,8 @@ fn a_daemon_without_a_socket_is_restarted_after_a_while() {
     let since = rig.now;
     rig.keeps_seeing(&unaskable());
     assert!(rig.now.since(since) > secs(8));
+    let incident = rig.machine.snapshot().incident.unwrap();
+    assert_eq!(incident.since, rig.now, "it protects until it is stopped");
     rig.does("DaemonHung save").ok().does("TERM:7");
     rig.exits(7).does("start");
 }
