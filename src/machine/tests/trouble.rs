@@ -58,6 +58,24 @@ fn a_busy_daemon_has_until_the_limit() {
     assert!(waited >= secs(25) && waited <= secs(26), "{waited:?}");
 }
 
+/// Each look waits for an answer in vain, and the next ones begin so that the verdict is not late.
+#[test]
+fn a_busy_daemon_is_looked_at_without_a_pause_towards_the_limit() {
+    let mut rig = Rig::healthy(&["a"]);
+    let mut ends = Vec::new();
+    let began = rig.now + Policy::default().interval;
+    while rig.machine.state_name() != "restarting" {
+        while rig.machine.look.is_none() {
+            rig.next_deadline();
+        }
+        rig.pass(Policy::default().timeout);
+        rig.sees(silent(Motion::Busy));
+        ends.push(rig.now.since(began).as_secs());
+    }
+    rig.does("diagnose:7");
+    assert_eq!(ends, [5, 11, 17, 23, 29, 34]);
+}
+
 #[test]
 fn a_stopped_daemon_is_told_to_continue_first() {
     let mut rig = Rig::healthy(&["a"]);
@@ -135,6 +153,33 @@ fn a_jail_that_is_back_by_itself_is_no_incident() {
     rig.sees_for(2, &with_dead(7, &["a", "m"], &["m"]))
         .sees(answers(&["a", "m"]));
     rig.does("").is("healthy");
+}
+
+#[test]
+fn another_jail_each_time_is_another_sign() {
+    let mut rig = Rig::healthy(&["a", "m"]);
+    let (a, m) = (["a"], ["m"]);
+    for dead in [m, m, a, a, m, m] {
+        rig.sees(with_dead(7, &["a", "m"], &dead)).does("");
+    }
+    rig.sees(with_dead(7, &["a", "m"], &m));
+    rig.does("JailDead apply(*m)");
+}
+
+#[test]
+fn a_process_that_was_just_started_has_its_time_before_a_jail_is_dead() {
+    let mut rig = Rig::healthy(&["a", "m"]);
+    rig.exits(7).sees(absent(unit_restarting()));
+    let dead = with_dead(8, &["a", "m"], &["m"]);
+    rig.sees(dead.clone()).does("BackByHand read-afresh");
+    rig.reads(config(&["a", "m"]));
+    let first = rig.machine.snapshot().first_seen.unwrap();
+    rig.keeps_seeing(&dead).does("JailDead apply(*m)");
+    let waited = rig.now.since(first);
+    assert_eq!(
+        waited,
+        Policy::default().comeback + 2 * Policy::SUSPECT_PACE
+    );
 }
 
 #[test]
@@ -335,6 +380,19 @@ fn a_socket_that_comes_back_is_enough() {
 }
 
 // ---- death
+
+#[test]
+fn what_systemd_brings_back_in_an_incident_is_told_once() {
+    let mut rig = Rig::healthy(&["a"]);
+    let mut restarting = unit_restarting();
+    restarting.sub = "auto-restart".into();
+    rig.exits(7).sees(absent(restarting)).does("DaemonDown");
+    let revived = Sight {
+        revived: true,
+        ..answers_as(8, &["a"])
+    };
+    rig.sees(revived).does("BackByHand AllClear read-afresh");
+}
 
 #[test]
 fn systemds_own_restart_is_waited_for() {
