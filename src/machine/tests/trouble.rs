@@ -326,6 +326,27 @@ fn every_jail_that_was_stopped_by_hand_is_told_how_to_start() {
 }
 
 #[test]
+fn what_was_lost_otherwise_was_not_stopped_by_hand() {
+    // One of them is listed, and dead.
+    let mut rig = Rig::healthy(&["a", "m", "z"]);
+    rig.sees_for(3, &with_dead(7, &["a", "m"], &["m"]));
+    rig.does("JailDead apply(*m *z)");
+    // It has never run in this process.
+    let memory = Memory {
+        accepted: config(&["a", "m"]).plan,
+        process: Some(7),
+        ..Memory::default()
+    };
+    let mut rig = Rig::stock(memory, config(&["a", "m"]), answers(&["a"]));
+    rig.does("read-afresh ready Supervising");
+    rig.keeps_seeing(&answers(&["a"]))
+        .does("JailDead apply(*m)");
+    // More than a hand does at once.
+    rig.applied().sees(answers(&["m"]));
+    rig.keeps_seeing(&answers(&["m"])).does("Restarting save");
+}
+
+#[test]
 fn several_jails_lost_at_once_with_none_left_were_not_stopped_by_hand() {
     let mut rig = Rig::healthy(&["a", "m"]);
     rig.sees_for(3, &answers(&[])).does("JailDead apply(*a *m)");
@@ -367,6 +388,17 @@ fn a_change_under_a_daemon_without_a_socket_is_read_before_it_is_restarted() {
     rig.keeps_seeing(&unaskable())
         .does("DaemonHung")
         .is("suspect");
+}
+
+#[test]
+fn a_socket_that_is_away_while_systemd_has_a_job_is_no_reason_to_restart() {
+    let mut rig = Rig::healthy(&["a"]);
+    let running = unit(ActiveState::Active, "success", ExitKind::None, 0);
+    let at_work = Sight {
+        unit: Some(with_job(running)),
+        ..unaskable()
+    };
+    rig.sees_for(50, &at_work).does("").is("suspect");
 }
 
 #[test]
@@ -462,6 +494,19 @@ fn an_answer_from_before_the_death_does_not_count() {
         .event(done(old, Outcome::Seen(answers(&["a"]))));
     assert_eq!(rig.machine.snapshot().pid, None);
     rig.sees(absent(unit_killed())).does("DaemonDown start");
+}
+
+#[test]
+fn it_is_looked_at_at_the_usual_pace_while_the_config_is_checked() {
+    let mut rig = Rig::healthy(&["a"]);
+    rig.touched().pass(secs(2)).does("read").is("checking");
+    rig.sees(answers(&["a"]));
+    let seen = rig.now;
+    rig.sees(silent(Motion::Progressing));
+    assert_eq!(rig.now.since(seen), Policy::default().interval);
+    let silent = rig.now;
+    rig.sees(answers(&["a"])).is("checking");
+    assert_eq!(rig.now.since(silent), Policy::SUSPECT_PACE);
 }
 
 #[test]
