@@ -16,6 +16,8 @@ impl Machine {
         match restart.step {
             Step::Resuming { .. } | Step::Diagnosing(_) | Step::Stopping(_) => self.before_start(),
             Step::ComingBack { .. } => self.next_look = self.now,
+            // Nobody answers for a process that is gone.
+            Step::Examining => self.look_if_back(),
             _ => {}
         }
     }
@@ -210,9 +212,13 @@ impl Machine {
         restart.examining = None;
         restart.examined = Some(diagnosis);
         if matches!(restart.step, Step::Examining) {
-            // It may have come back meanwhile.
-            restart.step = Step::ComingBack { until: self.now };
-            self.next_look = self.now;
+            self.look_if_back();
         }
+    }
+
+    /// Its time is up, but it may have come back meanwhile.
+    fn look_if_back(&mut self) {
+        self.step(Step::ComingBack { until: self.now });
+        self.next_look = self.now;
     }
 }

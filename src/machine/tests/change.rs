@@ -421,3 +421,18 @@ fn a_refusal_with_which_the_daemon_came_up_is_read_again() {
     rig.does("AllClear read-afresh").reads(config(&["a", "m"]));
     rig.does("ChangeWithdrawn").is("healthy");
 }
+
+#[test]
+fn a_check_that_fails_again_after_a_start_that_could_be_checked_is_told_again() {
+    let no_python = || ConfigRead::Failed("no Python".into());
+    let mut rig = Rig::healthy(&["a"]);
+    rig.touched()
+        .reads_as(no_python())
+        .does("read ChangeRefused");
+    rig.exits(7).sees(absent(unit_killed()));
+    rig.reads(config(&["a"])).ok().sees(answers_as(8, &["a"]));
+    rig.does("DaemonDown read start AllClear");
+    rig.touched()
+        .reads_as(no_python())
+        .does("read ChangeRefused");
+}

@@ -228,3 +228,11 @@ fn one_that_was_about_to_be_in_its_file_again_is_started_with_that() {
     let mut rig = Rig::stock(memory, in_memory(), gone(Some(unit_failed(0)), false));
     rig.does("read-afresh ready Supervising DaemonDown undo(dbfile)");
 }
+
+#[test]
+fn one_in_memory_is_not_put_there_again() {
+    let mut rig = run();
+    rig.exits(8).sees(absent(unit_failed(255)));
+    rig.does_not_start().reads(in_memory());
+    rig.does("DaemonDown start read-afresh GaveUp");
+}

@@ -271,6 +271,21 @@ fn a_rollback_that_is_overruled_leads_to_the_next_rung() {
     assert!(rig.told.last().unwrap().message.contains("zzzz.local:4"));
 }
 
+#[test]
+fn of_several_rollbacks_those_that_hold_are_kept() {
+    let mut rig = good_with(&["a", "m", "z"]);
+    let jails = config(&["a", "m", "z"]);
+    let faulty = jails.clone().fault("a", true).fault("m", true);
+    rig.edits(faulty.clone());
+    rig.exits(7).sees(absent(unit_failed(255))).ok();
+    rig.does("read ChangeRefused DaemonDown rollback(a m) RolledBack read-afresh");
+    let mut overruled = faulty.rolled_back(&["a"]);
+    overruled.rollbacks.insert("m".into());
+    rig.reads(overruled);
+    let incident = rig.machine.snapshot().incident.unwrap();
+    assert_eq!(incident.rolled_back, set(&["a"]));
+}
+
 /// The next rung is taken at once, and nothing is said to be disabled that is not.
 #[test]
 fn the_file_of_a_jail_that_cannot_be_disabled_is_put_back_before_the_start() {

@@ -36,6 +36,17 @@ fn one_that_hangs_in_a_restart_is_ended() {
     rig.does("BackByHand AllClear read-afresh");
 }
 
+/// It takes its socket away before it ends.
+#[test]
+fn one_that_hangs_without_a_socket_is_ended_too() {
+    let mut rig = Rig::healthy(&["a"]);
+    let unaskable = Sight {
+        daemon: unaskable().daemon,
+        ..leaving(true, true)
+    };
+    rig.keeps_seeing(&unaskable).does("DaemonHung TERM:7");
+}
+
 #[test]
 fn one_that_hangs_in_a_stop_is_told_and_left_to_systemd() {
     let mut rig = Rig::healthy(&["a"]);

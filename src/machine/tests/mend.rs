@@ -362,3 +362,13 @@ fn a_jail_on_probation_that_is_stopped_by_hand_is_none_of_ours() {
     rig.sees_for(4, &answers_as(8, &["a"])).does("JailHeld");
     assert!(rig.kept.mends.is_empty(), "{:?}", rig.kept.mends);
 }
+
+#[test]
+fn a_change_that_is_read_before_a_start_is_tried_after_it() {
+    let mut rig = degraded();
+    rig.touched().exits(8).sees(absent(unit_failed(255)));
+    let mut mended = config(&["a", "m"]).rolled_back(&["m"]);
+    mended.fingerprint += 1;
+    rig.reads(mended).ok().sees(answers_as(9, &["a"]));
+    rig.does("DaemonDown read start AllClear try(m)");
+}

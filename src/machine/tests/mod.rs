@@ -16,6 +16,7 @@ mod flapping;
 pub mod fuzz;
 mod in_memory;
 mod keep;
+mod ladder;
 mod leaving;
 mod mend;
 mod pause;
@@ -23,6 +24,7 @@ mod protection;
 mod restart;
 #[cfg(test)]
 mod simulation;
+mod snapshot;
 mod stock;
 #[cfg(test)]
 mod stories;

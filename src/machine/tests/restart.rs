@@ -117,6 +117,24 @@ fn the_probe_says_whether_it_is_back_not_the_exit_code() {
         .does("AllClear");
 }
 
+#[test]
+fn a_start_that_is_lost_on_its_way_is_given_again_later() {
+    let mut rig = down_after_change();
+    rig.gets(Outcome::Lost).does("GaveUp").is("gave-up");
+}
+
+/// Whoever started it may have done so with the config of before.
+#[test]
+fn one_that_somebody_else_started_meanwhile_is_told_what_changed() {
+    let mut rig = Rig::healthy(&["a"]);
+    let changed = config_of_versions(&[("a", 2)]);
+    rig.touched().exits(7).sees(absent(unit_killed()));
+    rig.reads(changed.clone()).gets(Outcome::Overtaken);
+    rig.sees(answers_as(8, &["a"]));
+    rig.does("DaemonDown read start AllClear read-afresh");
+    rig.reads(changed).does("apply(+a)");
+}
+
 /// `systemctl start` may take longer than the time to come back.
 #[test]
 fn a_slow_start_command_is_judged_by_a_look_not_by_the_clock() {

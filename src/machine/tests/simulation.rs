@@ -212,3 +212,16 @@ fn a_change_that_was_given_up_does_not_come_after_the_next() {
     ];
     run(&steps, false);
 }
+
+#[test]
+fn a_process_that_ends_while_it_is_examined_is_not_waited_for() {
+    let steps = [
+        Step::Crash,
+        Step::StartTakes(1716),
+        Step::Wait(301),
+        Step::Hang(Hang::Stopped),
+        Step::Wait(10201),
+        Step::Crash,
+    ];
+    run(&steps, false);
+}

@@ -37,6 +37,17 @@ fn a_daemon_that_gets_on_with_something_is_waited_for() {
 }
 
 #[test]
+fn a_hang_while_systemd_has_a_job_is_left_to_that() {
+    let mut rig = Rig::healthy(&["a"]);
+    let running = unit(ActiveState::Active, "success", ExitKind::None, 0);
+    let mut frozen = silent(Motion::Frozen);
+    frozen.unit = Some(with_job(running.clone()));
+    rig.sees_for(100, &frozen).does("").is("suspect");
+    frozen.unit = Some(running);
+    rig.sees(frozen).does("diagnose:7");
+}
+
+#[test]
 fn a_busy_daemon_has_until_the_limit() {
     let mut rig = Rig::healthy(&["a"]);
     rig.sees(silent(Motion::Busy));
@@ -47,10 +58,29 @@ fn a_busy_daemon_has_until_the_limit() {
     assert!(waited >= secs(25) && waited <= secs(26), "{waited:?}");
 }
 
+/// Each look waits for an answer in vain, and the next ones begin so that the verdict is not late.
+#[test]
+fn a_busy_daemon_is_looked_at_without_a_pause_towards_the_limit() {
+    let mut rig = Rig::healthy(&["a"]);
+    let mut ends = Vec::new();
+    let began = rig.now + Policy::default().interval;
+    while rig.machine.state_name() != "restarting" {
+        while rig.machine.look.is_none() {
+            rig.next_deadline();
+        }
+        rig.pass(Policy::default().timeout);
+        rig.sees(silent(Motion::Busy));
+        ends.push(rig.now.since(began).as_secs());
+    }
+    rig.does("diagnose:7");
+    assert_eq!(ends, [5, 11, 17, 23, 29, 34]);
+}
+
 #[test]
 fn a_stopped_daemon_is_told_to_continue_first() {
     let mut rig = Rig::healthy(&["a"]);
     rig.sees(silent(Motion::Stopped)).does("DaemonHung CONT:7");
+    assert!(rig.machine.look.is_none(), "it has a moment");
     // What was sent to it before may have been lost.
     rig.ok().sees(answers(&["a"])).does("AllClear read-afresh");
     rig.reads(config(&["a"])).is("healthy");
@@ -78,6 +108,10 @@ fn a_continued_daemon_with_a_dead_jail_is_not_killed_for_it() {
     rig.reads(config(&["a", "m"]))
         .keeps_seeing(&with_dead(7, &["a", "m"], &["m"]));
     rig.does("JailDead apply(*m)");
+    // That was no restart, so there may be one.
+    rig.applied()
+        .keeps_seeing(&with_dead(7, &["a", "m"], &["m"]))
+        .does("Restarting save");
 }
 
 #[test]
@@ -122,6 +156,33 @@ fn a_jail_that_is_back_by_itself_is_no_incident() {
 }
 
 #[test]
+fn another_jail_each_time_is_another_sign() {
+    let mut rig = Rig::healthy(&["a", "m"]);
+    let (a, m) = (["a"], ["m"]);
+    for dead in [m, m, a, a, m, m] {
+        rig.sees(with_dead(7, &["a", "m"], &dead)).does("");
+    }
+    rig.sees(with_dead(7, &["a", "m"], &m));
+    rig.does("JailDead apply(*m)");
+}
+
+#[test]
+fn a_process_that_was_just_started_has_its_time_before_a_jail_is_dead() {
+    let mut rig = Rig::healthy(&["a", "m"]);
+    rig.exits(7).sees(absent(unit_restarting()));
+    let dead = with_dead(8, &["a", "m"], &["m"]);
+    rig.sees(dead.clone()).does("BackByHand read-afresh");
+    rig.reads(config(&["a", "m"]));
+    let first = rig.machine.snapshot().first_seen.unwrap();
+    rig.keeps_seeing(&dead).does("JailDead apply(*m)");
+    let waited = rig.now.since(first);
+    assert_eq!(
+        waited,
+        Policy::default().comeback + 2 * Policy::SUSPECT_PACE
+    );
+}
+
+#[test]
 fn a_jail_that_cannot_be_revived_costs_one_restart_and_then_is_lost() {
     let mut rig = Rig::healthy(&["a", "m"]);
     let dead = with_dead(7, &["a", "m"], &["m"]);
@@ -144,6 +205,17 @@ fn a_jail_that_cannot_be_revived_costs_one_restart_and_then_is_lost() {
         .applied()
         .does("read apply(+a)");
     rig.keeps_seeing(&dead).does("JailDead apply(*m)");
+}
+
+#[test]
+fn a_jail_that_is_dead_after_a_restart_costs_no_other() {
+    let mut rig = Rig::healthy(&["a", "m"]);
+    rig.exits(7).sees(absent(unit_killed())).ok();
+    rig.does("DaemonDown start");
+    let dead = with_dead(8, &["a", "m"], &["m"]);
+    rig.keeps_seeing(&dead).does("JailDead apply(*m)");
+    rig.applied().keeps_seeing(&dead).does("JailDead");
+    rig.sees_for(100, &dead).does("AllClear").is("degraded");
 }
 
 /// What it died of may be gone by then.
@@ -254,6 +326,27 @@ fn every_jail_that_was_stopped_by_hand_is_told_how_to_start() {
 }
 
 #[test]
+fn what_was_lost_otherwise_was_not_stopped_by_hand() {
+    // One of them is listed, and dead.
+    let mut rig = Rig::healthy(&["a", "m", "z"]);
+    rig.sees_for(3, &with_dead(7, &["a", "m"], &["m"]));
+    rig.does("JailDead apply(*m *z)");
+    // It has never run in this process.
+    let memory = Memory {
+        accepted: config(&["a", "m"]).plan,
+        process: Some(7),
+        ..Memory::default()
+    };
+    let mut rig = Rig::stock(memory, config(&["a", "m"]), answers(&["a"]));
+    rig.does("read-afresh ready Supervising");
+    rig.keeps_seeing(&answers(&["a"]))
+        .does("JailDead apply(*m)");
+    // More than a hand does at once.
+    rig.applied().sees(answers(&["m"]));
+    rig.keeps_seeing(&answers(&["m"])).does("Restarting save");
+}
+
+#[test]
 fn several_jails_lost_at_once_with_none_left_were_not_stopped_by_hand() {
     let mut rig = Rig::healthy(&["a", "m"]);
     rig.sees_for(3, &answers(&[])).does("JailDead apply(*a *m)");
@@ -264,10 +357,13 @@ fn several_jails_lost_at_once_with_none_left_were_not_stopped_by_hand() {
 #[test]
 fn a_daemon_without_a_socket_is_restarted_after_a_while() {
     let mut rig = Rig::healthy(&["a"]);
-    rig.sees_for(10, &unaskable()).does("").is("suspect");
+    rig.sees(unaskable());
     let since = rig.now;
+    rig.sees_for(9, &unaskable()).does("").is("suspect");
     rig.keeps_seeing(&unaskable());
-    assert!(rig.now.since(since) > secs(8));
+    assert_eq!(rig.now.since(since), Policy::default().comeback);
+    let incident = rig.machine.snapshot().incident.unwrap();
+    assert_eq!(incident.since, rig.now, "it protects until it is stopped");
     rig.does("DaemonHung save").ok().does("TERM:7");
     rig.exits(7).does("start");
 }
@@ -295,6 +391,17 @@ fn a_change_under_a_daemon_without_a_socket_is_read_before_it_is_restarted() {
 }
 
 #[test]
+fn a_socket_that_is_away_while_systemd_has_a_job_is_no_reason_to_restart() {
+    let mut rig = Rig::healthy(&["a"]);
+    let running = unit(ActiveState::Active, "success", ExitKind::None, 0);
+    let at_work = Sight {
+        unit: Some(with_job(running)),
+        ..unaskable()
+    };
+    rig.sees_for(50, &at_work).does("").is("suspect");
+}
+
+#[test]
 fn a_socket_that_comes_back_is_enough() {
     let mut rig = Rig::healthy(&["a"]);
     rig.sees_for(5, &unaskable())
@@ -305,6 +412,19 @@ fn a_socket_that_comes_back_is_enough() {
 }
 
 // ---- death
+
+#[test]
+fn what_systemd_brings_back_in_an_incident_is_told_once() {
+    let mut rig = Rig::healthy(&["a"]);
+    let mut restarting = unit_restarting();
+    restarting.sub = "auto-restart".into();
+    rig.exits(7).sees(absent(restarting)).does("DaemonDown");
+    let revived = Sight {
+        revived: true,
+        ..answers_as(8, &["a"])
+    };
+    rig.sees(revived).does("BackByHand AllClear read-afresh");
+}
 
 #[test]
 fn systemds_own_restart_is_waited_for() {
@@ -374,6 +494,19 @@ fn an_answer_from_before_the_death_does_not_count() {
         .event(done(old, Outcome::Seen(answers(&["a"]))));
     assert_eq!(rig.machine.snapshot().pid, None);
     rig.sees(absent(unit_killed())).does("DaemonDown start");
+}
+
+#[test]
+fn it_is_looked_at_at_the_usual_pace_while_the_config_is_checked() {
+    let mut rig = Rig::healthy(&["a"]);
+    rig.touched().pass(secs(2)).does("read").is("checking");
+    rig.sees(answers(&["a"]));
+    let seen = rig.now;
+    rig.sees(silent(Motion::Progressing));
+    assert_eq!(rig.now.since(seen), Policy::default().interval);
+    let silent = rig.now;
+    rig.sees(answers(&["a"])).is("checking");
+    assert_eq!(rig.now.since(silent), Policy::SUSPECT_PACE);
 }
 
 #[test]
