@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -88,6 +88,22 @@ pub(super) struct Kept {
     pub(super) start: Option<Given>,
     /// Where the traces of the last start begin.
     pub(super) begun: Option<Begun>,
+    /// When the unit was seen last that can be started as it is, if it was so at the last look.
+    down: Option<Instant>,
+}
+
+impl Kept {
+    pub(super) fn saw_down(&mut self, shown: Option<&Shown>) {
+        let can_be_started = shown.is_some_and(Shown::can_be_started);
+        self.down = can_be_started.then(Instant::now);
+    }
+
+    /// Whether the unit was seen down within that time, and needs nothing but a start. That is used once.
+    pub(super) fn is_unit_down(&mut self, within: Duration) -> bool {
+        self.down
+            .take()
+            .is_some_and(|seen| seen.elapsed() <= within)
+    }
 }
 
 /// The process that was looked at last, and how it came about.
@@ -225,11 +241,19 @@ impl Handle {
     /// The daemon's process where its socket does not tell: the one held, the unit's main
     /// process, or the one that the pid file hints at.
     pub(super) async fn living(&self) -> Option<Arc<Process>> {
-        if let Some(process) = self.held() {
-            return Some(process);
+        match self.held() {
+            Some(process) => Some(process),
+            None => self.find(self.show().await.as_ref()).await,
         }
-        let process = if let Some(shown) = self.show().await {
+    }
+
+    /// The same where none is held, by what systemd says of the unit, if a unit runs fail2ban here.
+    pub(super) async fn find(&self, shown: Option<&Shown>) -> Option<Arc<Process>> {
+        let process = if let Some(shown) = shown {
             let process = Process::open(Pid::from_raw(shown.main_pid)?).ok()?;
+            if !process.is_alive() {
+                return None;
+            }
             // The number may have been given away between systemd's word and the pidfd.
             let still = self.show().await.map(|again| again.main_pid);
             if still != Some(shown.main_pid) {

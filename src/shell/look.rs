@@ -16,6 +16,7 @@ use crate::machine::absence::{self, Absence};
 use crate::machine::{ActiveState, Daemon, Health, Motion, Sight, Unit};
 
 use super::daemon::{About, Handle, Restarts, number};
+use super::unit::Shown;
 use super::{health, packages};
 
 /// How long an answer may be on its way before the process is watched for signs of life.
@@ -24,10 +25,21 @@ const PROMPT: Duration = Duration::from_secs(1);
 /// The least time over which a process is watched before it is called frozen.
 const WINDOW: Duration = Duration::from_secs(3);
 
+/// How long systemd may take to notice that its process has ended before what it says is taken for true. It
+/// hears of it when we do.
+const NOTICED: Duration = Duration::from_millis(100);
+
+/// How often it is asked until then.
+const NOTICE_PACE: Duration = Duration::from_millis(2);
+
 /// Looks once.
 pub(super) async fn look(handle: &Handle, expect: &BTreeSet<String>) -> Sight {
-    if let Some(why) = must_not_connect(handle).await {
-        return absent(handle, why).await;
+    let missed = match handle.held() {
+        Some(_) => None,
+        None => Some(Missed::find(handle).await),
+    };
+    if let Some(why) = missed.as_ref().and_then(Missed::must_not_connect) {
+        return absent(handle, why, missed).await;
     }
     if let Some(sight) = spent(handle).await {
         return sight;
@@ -36,7 +48,7 @@ pub(super) async fn look(handle: &Handle, expect: &BTreeSet<String>) -> Sight {
     match Connection::open(&handle.instance().socket, timeout).await {
         Ok(connection) => ask(handle, connection, expect).await,
         Err(CallError::Unreachable { why, .. }) if is_absence(&why) => {
-            absent(handle, why.to_string()).await
+            absent(handle, why.to_string(), missed).await
         }
         Err(_) => {
             let process = handle.living().await;
@@ -65,18 +77,36 @@ async fn spent(handle: &Handle) -> Option<Sight> {
     })
 }
 
-/// With socket activation (fail2ban 1.1.1) a connect would start a daemon that is stopped.
-async fn must_not_connect(handle: &Handle) -> Option<String> {
-    if handle.living().await.is_some() {
-        return None;
+/// What there is of a daemon whose process is not held. systemd is asked only once for it, as each time takes
+/// milliseconds, in which nothing protects.
+struct Missed {
+    process: Option<Arc<Process>>,
+    shown: Option<Shown>,
+}
+
+impl Missed {
+    async fn find(handle: &Handle) -> Self {
+        let began = Instant::now();
+        let mut shown = handle.show().await;
+        while shown.as_ref().is_some_and(Shown::is_late) && began.elapsed() < NOTICED {
+            tokio::time::sleep(NOTICE_PACE).await;
+            shown = handle.show().await;
+        }
+        let process = handle.find(shown.as_ref()).await;
+        handle.kept().saw_down(shown.as_ref());
+        Self { process, shown }
     }
-    let shown = handle.show().await?;
-    let stopped = matches!(
-        shown.unit.active,
-        ActiveState::Inactive | ActiveState::Failed
-    );
-    (!shown.triggers.is_empty() && stopped)
-        .then(|| "its unit is stopped, and a connect would start it".to_owned())
+
+    /// With socket activation (fail2ban 1.1.1) a connect would start a daemon that is stopped.
+    fn must_not_connect(&self) -> Option<String> {
+        let shown = self.shown.as_ref().filter(|_| self.process.is_none())?;
+        let stopped = matches!(
+            shown.unit.active,
+            ActiveState::Inactive | ActiveState::Failed
+        );
+        (!shown.triggers.is_empty() && stopped)
+            .then(|| "its unit is stopped, and a connect would start it".to_owned())
+    }
 }
 
 fn is_absence(why: &Unreachable) -> bool {
@@ -114,7 +144,7 @@ async fn ask(handle: &Handle, mut connection: Connection, expect: &BTreeSet<Stri
             };
         }
         Err(_) if is_a_strangers(peer) => return silent(handle, None, None).await,
-        Err(error) => return absent(handle, error.to_string()).await,
+        Err(error) => return absent(handle, error.to_string(), None).await,
     };
     let Some(process) = process else {
         connection.close();
@@ -275,10 +305,18 @@ async fn silent(
     }
 }
 
-async fn absent(handle: &Handle, why: String) -> Sight {
-    let process = handle.living().await;
+/// `missed`: what was found of it just now, if that was looked for.
+async fn absent(handle: &Handle, why: String, missed: Option<Missed>) -> Sight {
+    let Missed { process, shown } = match (missed, handle.held()) {
+        (Some(missed), _) => missed,
+        (None, None) => Missed::find(handle).await,
+        (None, process) => Missed {
+            process,
+            shown: handle.show().await,
+        },
+    };
     let revived = revived(handle, process.as_deref()).await;
-    let unit = handle.show().await.map(|s| s.unit);
+    let unit = shown.map(|shown| shown.unit);
     let idle = match process.as_deref() {
         Some(process) if unit.as_ref().is_some_and(Unit::is_being_stopped) => {
             is_idle(process).await

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::process::Stdio;
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::net::UnixStream;
@@ -15,20 +16,23 @@ use super::daemon::Handle;
 use super::unit::Started;
 use super::{notify, transient, unit};
 
+/// For so long what a look saw of the unit is taken for true.
+const FRESH: Duration = Duration::from_secs(1);
+
 /// Gives the start command. Whether the daemon comes up is for the probe to say.
 pub(super) async fn start(handle: &Handle) -> Outcome {
     let Some(name) = &handle.settings().daemon.unit else {
         return spawn_if_gone(handle).await;
     };
-    match unit::show(name).await {
-        Ok(Some(_)) => {}
-        Ok(None) => return spawn_if_gone(handle).await,
-        Err(error) => return Outcome::Effect(Err(error.to_string())),
+    let is_known_down = handle.kept().is_unit_down(FRESH);
+    if is_known_down && unit::start_at_once(name).await.is_ok() {
+        return Outcome::Effect(Ok(()));
     }
     match unit::start(name).await {
-        Ok(Started::Given) => Outcome::Effect(Ok(())),
-        Ok(Started::Overtaken) => Outcome::Overtaken,
-        Ok(Started::Forestalled) => {
+        Ok(None) => spawn_if_gone(handle).await,
+        Ok(Some(Started::Given)) => Outcome::Effect(Ok(())),
+        Ok(Some(Started::Overtaken)) => Outcome::Overtaken,
+        Ok(Some(Started::Forestalled)) => {
             Outcome::Forestalled("its unit was stopped by somebody else".to_owned())
         }
         Err(error) => Outcome::Effect(Err(error.to_string())),
