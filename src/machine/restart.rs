@@ -160,8 +160,8 @@ impl Restart {
             | Step::EndingInMemory(i)
             | Step::Starting(i) => *i == id,
             Step::Stopping(stop) => stop.awaits(id),
-            // What is being found out is asked for beside the step.
-            Step::Examining | Step::ComingBack { .. } => false,
+            Step::Examining => self.examining == Some(id),
+            Step::ComingBack { .. } => false,
         }
     }
 

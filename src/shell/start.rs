@@ -17,7 +17,7 @@ use super::unit::Started;
 use super::{notify, transient, unit};
 
 /// For so long what a look saw of the unit is taken for true.
-const FRESH: Duration = Duration::from_secs(1);
+const FRESH: Duration = Duration::from_millis(200);
 
 /// Gives the start command. Whether the daemon comes up is for the probe to say.
 pub(super) async fn start(handle: &Handle) -> Outcome {
