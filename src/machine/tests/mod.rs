@@ -18,8 +18,10 @@ mod in_memory;
 mod keep;
 mod ladder;
 mod leaving;
+mod memory;
 mod mend;
 mod pause;
+mod plan;
 mod protection;
 mod restart;
 #[cfg(test)]
@@ -29,6 +31,7 @@ mod stock;
 #[cfg(test)]
 mod stories;
 mod trouble;
+mod words;
 mod world;
 #[cfg(test)]
 mod year;
