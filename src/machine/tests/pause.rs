@@ -239,3 +239,31 @@ fn a_unit_that_is_disabled_or_masked_meanwhile_is_not_tried_once_more() {
         rig.sees(absent(unit)).does("Standby").is("standby");
     }
 }
+
+#[test]
+fn one_that_is_asked_for_before_the_first_look_keeps_whose_stop_it_was() {
+    let paused = |memory: Memory, sight: Sight| {
+        let mut rig = Rig::with(memory);
+        rig.event(pause(None)).reads(config(&["a"])).sees(sight);
+        rig.is("paused");
+        rig.machine.snapshot().jails["a"].condition
+    };
+    let memory = Memory::default;
+    let standby = || Memory {
+        standby: true,
+        ..Memory::default()
+    };
+    let down = || gone(None, false);
+    assert_eq!(paused(standby(), down()), Condition::Held);
+    assert_eq!(paused(memory(), down()), Condition::Dead);
+    assert_eq!(paused(standby(), answers(&["a"])), Condition::Protects);
+    // What jailwarden itself has stopped is started first.
+    let mut rig = Rig::with(Memory {
+        stopping: true,
+        ..Memory::default()
+    });
+    rig.event(pause(None)).reads(config(&["a"])).sees(down());
+    rig.does("read-afresh ready Supervising DaemonDown start")
+        .is("restarting");
+    rig.ok().sees(answers_as(8, &["a"])).is("paused");
+}

@@ -118,6 +118,15 @@ fn the_probe_says_whether_it_is_back_not_the_exit_code() {
 }
 
 #[test]
+fn one_that_is_awaited_is_looked_for_often() {
+    let mut rig = down_after_change();
+    rig.ok().sees(gone(None, false));
+    let last = rig.now;
+    rig.sees(silent_as(8, Motion::Progressing));
+    assert_eq!(rig.now.since(last), Policy::FAST_PACE);
+}
+
+#[test]
 fn a_start_that_is_lost_on_its_way_is_given_again_later() {
     let mut rig = down_after_change();
     rig.gets(Outcome::Lost).does("GaveUp").is("gave-up");
@@ -459,6 +468,32 @@ fn the_wait_doubles_up_to_ten_minutes() {
         waits(&mut rig, 9),
         [10, 20, 40, 80, 160, 320, 600, 600, 600]
     );
+}
+
+#[test]
+fn hosts_that_fail_together_do_not_try_again_together() {
+    let wait = |seed| {
+        let mut rig = down_after_change();
+        rig.machine.seed = seed;
+        rig.fails("no such unit").does("GaveUp");
+        rig.machine.snapshot().deadline.unwrap().since(rig.now)
+    };
+    let waits = [0, 1, 7, 8].map(wait);
+    assert_eq!(waits, [ms(10_000), ms(10_125), ms(10_875), ms(10_000)]);
+}
+
+#[test]
+fn it_is_looked_at_at_the_usual_pace_while_the_next_try_is_waited_for() {
+    let mut rig = down_after_change();
+    let down = absent(unit_killed());
+    rig.fails("no such unit").sees(down.clone());
+    rig.fails("no such unit")
+        .does("GaveUp Restarting start GaveUp");
+    let gave_up = rig.now;
+    rig.sees(down.clone()).does("");
+    assert_eq!(rig.now.since(gave_up), Policy::default().interval);
+    rig.sees(down).does("Restarting start");
+    assert_eq!(rig.now.since(gave_up), 2 * Policy::BACKOFF_START);
 }
 
 #[test]

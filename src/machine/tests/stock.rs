@@ -229,6 +229,48 @@ fn a_stop_during_the_stop_job_is_seen_through() {
 }
 
 #[test]
+fn it_is_looked_at_at_the_usual_pace_while_it_is_stopped_and_often_while_systemd_is_at_work() {
+    let mut rig = Rig::healthy(&["a"]);
+    let stopped = absent(unit_stopped());
+    let at_work = absent(with_job(unit_stopped()));
+    rig.sees(stopped.clone()).does("Standby");
+    let mut paces = Vec::new();
+    for sight in [&stopped, &at_work, &stopped, &stopped] {
+        let last = rig.now;
+        rig.sees(sight.clone()).is("standby");
+        paces.push(rig.now.since(last).as_secs());
+    }
+    assert_eq!(paces, [10, 10, 1, 10]);
+}
+
+/// What could not be revived is so for one process with one config.
+#[test]
+fn what_was_lost_before_is_lost_to_the_same_process_and_config() {
+    let on_disk = config(&["a", "m"]);
+    let memory = Memory {
+        config: Some(on_disk.fingerprint),
+        process: Some(7),
+        lost: set(&["m"]),
+        ..remembered(&["a", "m"])
+    };
+    let is_lost = |memory: &Memory, on_disk: &Reading, pid| {
+        let dead = with_dead(pid, &["a", "m"], &["m"]);
+        let rig = Rig::stock(memory.clone(), on_disk.clone(), dead);
+        rig.machine.lost.contains("m")
+    };
+    assert!(is_lost(&memory, &on_disk, 7));
+    assert!(!is_lost(&memory, &on_disk, 8), "somebody started it");
+    let other = config_of_versions(&[("a", 2), ("m", 1)]);
+    assert!(!is_lost(&memory, &other, 7));
+    let stopping = Memory {
+        stopping: true,
+        ..memory.clone()
+    };
+    assert!(is_lost(&stopping, &on_disk, 8), "jailwarden started it");
+    assert!(!is_lost(&stopping, &other, 8));
+}
+
+#[test]
 fn standby_survives_jailwardens_own_end() {
     let mut rig = Rig::healthy(&["a"]);
     rig.exits(7).sees(gone(None, false)).does("Standby");
