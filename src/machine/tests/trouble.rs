@@ -391,6 +391,16 @@ fn a_change_under_a_daemon_without_a_socket_is_read_before_it_is_restarted() {
 }
 
 #[test]
+fn another_sign_begins_anew() {
+    let mut rig = Rig::healthy(&["a", "m"]);
+    rig.sees(with_dead(7, &["a", "m"], &["m"]))
+        .sees(unaskable());
+    let since = rig.now;
+    rig.keeps_seeing(&unaskable()).does("DaemonHung save");
+    assert_eq!(rig.now.since(since), Policy::default().comeback);
+}
+
+#[test]
 fn a_socket_that_is_away_while_systemd_has_a_job_is_no_reason_to_restart() {
     let mut rig = Rig::healthy(&["a"]);
     let running = unit(ActiveState::Active, "success", ExitKind::None, 0);
