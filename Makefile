@@ -22,7 +22,7 @@ settings := $(DESTDIR)/etc/jailwarden/jailwarden.yaml
 # Of systemd/; the scripts in the packages take theirs from what is installed.
 units := jailwarden.service jailwarden@.service
 
-.PHONY: run test bench faults soak fuzz mutants build lint audit msrv minimal install uninstall deb rpm
+.PHONY: run test bench plots faults soak fuzz mutants build lint audit msrv minimal install uninstall deb rpm
 
 run:
 	scripts/setup run
@@ -39,12 +39,17 @@ test:
 	then $(seed) $(CARGO) nextest run --locked $(if $(every),--run-ignored all); \
 	else $(seed) $(CARGO) test --locked $(if $(every),-- --include-ignored --skip in_a_process_of_its_own); fi
 
-# All of docs/performance.md, in about half an hour. Some of it: make bench BENCH='check stream'; another
+# All of docs/performance.md, in about an hour. Some of it: make bench BENCH='check stream'; another
 # fail2ban: JAILWARDEN_BENCH_FAIL2BAN=1.1.1; whether they still run: JAILWARDEN_BENCH=smoke.
 BENCH ?=
 bench:
 	scripts/setup test
+	scripts/setup faults
 	$(CARGO) bench --locked --bench tables -- $(BENCH)
+
+# The plots of docs/performance.md, of the figures that JAILWARDEN_WRITE_DOCS=1 make bench has kept.
+plots:
+	JAILWARDEN_WRITE_DOCS=1 $(CARGO) bench --locked --profile dev --bench tables -- plots
 
 # All of docs/comparison.md, in about 80 minutes; some rows: make faults ONLY='hang'; some cells: ONLY='hang monit'
 ONLY ?=
@@ -117,7 +122,7 @@ ifneq ($(zshdir),$(sharedir)/zsh/site-functions)
 	rmdir --ignore-fail-on-non-empty $(sharedir)/zsh/site-functions
 endif
 	install -D -m 644 -t $(docdir) README.md CHANGELOG.md LICENSE-MIT LICENSE-APACHE
-	install -D -m 644 -t $(docdir)/docs docs/*.md docs/openapi.json docs/page.png docs/session.svg
+	install -D -m 644 -t $(docdir)/docs docs/*.md docs/*.svg docs/openapi.json docs/page.png
 	install -D -m 755 -t $(docdir)/alerts config/alerts/*
 	install -D -m 644 -t $(docdir)/prometheus config/prometheus/*
 	install -D -m 644 -t $(docdir)/grafana config/grafana/*

@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::plots::{self, Point};
 use crate::support::real::daemon::{Fail2ban, Warden};
 use crate::support::{Pairs, Plan, Table, client, supervise, time, write_jail};
 
@@ -17,6 +18,7 @@ pub(crate) fn run(plan: Plan) -> bool {
         "a jail's file written, until applied and probed / fail2ban-client reload",
         &columns,
     );
+    let (mut applied, mut reloaded) = (Vec::new(), Vec::new());
     for (jails, rounds) in plan.sizes([(1, 30), (10, 20), (100, 15), (500, 7)]) {
         let f2b = plan.fail2ban(jails);
         f2b.start();
@@ -34,7 +36,23 @@ pub(crate) fn run(plan: Plan) -> bool {
             _ => Some(1.25),
         };
         table.pairs(jails, &pairs, limit);
+        let [ours, theirs] = pairs.sides().map(|side| {
+            Point::new(
+                match jails {
+                    1 => "1 jail".to_owned(),
+                    _ => format!("{jails} jails"),
+                },
+                side,
+            )
+        });
+        applied.push(ours);
+        reloaded.push(theirs);
     }
+    let both = [
+        ("jailwarden, without the time to settle", applied),
+        ("fail2ban-client reload", reloaded),
+    ];
+    plots::keep(plan, "change", both);
     table.end()
 }
 

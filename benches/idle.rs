@@ -107,7 +107,7 @@ fn at_rest(plan: Plan, daemons: &[Fail2ban; 3]) -> [Rest; 3] {
         [SETTLED, WATCHED]
     };
     thread::sleep(settled);
-    let woken = wake_ups(wardens.each_ref().map(Warden::pid), watched);
+    let woken = wake_ups(&wardens.each_ref().map(Warden::pid), watched);
     let held = wardens.each_ref().map(|it| measured(it, "VmRSS"));
     for warden in &mut wardens {
         assert_eq!(warden.end(), 0);
@@ -121,20 +121,19 @@ fn at_rest(plan: Plan, daemons: &[Fail2ban; 3]) -> [Rest; 3] {
 
 /// By how much the count of each thread grew, those that were there only for a while among them; and that of
 /// the thread that serves.
-fn wake_ups(pids: [u32; 3], watched: Duration) -> [(f64, f64); 3] {
-    let before = pids.map(counts);
+pub(crate) fn wake_ups(pids: &[u32], watched: Duration) -> Vec<(f64, f64)> {
+    let before: Vec<_> = pids.iter().copied().map(counts).collect();
     let mut last = before.clone();
     let until = Instant::now() + watched;
     while Instant::now() < until {
         thread::sleep(PACE);
         for (last, pid) in last.iter_mut().zip(pids) {
-            last.extend(counts(pid));
+            last.extend(counts(*pid));
         }
     }
-    let grown = |kind: usize| {
-        let before = &before[kind];
+    let grown = |(before, last): (&Counts, &Counts)| {
         let mut sums = (0.0, 0.0);
-        for (thread, count) in &last[kind] {
+        for (thread, count) in last {
             // A number may have been given to another thread meanwhile.
             let grown = count.saturating_sub(before.get(thread).copied().unwrap_or(0));
             sums.0 += f64::from(grown);
@@ -144,12 +143,14 @@ fn wake_ups(pids: [u32; 3], watched: Duration) -> [(f64, f64); 3] {
         }
         sums
     };
-    [0, 1, 2].map(grown)
+    before.iter().zip(&last).map(grown).collect()
 }
 
-/// How often each thread, by number and name, gave the processor up by itself (`man 5 proc`,
-/// `voluntary_ctxt_switches`).
-fn counts(pid: u32) -> HashMap<(String, String), u32> {
+/// Of each thread, by number and name.
+type Counts = HashMap<(String, String), u32>;
+
+/// How often each thread gave the processor up by itself (`man 5 proc`, `voluntary_ctxt_switches`).
+fn counts(pid: u32) -> Counts {
     let count = |thread: &Path| {
         let status = fs::read_to_string(thread.join("status")).ok()?;
         let mut lines = status.lines();

@@ -11,9 +11,18 @@
 mod api;
 mod change;
 mod check;
+#[expect(dead_code, reason = "who is compared is not run here as there")]
+#[path = "../tests/faults/contestants.rs"]
+mod contestants;
 mod idle;
 mod memory;
+mod plots;
+mod probe;
+mod reaction;
+mod ready;
 mod recovery;
+mod rest;
+mod rivals;
 mod stream;
 mod support;
 
@@ -24,14 +33,20 @@ use support::Plan;
 /// Prints its tables; whether each limit was held.
 type Bench = fn(Plan) -> bool;
 
-const BENCHES: [(&str, Bench); 7] = [
+const BENCHES: [(&str, Bench); 13] = [
     ("check", check::run),
     ("change", change::run),
     ("recovery", recovery::run),
+    ("reaction", reaction::run),
+    ("rivals", rivals::run),
+    ("ready", ready::run),
+    ("probe", probe::run),
     ("memory", memory::run),
     ("api", api::run),
     ("idle", idle::run),
+    ("rest", rest::run),
     ("stream", stream::run),
+    ("plots", plots::run),
 ];
 
 fn main() -> ExitCode {

@@ -1,5 +1,5 @@
-//! The memory of jailwarden itself with 500 jails, without that of the programs it runs: while it
-//! checks and applies a change, and after it.
+//! The memory of jailwarden itself with 500 jails, and with 10,000 files in its config folder, without that of the
+//! programs it runs: while it checks and applies a change, and after it.
 
 use std::fs;
 use std::process::{Child, Stdio};
@@ -12,6 +12,8 @@ use crate::support::{Plan, Table, check, median, row, supervise, write_jail};
 /// Mebibytes.
 const PEAK: f64 = 24.0;
 const LEFT: f64 = 2.0;
+/// In the config folder: jails that are off, so that fail2ban and jailwarden read each.
+const FILES: usize = 10_000;
 
 pub(crate) fn run(plan: Plan) -> bool {
     let columns = [
@@ -27,39 +29,52 @@ pub(crate) fn run(plan: Plan) -> bool {
     let mut table = Table::begin(plan, "memory of jailwarden itself (VmRSS, VmHWM)", &columns);
     for (jails, rounds) in plan.sizes([(500, 5)]) {
         let f2b = plan.fail2ban(jails);
-        let peaks: Vec<_> = (0..rounds).map(|_| peak_of_check(&f2b)).collect();
-        let peak = median(&peaks);
-        let limit = table.limit(peak, Some(PEAK), " MiB");
-        row(&[
-            jails.to_string(),
-            "jailwarden check".into(),
-            rounds.to_string(),
-            "-".into(),
-            mebibytes(peak),
-            limit,
-            "-".into(),
-            "-".into(),
-        ]);
-        f2b.start();
-        let warden = supervise(&f2b, "settle: 100ms\nprobe:\n  interval: 1h\n");
-        let start = measured(&warden, "VmHWM");
-        let limit = table.limit(start, Some(PEAK), " MiB");
-        row(&[
-            jails.to_string(),
-            "its start".into(),
-            "1".into(),
-            "-".into(),
-            mebibytes(start),
-            limit,
-            "-".into(),
-            "-".into(),
-        ]);
-        changes(&mut table, &f2b, &warden, jails, rounds);
+        measure(&mut table, &f2b, &jails.to_string(), rounds);
+    }
+    if !plan.smoke {
+        let f2b = plan.fail2ban(3);
+        for number in 0..FILES {
+            let jail =
+                format!("[off{number}]\nenabled = false\nfilter = sshd\nlogpath = /off.log\n");
+            f2b.write(&format!("jail.d/off{number:05}.conf"), &jail);
+        }
+        measure(&mut table, &f2b, &format!("3 of {FILES} files"), 2);
     }
     table.end()
 }
 
-fn changes(table: &mut Table, f2b: &Fail2ban, warden: &Warden, jails: usize, rounds: usize) {
+fn measure(table: &mut Table, f2b: &Fail2ban, jails: &str, rounds: usize) {
+    let peaks: Vec<_> = (0..rounds).map(|_| peak_of_check(f2b)).collect();
+    let peak = median(&peaks);
+    let limit = table.limit(peak, Some(PEAK), " MiB");
+    row(&[
+        jails.into(),
+        "jailwarden check".into(),
+        rounds.to_string(),
+        "-".into(),
+        mebibytes(peak),
+        limit,
+        "-".into(),
+        "-".into(),
+    ]);
+    f2b.start();
+    let warden = supervise(f2b, "settle: 100ms\nprobe:\n  interval: 1h\n");
+    let start = measured(&warden, "VmHWM");
+    let limit = table.limit(start, Some(PEAK), " MiB");
+    row(&[
+        jails.into(),
+        "its start".into(),
+        "1".into(),
+        "-".into(),
+        mebibytes(start),
+        limit,
+        "-".into(),
+        "-".into(),
+    ]);
+    changes(table, f2b, &warden, jails, rounds);
+}
+
+fn changes(table: &mut Table, f2b: &Fail2ban, warden: &Warden, jails: &str, rounds: usize) {
     let one = |round| write_jail(f2b, 0, 6 + round);
     let all = |round| {
         f2b.write(
@@ -82,7 +97,7 @@ fn changes(table: &mut Table, f2b: &Fail2ban, warden: &Warden, jails: usize, rou
         }
         let (peak, left) = (median(&peaks), median(&left));
         let cells = [
-            jails.to_string(),
+            jails.into(),
             what.into(),
             rounds.to_string(),
             mebibytes(median(&before)),

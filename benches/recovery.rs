@@ -21,6 +21,7 @@ use jailwarden::fail2ban::threads::census;
 use jailwarden::machine::Policy;
 use jailwarden::settings::Settings;
 
+use crate::plots::{self, Point};
 use crate::support::real::GUARD;
 use crate::support::real::daemon::{Fail2ban, JailSpec, Warden};
 use crate::support::{Pairs, Plan, Table, client, median, row, supervise, time};
@@ -285,6 +286,7 @@ pub(crate) fn run(plan: Plan) -> bool {
         &columns,
     );
     let scene = Scene::lay_out(plan);
+    let (mut ours, mut bare) = (Vec::new(), Vec::new());
     for fault in FAULTS {
         let waits = !(fault.waits)(&scene.settings()).is_empty();
         if plan.smoke && waits || fault.needs_good && !scene.is_good {
@@ -295,8 +297,17 @@ pub(crate) fn run(plan: Plan) -> bool {
             false => ROUNDS,
             true => ROUNDS_OF_WAITS,
         };
-        scene.measure(fault, &mut table, rounds);
+        let pairs = scene.measure(fault, &mut table, rounds);
+        let name = fault.name.replace('`', "");
+        let [our, theirs] = pairs.sides().map(|side| Point::new(&*name, side));
+        ours.push(our);
+        bare.push(theirs);
     }
+    plots::keep(
+        plan,
+        "recovery",
+        [("jailwarden", ours), ("the bare minimum", bare)],
+    );
     table.end()
 }
 
@@ -381,7 +392,7 @@ impl Scene {
         self.f2b.start();
     }
 
-    fn measure(&self, fault: &Fault, table: &mut Table, rounds: usize) {
+    fn measure(&self, fault: &Fault, table: &mut Table, rounds: usize) -> Pairs {
         let waits = (fault.waits)(&self.settings());
         let waited: Duration = waits.iter().map(|(_, wait)| *wait).sum();
         let (mut said, mut protected, mut starts) = (Vec::new(), Vec::new(), Vec::new());
@@ -427,6 +438,7 @@ impl Scene {
             of_start,
             format!("{:.1} ms", median(&said[1..])),
         ]);
+        pairs
     }
 
     /// How long jailwarden takes from the fault until the jails protect, and until it says so; and how long

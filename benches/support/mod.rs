@@ -3,6 +3,8 @@
 //! A machine that does other work is slow now and fast then. So what is compared runs in turn, one
 //! pair after the other, and of the pairs' ratios the median counts.
 
+pub(crate) mod hosts;
+pub(crate) mod process;
 #[expect(dead_code, reason = "the benches use a part of it")]
 #[path = "../../tests/support/mod.rs"]
 pub(crate) mod real;
@@ -15,6 +17,8 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use real::daemon::{Fail2ban, Version, Warden};
+// Where what is shared with the comparison of the rivals looks for them.
+pub(crate) use real::{docs, host};
 
 /// What is run, and how often.
 #[derive(Debug, Clone, Copy)]
@@ -208,6 +212,11 @@ impl Pairs {
         pairs
     }
 
+    /// What both took, in milliseconds.
+    pub(crate) fn sides(&self) -> [&[f64]; 2] {
+        [&self.ours, &self.theirs]
+    }
+
     fn ratios(&self) -> Vec<f64> {
         let pairs = self.ours.iter().zip(&self.theirs);
         pairs.map(|(ours, theirs)| ours / theirs).collect()
@@ -223,6 +232,13 @@ pub(crate) fn median(values: &[f64]) -> f64 {
     } else {
         sorted[middle]
     }
+}
+
+/// From the least to the greatest.
+pub(crate) fn range(values: &[f64], unit: &str) -> String {
+    let least = values.iter().copied().fold(f64::INFINITY, f64::min);
+    let most = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    format!("{least:.2}-{most:.2}{unit}")
 }
 
 /// What is printed: a table in Markdown, and whether each limit is held.
@@ -250,18 +266,13 @@ impl Table {
 
     /// The cells of a comparison: ours, theirs, the ratio, its range and its limit.
     pub(crate) fn compared(&mut self, pairs: &Pairs, limit: Option<f64>) -> [String; 5] {
-        let mut ratios = pairs.ratios();
-        ratios.sort_by(f64::total_cmp);
+        let ratios = pairs.ratios();
         let ratio = median(&ratios);
-        let range = match (ratios.first(), ratios.last()) {
-            (Some(least), Some(most)) => format!("{least:.2}-{most:.2}"),
-            _ => String::new(),
-        };
         [
             format!("{:.1} ms", median(&pairs.ours)),
             format!("{:.1} ms", median(&pairs.theirs)),
             format!("**{ratio:.2}**"),
-            range,
+            range(&ratios, ""),
             self.limit(ratio, limit, ""),
         ]
     }

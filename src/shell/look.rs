@@ -45,15 +45,33 @@ pub(super) async fn look(handle: &Handle, expect: &BTreeSet<String>) -> Sight {
         return sight;
     }
     let timeout = handle.policy().timeout;
-    match Connection::open(&handle.instance().socket, timeout).await {
+    let (opened, before) = {
+        let mut open = pin!(Connection::open(&handle.instance().socket, timeout));
+        if let Ok(prompt) = tokio::time::timeout(PROMPT.min(timeout / 2), &mut open).await {
+            (prompt, None)
+        } else {
+            // Its signs of life are watched while it is waited for, as in `ask`.
+            let process = handle.held();
+            let before = process.and_then(|it| Some((it.pid(), sample(&it)?)));
+            (open.await, before)
+        }
+    };
+    match opened {
         Ok(connection) => ask(handle, connection, expect).await,
         Err(CallError::Unreachable { why, .. }) if is_absence(&why) => {
             absent(handle, why.to_string(), missed).await
         }
         Err(_) => {
             let process = handle.living().await;
-            let before = process.as_deref().and_then(sample);
-            tokio::time::sleep(PROMPT).await;
+            let pid = process.as_deref().map(Process::pid);
+            let before = before.filter(|(of, _)| Some(*of) == pid);
+            let before = if let Some((_, before)) = before {
+                Some(before)
+            } else {
+                let before = process.as_deref().and_then(sample);
+                tokio::time::sleep(PROMPT).await;
+                before
+            };
             silent(handle, process, before).await
         }
     }

@@ -8,7 +8,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use rustix::process::geteuid;
+use rustix::process::{Pid, geteuid};
 use tempfile::TempDir;
 
 use super::{GUARD, program, skip, wait_until};
@@ -46,7 +46,7 @@ pub(crate) struct Host {
     leader: String,
     next_ip: AtomicU32,
     // Dropped in this order, after the host has ended.
-    _groups: Groups,
+    groups: Groups,
     folder: TempDir,
     _turn: Option<File>,
 }
@@ -118,7 +118,7 @@ impl Host {
             unshare,
             leader,
             next_ip,
-            _groups: groups,
+            groups,
             folder,
             _turn: turn,
         };
@@ -336,6 +336,17 @@ impl Host {
                 .then_some(())
         })
         .is_some()
+    }
+
+    /// The processes of a service, by their numbers as seen from here.
+    pub(crate) fn processes(&self, service: &str) -> Vec<Pid> {
+        // nspawn makes a group of its own for the host in the unified hierarchy.
+        let list = format!("payload/system.slice/{service}/cgroup.procs");
+        let lists = self.groups.0.iter().map(|group| group.join(&list));
+        let mut lists = lists.filter_map(|list| fs::read_to_string(list).ok());
+        let list = lists.find(|list| !list.is_empty()).unwrap_or_default();
+        let numbers = list.lines().filter_map(|line| line.parse().ok());
+        numbers.filter_map(Pid::from_raw).collect()
     }
 
     /// Waits until failing lines lead to a ban, as they must.
