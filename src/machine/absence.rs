@@ -13,7 +13,7 @@ const GAVE_OUT: &str =
 
 /// Whoever asked for that wants it to run.
 pub(super) const CLIENT_FAILED: &str =
-    "`fail2ban-client restart` stopped it, and its start came to nothing";
+    "a restart by its own client stopped it, and its start came to nothing";
 
 /// What the absence of the daemon means.
 #[derive(Debug, Clone, PartialEq, Eq)]
