@@ -88,6 +88,11 @@ impl Machine {
             return;
         };
         let refused = self.refused_jails();
+        if std::mem::take(&mut self.daemon.is_others) {
+            // It runs them as they are on disk, and not as they ran before.
+            let run = refused.iter().filter(|jail| plan.jails.contains_key(*jail));
+            self.doubt.add(run, &plan);
+        }
         let mut changes = self.accepted.changes_to(&plan, &refused);
         let listed = &self.daemon.listed;
         self.doubt.settle(&plan, listed, &mut changes);

@@ -28,6 +28,8 @@ pub(super) struct Known {
     /// The config that it was started with, as far as is known: what was loaded since is not proven.
     pub(super) started_with: Option<Plan>,
     pub(super) first_seen: MonoTime,
+    /// Somebody else started it, with what was on disk, which has not been read since.
+    pub(super) is_others: bool,
     /// It may open no more files.
     pub(super) cramped: Option<Cramped>,
     /// Another could be started in its place: its unit is not masked, and no packages are being installed.
@@ -80,6 +82,7 @@ impl Machine {
                 cold: !first || self.saved.start.is_some(),
                 started_with: self.started_with(),
                 first_seen: self.now,
+                is_others: others_doing && !ours,
                 ..Known::default()
             };
             self.in_memory.ended = false;

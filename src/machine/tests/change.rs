@@ -436,3 +436,26 @@ fn a_check_that_fails_again_after_a_start_that_could_be_checked_is_told_again() 
         .reads_as(no_python())
         .does("read ChangeRefused");
 }
+
+/// It runs what is refused, as that shows only at the first line of its log; what is mended is what was accepted.
+#[test]
+fn what_somebody_started_the_daemon_with_is_loaded_anew_once_it_is_mended() {
+    for is_known_before in [true, false] {
+        let mut rig = Rig::healthy(&["a", "m"]);
+        let faulty = config_of_versions(&[("a", 1), ("m", 2)]).fault("m", true);
+        if is_known_before {
+            rig.edits(faulty.clone()).does("read ChangeRefused");
+        }
+        rig.exits(7).sees(answers_as(8, &["a", "m"]));
+        rig.reads(faulty);
+        rig.does(if is_known_before {
+            "BackByHand read-afresh"
+        } else {
+            "BackByHand read-afresh ChangeRefused"
+        });
+        rig.edits(config(&["a", "m"]));
+        rig.does("read ChangeWithdrawn apply(+m)").applied();
+        rig.sees(answers_as(8, &["a", "m"])).does("ChangeApplied");
+        rig.edits(config(&["a", "m"])).does("read");
+    }
+}
