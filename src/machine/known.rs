@@ -11,6 +11,10 @@ use super::{Machine, Spurned, State};
 
 /// What was last seen of the daemon.
 #[derive(Debug, Clone, Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "these are facts that do not exclude each other"
+)]
 pub(super) struct Known {
     pub(super) pid: Option<u32>,
     pub(super) listed: BTreeSet<String>,
