@@ -38,6 +38,16 @@ pub struct Revival {
 }
 
 impl Revived {
+    fn new(now: MonoTime) -> Self {
+        Self {
+            times: 0,
+            last: now,
+            again: None,
+            rested: false,
+            restarted: false,
+        }
+    }
+
     /// When that was is not known after jailwarden was killed: a rest begins anew.
     pub(super) fn carried(revival: Revival, now: MonoTime) -> Self {
         let Revival {
@@ -139,13 +149,8 @@ impl Machine {
         self.reload(Reload::reviving(id, missing.clone()));
         let now = self.now;
         for jail in missing {
-            let revived = self.revived.entry(jail.clone()).or_insert(Revived {
-                times: 0,
-                last: now,
-                again: None,
-                rested: false,
-                restarted: false,
-            });
+            let revived = self.revived.entry(jail.clone());
+            let revived = revived.or_insert(Revived::new(now));
             revived.times += 1;
             (revived.last, revived.again, revived.rested) = (now, None, false);
         }
@@ -196,13 +201,17 @@ impl Machine {
     /// What neither a load nor a restart has revived is loaded again after a long rest: what it dies of may be
     /// gone by then. `restarted`: else it waits, as a restart would not be safe.
     pub(super) fn rest_for_long(&mut self, dead: BTreeSet<String>, restarted: bool) {
-        let mut longest = self.now;
+        let now = self.now;
+        let mut longest = now;
         for jail in &dead {
-            if let Some(it) = self.revived.get_mut(jail) {
-                let again = self.now + rest_after(it.times).max(Policy::LONG_REST);
-                it.again = Some(again);
-                longest = longest.max(again);
-            }
+            // It may have died only after others were loaded again.
+            let it = self
+                .revived
+                .entry(jail.clone())
+                .or_insert(Revived::new(now));
+            let again = now + rest_after(it.times).max(Policy::LONG_REST);
+            it.again = Some(again);
+            longest = longest.max(again);
         }
         self.say_jails_lost(&dead, restarted, longest.since(self.now));
         self.lost.extend(dead);

@@ -204,7 +204,8 @@ impl Machine {
         let tried = if restarted {
             "neither loading it again nor a restart of fail2ban helped"
         } else {
-            "loading it again did not help, and a restart of fail2ban is not safe while its config on disk is faulty"
+            "loading it again did not help, and a restart of fail2ban is not safe while its config on disk is faulty \
+             or cannot be checked"
         };
         let then = format!(
             "{tried}; it is loaded again in {}, and at once when the config changes. Why it dies: fail2ban's \
