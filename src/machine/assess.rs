@@ -229,8 +229,9 @@ impl Machine {
         }
     }
 
-    /// The pause before the next look at a daemon that does not answer: that look waits for an answer in
-    /// vain, and its end is when the verdict is due. None after a look that has itself taken long.
+    /// The pause before the next look at a daemon that does not answer. Each look waits for an answer in vain: the
+    /// last for which there is time begins so that it ends when the verdict is due, and none is begun so late that it
+    /// would make that late.
     fn until_hung(&self) -> Duration {
         let verdict = self
             .daemon
@@ -239,9 +240,12 @@ impl Machine {
         let Some(verdict) = verdict.filter(|at| *at > self.now) else {
             return Policy::SUSPECT_PACE;
         };
-        let due = verdict.since(self.now).saturating_sub(self.policy.timeout);
+        let (left, look) = (verdict.since(self.now), self.policy.timeout);
+        if left > 2 * look + Policy::SUSPECT_PACE {
+            return Policy::SUSPECT_PACE;
+        }
         let least = Policy::FAST_PACE.saturating_sub(self.now.since(self.look_began));
-        due.clamp(least, Policy::SUSPECT_PACE)
+        left.saturating_sub(look).max(least)
     }
 
     /// Whether a daemon that does not answer, and does this, will not answer any more.
