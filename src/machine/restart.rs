@@ -368,7 +368,8 @@ impl Machine {
             restart.given = Some((self.now, false));
             restart.forget_exam();
         }
-        self.next_look = self.now;
+        // Each look takes processor time from the start.
+        self.next_look = self.now + Policy::FAST_PACE;
     }
 
     /// Whoever started it may have done so before the config was as it was last read.

@@ -193,7 +193,7 @@ async fn ask(handle: &Handle, mut connection: Connection, expect: &BTreeSet<Stri
     health.cramped = health::cramped(&process);
     health.writable = is_writable(handle, process.pid(), timeout).await;
     connection.close();
-    let revived = revived(handle, Some(&process)).await;
+    let revived = revived(handle, Some(&process), None).await;
     // Only where it may have to be restarted though it answers: it costs a process.
     let may_restart = health.cramped.is_some() || handle.kept().usual_database.is_some();
     let unit = if may_restart {
@@ -250,8 +250,9 @@ async fn ask_about(
     });
 }
 
-/// Whether systemd has started this process by itself, after the one that was looked at before.
-async fn revived(handle: &Handle, process: Option<&Process>) -> bool {
+/// Whether systemd has started this process by itself, after the one that was looked at before. `shown`: what it
+/// says of the unit, if it was asked just now.
+async fn revived(handle: &Handle, process: Option<&Process>, shown: Option<&Shown>) -> bool {
     let Some(pid) = process.map(Process::pid) else {
         return false;
     };
@@ -260,7 +261,10 @@ async fn revived(handle: &Handle, process: Option<&Process>) -> bool {
     if let Some(known) = before.filter(|it| it.pid == pid) {
         return known.revived;
     }
-    let restarts = handle.show().await.map_or(0, |shown| shown.restarts);
+    let restarts = match shown {
+        Some(shown) => shown.restarts,
+        None => handle.show().await.map_or(0, |shown| shown.restarts),
+    };
     let revived = before.is_some_and(|it| restarts > 0 && restarts != it.count);
     handle.kept().restarts = Some(Restarts {
         pid,
@@ -309,9 +313,10 @@ async fn silent(
         (Some(process), Some(before)) => motion_since(process, before).await,
         _ => (Motion::Progressing, false),
     };
-    let revived = revived(handle, process.as_deref()).await;
+    let shown = handle.show().await;
+    let revived = revived(handle, process.as_deref(), shown.as_ref()).await;
     let pid = process.map(|p| number(p.pid()));
-    let unit = handle.show().await.map(|s| s.unit);
+    let unit = shown.map(|shown| shown.unit);
     let idle = idle && unit.as_ref().is_some_and(Unit::is_being_stopped);
     Sight {
         daemon: Daemon::Silent { pid, motion },
@@ -333,7 +338,7 @@ async fn absent(handle: &Handle, why: String, missed: Option<Missed>) -> Sight {
             shown: handle.show().await,
         },
     };
-    let revived = revived(handle, process.as_deref()).await;
+    let revived = revived(handle, process.as_deref(), shown.as_ref()).await;
     let unit = shown.map(|shown| shown.unit);
     let idle = match process.as_deref() {
         Some(process) if unit.as_ref().is_some_and(Unit::is_being_stopped) => {

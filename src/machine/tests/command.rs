@@ -229,7 +229,9 @@ fn an_incident_is_recorded_when_it_ends() {
         under_way.what.starts_with("fail2ban is down"),
         "{under_way:?}"
     );
-    rig.pass(secs(3)).ok().sees(answers_as(8, &["a"]));
+    rig.pass(secs(3) - Policy::FAST_PACE)
+        .ok()
+        .sees(answers_as(8, &["a"]));
     let [ended] = rig.ended.as_slice() else {
         panic!("{:?}", rig.ended)
     };
