@@ -229,7 +229,7 @@ fn an_incident_is_recorded_when_it_ends() {
         under_way.what.starts_with("fail2ban is down"),
         "{under_way:?}"
     );
-    rig.pass(secs(3) - Policy::FAST_PACE)
+    rig.pass(secs(3).saturating_sub(Policy::FAST_PACE))
         .ok()
         .sees(answers_as(8, &["a"]));
     let [ended] = rig.ended.as_slice() else {

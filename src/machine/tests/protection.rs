@@ -15,7 +15,7 @@ fn of(jail: &str, seconds: u64) -> (String, u64) {
 fn a_crash_leaves_every_jail_dark_until_it_is_seen_alive() {
     let mut rig = Rig::healthy(&["a", "m"]);
     rig.pass(secs(5)).exits(7).sees(absent(unit_killed()));
-    rig.pass(secs(3) - Policy::FAST_PACE)
+    rig.pass(secs(3).saturating_sub(Policy::FAST_PACE))
         .ok()
         .sees(answers_as(8, &["a"]));
     rig.pass(secs(4)).sees(answers_as(8, &["a", "m"]));
@@ -92,7 +92,7 @@ fn what_was_dark_when_jailwarden_ended_goes_on() {
         ..rig.kept.clone()
     };
     let mut rig = Rig::stock(memory, config(&["a", "m"]), absent(unit_killed()));
-    rig.pass(secs(3) - Policy::FAST_PACE)
+    rig.pass(secs(3).saturating_sub(Policy::FAST_PACE))
         .ok()
         .sees(answers_as(8, &["a", "m"]));
     assert_eq!(unprotected(&rig), [of("a", 23), of("m", 23)]);

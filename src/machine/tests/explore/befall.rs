@@ -26,6 +26,8 @@ pub(in super::super) enum Befall {
     Lock,
     /// Somebody removes the file that has the database in memory.
     UndoInMemory,
+    /// Somebody removes a rollback.
+    UndoRollback,
     /// All is as it was before, but for what jailwarden did.
     Mend,
     AdminStops(bool),
@@ -62,6 +64,7 @@ impl fmt::Debug for Befall {
             Self::Surroundings => f.write_str("Surroundings"),
             Self::Lock => f.write_str("Lock"),
             Self::UndoInMemory => f.write_str("UndoInMemory"),
+            Self::UndoRollback => f.write_str("UndoRollback"),
             Self::Mend => f.write_str("Mend"),
             Self::AdminStops(systemctl) => write!(f, "AdminStops({systemctl})"),
             Self::StopHangs(restarts) => write!(f, "StopHangs({restarts})"),
@@ -126,6 +129,10 @@ impl Befall {
             Self::Lock => world.locked = true,
             Self::UndoInMemory => {
                 world.in_memory = false;
+                world.touch();
+            }
+            Self::UndoRollback => {
+                world.rollbacks.pop_first();
                 world.touch();
             }
             Self::Mend => {
@@ -220,7 +227,7 @@ fn people(world: &World, all: &mut Vec<Befall>) {
         all.push(Befall::UndoInMemory);
     }
     if !world.rollbacks.is_empty() {
-        all.push(Befall::PackagesChange);
+        all.extend([Befall::PackagesChange, Befall::UndoRollback]);
     }
 }
 

@@ -41,6 +41,7 @@ fn is_common(befall: Befall) -> bool {
             | Befall::Hang(Hang::Frozen)
             | Befall::Edit("a", Fault::Hidden | Fault::ColdOnly)
             | Befall::Mend
+            | Befall::UndoRollback
             | Befall::AdminStops(true)
             | Befall::Killed(_)
     )
