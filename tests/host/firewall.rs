@@ -99,6 +99,47 @@ fn gets_its_bans_back(attacked: bool) {
 }
 
 #[test]
+#[ignore = "a minute until the firewall is listed; JAILWARDEN_ALL=1 make test"]
+fn an_nftables_table_that_is_deleted_gets_its_bans_back() {
+    let Some(host) = Guarded::begin() else { return };
+    host.jail("mail");
+    let actions = "action = mark[name=\"mail\"]\\n  nftables-multiport[name=mail, port=25]";
+    host.sh(&format!(
+        "sed -i 's/^action = .*/{actions}/' /etc/fail2ban/jail.d/mail.conf"
+    ));
+    host.wait_said("config change applied: loaded mail");
+    host.wait_protects("mail");
+    host.mark();
+    host.sh("systemctl restart jailwarden");
+    host.wait_said("supervision begins: fail2ban runs");
+    let banned = host.sh("fail2ban-client get mail banip");
+    let fail2ban = host.main_pid("fail2ban");
+    // It stood at a look.
+    assert!(
+        !wait_said_within(&host, Duration::from_secs(15), "the firewall has lost"),
+        "{}",
+        host.said()
+    );
+    host.sh("nft list ruleset | grep -q addr-set-mail; nft delete table inet f2b-table");
+    assert!(
+        wait_said_within(&host, LONG_ENOUGH, "fail2ban protects again"),
+        "{}",
+        host.said()
+    );
+    let said = host.said();
+    assert!(
+        said.contains("mail is alive but does not protect: the firewall has lost its bans"),
+        "{said}"
+    );
+    let stops = host.sh("nft list ruleset");
+    for ip in banned.split_whitespace() {
+        assert!(stops.contains(ip), "{ip} is not in\n{stops}");
+    }
+    assert_eq!(host.main_pid("fail2ban"), fail2ban, "the jail alone");
+    host.wait_all_protect();
+}
+
+#[test]
 #[ignore = "it takes two minutes to see that nothing happens; JAILWARDEN_ALL=1 make test"]
 fn a_flushed_firewall_is_left_alone_where_that_is_wanted() {
     let Some(host) = begin("  firewall: false\\n") else {

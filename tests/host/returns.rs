@@ -120,29 +120,34 @@ fn a_disabled_unit() {
     host.wait_status("healthy: 2 of 2 jails protect");
 }
 
+/// dpkg's, and rpm's.
 #[test]
 fn a_package_manager_at_work() {
     let Some(host) = Guarded::begin() else { return };
     host.write(DROP_IN, NO_RESTART);
     host.write(
         "/root/install.py",
-        "import fcntl, time\n\
-         lock = open('/var/lib/dpkg/lock-frontend', 'w')\n\
+        "import fcntl, sys, time\n\
+         lock = open(sys.argv[1], 'w')\n\
          fcntl.lockf(lock, fcntl.LOCK_EX)\n\
          time.sleep(1000)\n",
     );
-    host.sh(
-        "systemctl daemon-reload; systemd-run --quiet --unit install /usr/bin/python3 /root/install.py",
-    );
-    let id = "pgrep -f install.py && grep -q POSIX /proc/locks";
-    host.sh(&format!("until {id}; do sleep 0.05; done"));
-    host.kill("fail2ban", "KILL");
-    host.wait_said("packages are being installed");
-    host.wait_status("suspect: fail2ban is DOWN; packages are being installed");
-    host.assert_stays_down();
-    host.sh("systemctl stop install");
-    host.wait_said("fail2ban protects again");
-    host.wait_all_protect();
+    host.sh("systemctl daemon-reload; mkdir -p /var/lib/rpm");
+    for lock in ["/var/lib/dpkg/lock-frontend", "/var/lib/rpm/.rpm.lock"] {
+        host.mark();
+        host.sh(&format!(
+            "systemd-run --quiet --unit install /usr/bin/python3 /root/install.py {lock}"
+        ));
+        let id = "pgrep -f install.py && grep -q POSIX /proc/locks";
+        host.sh(&format!("until {id}; do sleep 0.05; done"));
+        host.kill("fail2ban", "KILL");
+        host.wait_said("packages are being installed");
+        host.wait_status("suspect: fail2ban is DOWN; packages are being installed");
+        host.assert_stays_down();
+        host.sh("systemctl stop install");
+        host.wait_said("fail2ban protects again");
+        host.wait_all_protect();
+    }
 }
 
 /// No overlay mends a file that does not parse, so its last good content is put back.

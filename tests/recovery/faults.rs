@@ -16,6 +16,16 @@ on_each_release! {
 }
 
 #[test]
+fn a_daemon_that_dies_again_and_again_is_not_started_for_ever() {
+    scenario::a_daemon_that_dies_again_and_again_is_not_started_for_ever(Version::V102);
+}
+
+#[test]
+fn the_time_without_protection_is_told_as_it_was() {
+    scenario::the_time_without_protection_is_told_as_it_was(Version::V102);
+}
+
+#[test]
 fn a_jail_whose_action_blocks_is_disabled_v1_0_2() {
     scenario::a_jail_whose_action_blocks_is_disabled(Version::V102);
 }
@@ -37,7 +47,7 @@ fn a_start_with_much_to_load_is_waited_for() {
 mod scenario {
     use std::fmt::Write as _;
     use std::sync::atomic::{AtomicBool, Ordering};
-    use std::time::Duration;
+    use std::time::{Duration, Instant};
     use std::{fs, thread};
 
     use rustix::fs::{CWD, FileType, Mode, mknodat};
@@ -284,6 +294,56 @@ mod scenario {
             threads,
             "the same process, the same jail"
         );
+    }
+
+    /// The budget is five restarts; the next try is ten seconds and more after it gave up.
+    pub(super) fn a_daemon_that_dies_again_and_again_is_not_started_for_ever(version: Version) {
+        let Some((f2b, warden)) = supervised(version, &["mail", "web"], LONG) else {
+            return;
+        };
+        let starts = f2b.logged("Starting Fail2ban");
+        for _ in 0..5 {
+            f2b.kill();
+            warden.wait_for("fail2ban protects again");
+        }
+        f2b.kill();
+        let said = warden.wait_for("restarted too often in a short time");
+        assert!(said.contains("Nothing protects this host"), "{said}");
+        assert_eq!(f2b.logged("Starting Fail2ban"), starts + 5);
+        warden.wait_for("jailwarden tries to start fail2ban once more");
+        warden.wait_for("fail2ban protects again");
+        f2b.wait_bans(&["mail", "web"]);
+        assert_eq!(f2b.logged("Starting Fail2ban"), starts + 6);
+    }
+
+    /// What jailwarden tells of each jail is what somebody measures who looks at the threads himself.
+    pub(super) fn the_time_without_protection_is_told_as_it_was(version: Version) {
+        let Some(f2b) = Fail2ban::new(version) else {
+            return;
+        };
+        f2b.jail("mail", &JailSpec::default());
+        f2b.start();
+        let (gate, client) = (f2b.path("gate"), f2b.client_words().join(" "));
+        let gated = format!(
+            "until test -e {}; do sleep 0.1; done; exec {client} -x start",
+            gate.display()
+        );
+        let start = ["sh".to_owned(), "-c".to_owned(), gated];
+        let warden = Warden::start_with(&f2b, &start, &settings(LONG));
+        warden.wait_for("supervision begins");
+        f2b.kill();
+        let began = Instant::now();
+        warden.wait_for("jailwarden starts it");
+        thread::sleep(Duration::from_secs(3));
+        fs::write(&gate, "").unwrap();
+        let up = wait_until(GUARD, || f2b.threads_of_any("mail").then_some(()));
+        up.expect("it is back");
+        let dark = began.elapsed().as_secs_f64();
+        let said = warden.wait_for("fail2ban protects again after");
+        let told = said.split("meanwhile: mail ").nth(1).expect(&said);
+        let told: f64 = told.split_whitespace().next().unwrap().parse().unwrap();
+        // It looks ten times a second, on a machine that may be busy.
+        assert!((told - dark).abs() < 1.5, "{dark:.1} s in truth: {said}");
     }
 
     /// A Python action can end its jail's actions thread: fail2ban catches `Exception`, which

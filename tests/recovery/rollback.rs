@@ -12,6 +12,7 @@ on_each_release! {
     a_rollback_that_did_not_help_does_not_stay
     a_later_file_that_enables_a_disabled_jail_is_named
     a_rollback_that_a_later_file_overrules_gives_way_to_the_last_good_files
+    what_no_rollback_can_mend_gets_its_last_good_content_back
     no_file_is_replaced_against_the_settings
     a_config_folder_that_was_moved_away_is_put_back
 }
@@ -228,6 +229,30 @@ mod scenario {
         assert!(!f2b.rollback("web").exists());
         assert_eq!(admins_files(&f2b.config()), files);
         assert_eq!(f2b.logged("Starting Fail2ban"), starts + 1);
+    }
+
+    /// The daemon's own settings, and those of all jails.
+    pub(super) fn what_no_rollback_can_mend_gets_its_last_good_content_back(version: Version) {
+        let Some((f2b, warden)) = good(version, &settings(LONG), "") else {
+            return;
+        };
+        let files = admins_files(&f2b.config());
+        for (file, junk) in [
+            ("fail2ban.local", "junk\n"),
+            ("jail.local", "[DEFAULT]\nfindtime = 10 parsecs\n"),
+        ] {
+            let starts = f2b.logged("Starting Fail2ban");
+            f2b.write(file, junk);
+            f2b.kill();
+            let said = warden.wait_for(&format!("{file} was put back so that"));
+            assert!(said.contains("jailwarden restore "), "{said}");
+            warden.wait_for("fail2ban protects again");
+            f2b.wait_bans(&["mail", "web"]);
+            assert_eq!(admins_files(&f2b.config()), files);
+            assert!(!f2b.rollback("mail").exists() && !f2b.rollback("web").exists());
+            assert_eq!(f2b.logged("Starting Fail2ban"), starts + 1);
+        }
+        warden.wait_told("STATUS=healthy: 2 of 2 jails protect");
     }
 
     /// What was moved away stays as it is, and jailwarden's own restore makes way for it.

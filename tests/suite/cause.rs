@@ -590,6 +590,7 @@ macro_rules! per_version {
             #[test]
             fn v1_0_2() { super::$name(super::Version::V102); }
             #[test]
+            #[ignore = "as 1.1.1 says it; JAILWARDEN_ALL=1 make test"]
             fn v1_1_0() { super::$name(super::Version::V110); }
             #[test]
             fn v1_1_1() { super::$name(super::Version::V111); }
