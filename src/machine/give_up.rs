@@ -15,10 +15,11 @@ use super::{Answer, Effect, Guesses, InVain, Machine, Policy, State};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum By {
     /// jailwarden took its guesses back; the fingerprint before it made them.
-    Us {
-        before: Option<u128>,
+    Us { before: Option<u128> },
+    Others {
+        /// What it needs may have come, though no byte of it differs.
+        afresh: bool,
     },
-    Others,
 }
 
 /// What was done on a guess is being taken back.
@@ -244,18 +245,22 @@ impl Machine {
         let known = self.disk.begin();
         let id = self.run(Effect::ReadConfig { known });
         if let State::GaveUp { read, .. } = &mut self.state {
-            *read = Some((id, By::Others));
+            let afresh = known.is_none();
+            *read = Some((id, By::Others { afresh }));
         }
     }
 
-    /// A config that somebody changed is tried at once; our own taking back is no reason to.
+    /// A config that somebody changed is tried at once, and so it is where what it lacked has come or packages have
+    /// changed; our own taking back is no reason to.
     pub(super) fn gave_up_read(&mut self, config: ConfigRead) {
         let State::GaveUp { read, .. } = &mut self.state else {
             return;
         };
+        let last = self.disk.reading.as_ref().map(|r| r.fingerprint);
         let (by_us, known) = match read.take() {
             Some((_, By::Us { before })) => (true, before),
-            _ => (false, self.disk.reading.as_ref().map(|r| r.fingerprint)),
+            Some((_, By::Others { afresh: true })) => (false, None),
+            _ => (false, last),
         };
         let differs = match &config {
             ConfigRead::Read(reading) => known.map_or(!by_us, |known| reading.fingerprint != known),

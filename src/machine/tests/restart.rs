@@ -510,6 +510,20 @@ fn a_changed_config_is_tried_at_once_and_a_touch_is_not() {
         .does("read Restarting start");
 }
 
+/// A log file that was missing is there, or Python is whole again, though the config is as it was.
+#[test]
+fn it_is_tried_at_once_when_what_was_lacking_may_have_come() {
+    for come in [Observed::ConfigStale, Observed::PackagesChanged] {
+        let mut rig = Rig::stock(Memory::default(), config(&["a"]), absent(unit_failed(255)));
+        rig.does_not_start().reads(config(&["a"])).is("gave-up");
+        rig.does("read-afresh ready Supervising DaemonDown start read-afresh GaveUp");
+        rig.event(Event::Observed(come));
+        rig.reads(config(&["a"]))
+            .sees(absent(unit_failed(255)))
+            .does("read-afresh Restarting start");
+    }
+}
+
 #[test]
 fn a_daemon_started_by_hand_after_giving_up_is_not_restarted() {
     for sight in [

@@ -108,9 +108,7 @@ pub(super) fn befall(world: &mut World, step: Step) {
         Step::Touch => world.touch(),
         Step::Pause(left) => world.pauses(left.map(secs)),
         Step::Resume => world.resumes(),
-        Step::PackagesChange => {
-            world.tell(Event::Observed(Observed::PackagesChanged));
-        }
+        Step::PackagesChange => world.packages_change(),
         Step::StaleAnswer(id) => {
             let known = world.machine.last_id;
             world.tell(done(ActionId(known + id), Outcome::Lost));

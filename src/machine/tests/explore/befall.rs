@@ -150,7 +150,7 @@ impl Befall {
             Self::AdminStarts => world.admin_starts(),
             Self::Pause(left) => world.pauses(left.map(secs)),
             Self::Resume => world.resumes(),
-            Self::PackagesChange => world.tell(Event::Observed(Observed::PackagesChanged)),
+            Self::PackagesChange => world.packages_change(),
             Self::Killed(done) => {
                 let done: Vec<_> = (0..8).filter(|at| done >> at & 1 == 1).collect();
                 world.jailwarden_is_killed(&done);

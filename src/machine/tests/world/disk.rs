@@ -35,6 +35,11 @@ impl World {
         self.touch();
     }
 
+    pub(in super::super) fn packages_change(&mut self) {
+        self.gave_up_at = None;
+        self.tell(Event::Observed(Observed::PackagesChanged));
+    }
+
     pub(in super::super) fn touch(&mut self) {
         self.gave_up_at = None;
         self.untried = true;
