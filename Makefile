@@ -97,7 +97,7 @@ audit:
 msrv := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 msrv:
 	rustup toolchain install --profile minimal $(msrv)
-	$(CARGO) +$(msrv) check --locked --target-dir target/msrv
+	$(CARGO) +$(msrv) check --locked --all-targets --target-dir target/msrv
 
 # It builds with the oldest dependencies that Cargo.toml allows. That option of cargo is not stable yet.
 minimal: copy := target/minimal
