@@ -49,7 +49,7 @@ pub(super) fn incidents(words: &Words) -> ExitCode {
     let asked = client.incidents();
     let kept = match asked.or_else(|error| of_file(&settings, &error).ok_or(error)) {
         Ok(kept) => kept,
-        Err(error) => return tell::failed("could not list", &error, words.json),
+        Err(error) => return tell::complain("could not list", &error),
     };
     if words.json {
         output::print(&safe_json(&json!(kept)));

@@ -87,23 +87,29 @@ fn tell(words: &Words, what: &str, call: fn(&Client) -> Result<(), ClientError>)
     ExitCode::SUCCESS
 }
 
-/// Says why a call has no result, and gives the exit code.
+/// Says why something was not done, and gives the exit code.
 pub(super) fn failed(what: &str, error: &ClientError, json: bool) -> ExitCode {
-    if json {
-        let problem = match error {
-            ClientError::Problem(problem) => json!(problem),
-            _ => Value::Null,
-        };
-        output::print(&safe_json(&json!({
-            "version": VERSION,
-            "done": false,
-            "text": error.to_string(),
-            "problem": problem,
-        })));
-    } else {
-        for line in supervisor::lines(what, error) {
-            output::complain(line);
-        }
+    if !json {
+        return complain(what, error);
+    }
+    let problem = match error {
+        ClientError::Problem(problem) => json!(problem),
+        _ => Value::Null,
+    };
+    output::print(&safe_json(&json!({
+        "version": VERSION,
+        "done": false,
+        "text": error.to_string(),
+        "problem": problem,
+    })));
+    ExitCode::from(supervisor::code_of(error))
+}
+
+/// The same of something that was only asked, whose document is another one: on standard error, also with
+/// `--json`.
+pub(super) fn complain(what: &str, error: &ClientError) -> ExitCode {
+    for line in supervisor::lines(what, error) {
+        output::complain(line);
     }
     ExitCode::from(supervisor::code_of(error))
 }

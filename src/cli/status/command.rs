@@ -80,7 +80,7 @@ pub(in crate::cli) fn run(words: &Words) -> ExitCode {
             }
             ExitCode::from(exit::NO_SUPERVISOR)
         }
-        Err(error) => tell::failed("could not ask jailwarden", &error, words.json),
+        Err(error) => tell::complain("could not ask jailwarden", &error),
     }
 }
 
