@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::env;
 use std::future::Future;
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::{self, IsTerminal as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -129,21 +129,16 @@ async fn with_progress<T>(work: impl Future<Output = T>) -> T {
         tokio::select! {
             done = &mut work => {
                 if seconds > 0 {
-                    progress("\r\x1b[K");
+                    output::redraw("");
                 }
                 return done;
             }
             () = tokio::time::sleep(Duration::from_secs(1)) => {
                 seconds += 1;
-                progress(&format!("\r\x1b[Kasking fail2ban … {seconds} s"));
+                output::redraw(&format!("asking fail2ban … {seconds} s"));
             }
         }
     }
-}
-
-fn progress(text: &str) {
-    let mut stderr = io::stderr();
-    drop(write!(stderr, "{text}").and_then(|()| stderr.flush()));
 }
 
 pub(super) fn rendered(report: &Report, format: Format, called: &str) -> String {
