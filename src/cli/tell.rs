@@ -31,24 +31,24 @@ runs as before, 6 fail2ban cannot be asked, 7 not back in time, 78 faulty settin
 
 Example: jailwarden restart";
 
-/// The words of `jailwarden reload`.
+/// The arguments of `jailwarden reload`.
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_RELOAD)]
-pub(super) struct ReloadWords {
+pub(super) struct ReloadArgs {
     #[command(flatten)]
-    words: Words,
+    common: CommonArgs,
 }
 
-/// The words of `jailwarden restart`.
+/// The arguments of `jailwarden restart`.
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_RESTART)]
-pub(super) struct RestartWords {
+pub(super) struct RestartArgs {
     #[command(flatten)]
-    words: Words,
+    common: CommonArgs,
 }
 
 #[derive(Debug, Args)]
-struct Words {
+struct CommonArgs {
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -57,29 +57,29 @@ struct Words {
 }
 
 /// Has the config checked, and applied if fail2ban would take it.
-pub(super) fn reload(words: &ReloadWords) -> ExitCode {
-    tell(&words.words, "reload", Client::reload)
+pub(super) fn reload(args: &ReloadArgs) -> ExitCode {
+    tell(&args.common, "reload", Client::reload)
 }
 
 /// Has fail2ban stopped and started.
-pub(super) fn restart(words: &RestartWords) -> ExitCode {
-    tell(&words.words, "restart", Client::restart)
+pub(super) fn restart(args: &RestartArgs) -> ExitCode {
+    tell(&args.common, "restart", Client::restart)
 }
 
-fn tell(words: &Words, what: &str, call: fn(&Client) -> Result<(), ClientError>) -> ExitCode {
-    let client = match words.place.client() {
+fn tell(args: &CommonArgs, what: &str, call: fn(&Client) -> Result<(), ClientError>) -> ExitCode {
+    let client = match args.place.client() {
         Ok(client) => client,
         Err(code) => return code,
     };
     if let Err(error) = supervisor::with_progress(&client, call) {
-        return failed(&format!("could not {what}"), &error, words.json);
+        return failed(&format!("could not {what}"), &error, args.json);
     }
     // It is done, also where nobody can say any more how it is now.
     let said = match client.status() {
         Ok(status) => paint::text(&[status::headline(&status)], false),
         Err(error) => format!("done; {error}"),
     };
-    if words.json {
+    if args.json {
         output::print(&done(json!({ "text": said.trim_end() })));
     } else {
         output::say(said.trim_end());
