@@ -97,7 +97,7 @@ audit:
 msrv := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 msrv:
 	rustup toolchain install --profile minimal $(msrv)
-	$(CARGO) +$(msrv) check --locked --target-dir target/msrv
+	$(CARGO) +$(msrv) check --locked --all-targets --target-dir target/msrv
 
 # It builds with the oldest dependencies that Cargo.toml allows. That option of cargo is not stable yet.
 minimal: copy := target/minimal
@@ -121,7 +121,7 @@ ifneq ($(zshdir),$(sharedir)/zsh/site-functions)
 	mv $(sharedir)/zsh/site-functions/_jailwarden $(zshdir)/
 	rmdir --ignore-fail-on-non-empty $(sharedir)/zsh/site-functions
 endif
-	install -D -m 644 -t $(docdir) README.md CHANGELOG.md LICENSE-MIT LICENSE-APACHE
+	install -D -m 644 -t $(docdir) README.md ARCHITECTURE.md CHANGELOG.md LICENSE-MIT LICENSE-APACHE
 	install -D -m 644 -t $(docdir)/docs docs/*.md docs/*.svg docs/openapi.json docs/page.png
 	install -D -m 755 -t $(docdir)/alerts config/alerts/*
 	install -D -m 644 -t $(docdir)/prometheus config/prometheus/*

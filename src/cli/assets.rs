@@ -26,35 +26,35 @@ Exit codes: 0 printed, 2 wrong usage.
 
 Example: jailwarden completions bash > ~/.local/share/bash-completion/completions/jailwarden";
 
-/// The words of `jailwarden completions`.
+/// The arguments of `jailwarden completions`.
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_COMPLETIONS)]
-pub(super) struct CompletionWords {
+pub(super) struct CompletionsArgs {
     /// The shell
     shell: Shell,
 }
 
-/// The words of `jailwarden assets`, which is for whoever packages it.
+/// The arguments of `jailwarden assets`, which is for whoever packages it.
 #[derive(Debug, Args)]
-pub(super) struct AssetWords {
+pub(super) struct AssetsArgs {
     /// The folder in which a tree as of /usr/share is made
     folder: PathBuf,
 }
 
 /// Prints the completions for a shell.
-pub(super) fn completions(words: &CompletionWords, mut command: Command) -> ExitCode {
+pub(super) fn completions(args: &CompletionsArgs, mut command: Command) -> ExitCode {
     let mut text = Vec::new();
-    generate(words.shell, &mut command, NAME, &mut text);
+    generate(args.shell, &mut command, NAME, &mut text);
     output::print(&String::from_utf8_lossy(&text));
     ExitCode::SUCCESS
 }
 
 /// Writes the man pages and the completions.
-pub(super) fn assets(words: &AssetWords, command: Command) -> ExitCode {
-    match write(&words.folder, command) {
+pub(super) fn assets(args: &AssetsArgs, command: Command) -> ExitCode {
+    match write(&args.folder, command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            output::complain(format_args!("{}: {error}", words.folder.display()));
+            output::complain(format_args!("{}: {error}", args.folder.display()));
             ExitCode::from(exit::UNREACHABLE)
         }
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::env;
 use std::future::Future;
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::{self, IsTerminal as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -30,10 +30,10 @@ Examples:
   jailwarden check --with jail.d/web.conf=./web.conf.new
   jailwarden check --config-dir ./fail2ban --allow-missing-logs --format github";
 
-/// The words of `jailwarden check`.
+/// The arguments of `jailwarden check`.
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
-pub(super) struct Words {
+pub(super) struct CheckArgs {
     /// fail2ban's config folder [default: that of the settings, usually /etc/fail2ban]
     #[arg(long, value_name = "DIR")]
     config_dir: Option<PathBuf>,
@@ -78,23 +78,19 @@ pub(super) enum Format {
 }
 
 /// Checks the config and prints what is wrong with it.
-pub(super) fn check(words: Words) -> ExitCode {
-    let settings = match words.place.settings() {
+pub(super) fn check(args: CheckArgs) -> ExitCode {
+    let settings = match args.place.settings() {
         Ok(settings) => settings,
         Err(code) => return code,
     };
-    let format = if words.json {
-        Format::Json
-    } else {
-        words.format
-    };
+    let format = if args.json { Format::Json } else { args.format };
     let called = settings.called();
     let request = Request {
         client: settings.daemon.client,
-        config_dir: words.config_dir.unwrap_or(settings.config_dir),
-        jails: BTreeSet::from_iter(words.jails),
-        allow_missing_logs: words.allow_missing_logs,
-        stand_ins: words.stand_ins,
+        config_dir: args.config_dir.unwrap_or(settings.config_dir),
+        jails: BTreeSet::from_iter(args.jails),
+        allow_missing_logs: args.allow_missing_logs,
+        stand_ins: args.stand_ins,
     };
     match run(check::gather(&request)) {
         Ok(report) => {
@@ -129,21 +125,16 @@ async fn with_progress<T>(work: impl Future<Output = T>) -> T {
         tokio::select! {
             done = &mut work => {
                 if seconds > 0 {
-                    progress("\r\x1b[K");
+                    output::redraw("");
                 }
                 return done;
             }
             () = tokio::time::sleep(Duration::from_secs(1)) => {
                 seconds += 1;
-                progress(&format!("\r\x1b[Kasking fail2ban … {seconds} s"));
+                output::redraw(&format!("asking fail2ban … {seconds} s"));
             }
         }
     }
-}
-
-fn progress(text: &str) {
-    let mut stderr = io::stderr();
-    drop(write!(stderr, "{text}").and_then(|()| stderr.flush()));
 }
 
 pub(super) fn rendered(report: &Report, format: Format, called: &str) -> String {

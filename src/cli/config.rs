@@ -31,14 +31,14 @@ Example: jailwarden config show --json";
 pub(super) enum Command {
     /// Say whether a settings file is sound, or every mistake in it with line and column
     #[command(after_help = AFTER_CHECK)]
-    Check(Words),
+    Check(ConfigArgs),
     /// Show the settings in force, and where each comes from
     #[command(after_help = AFTER_SHOW)]
-    Show(Words),
+    Show(ConfigArgs),
 }
 
 #[derive(Debug, Args)]
-pub(super) struct Words {
+pub(super) struct ConfigArgs {
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -49,25 +49,25 @@ pub(super) struct Words {
     place: Place,
 }
 
-impl Words {
+impl ConfigArgs {
     fn file(&self) -> Option<PathBuf> {
         self.file.clone().or_else(|| self.place.file())
     }
 }
 
-/// Does what the words say.
+/// Does what the arguments say.
 pub(super) fn run(command: &Command) -> ExitCode {
     match command {
-        Command::Check(words) => check(words),
-        Command::Show(words) => show(words),
+        Command::Check(args) => check(args),
+        Command::Show(args) => show(args),
     }
 }
 
 /// Says whether the settings are sound, as `run` would find them.
-fn check(words: &Words) -> ExitCode {
-    let file = words.file();
+fn check(args: &ConfigArgs) -> ExitCode {
+    let file = args.file();
     let file = file.as_deref();
-    match (Settings::load(file), words.json) {
+    match (Settings::load(file), args.json) {
         (Ok(_), false) => output::say(verdict(file)),
         (Ok(_), true) => output::print(&mistakes(file, &[])),
         (Err(SettingsError::Faulty { mistakes: found }), true) => {
@@ -100,12 +100,12 @@ fn verdict(file: Option<&Path>) -> String {
     }
 }
 
-fn show(words: &Words) -> ExitCode {
-    let file = words.file();
+fn show(args: &ConfigArgs) -> ExitCode {
+    let file = args.file();
     let file = file.as_deref();
     match Settings::show(file) {
         Ok(shown) => {
-            output::print(&if words.json {
+            output::print(&if args.json {
                 as_json(&shown, file)
             } else {
                 as_yaml(&shown, file)

@@ -24,10 +24,10 @@ Examples:
   jailwarden diff --json
   jailwarden diff 3f2a91bc";
 
-/// The words of `jailwarden diff`.
+/// The arguments of `jailwarden diff`.
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
-pub(super) struct Words {
+pub(super) struct DiffArgs {
     /// A snapshot of `jailwarden history`, by its first digits [default: what the daemon was last
     /// given]
     id: Option<String>,
@@ -42,17 +42,17 @@ pub(super) struct Words {
 }
 
 /// Prints what differs.
-pub(super) fn diff(words: Words) -> ExitCode {
-    let settings = match words.place.settings() {
+pub(super) fn diff(args: DiffArgs) -> ExitCode {
+    let settings = match args.place.settings() {
         Ok(settings) => settings,
         Err(code) => return code,
     };
-    let config_dir = words
+    let config_dir = args
         .config_dir
         .unwrap_or_else(|| settings.config_dir.clone());
-    match words.id {
-        None => against_the_daemon(settings, config_dir, words.json),
-        Some(id) => against_a_snapshot(settings, config_dir, id, words.json),
+    match args.id {
+        None => against_the_daemon(settings, config_dir, args.json),
+        Some(id) => against_a_snapshot(settings, config_dir, id, args.json),
     }
 }
 

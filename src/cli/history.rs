@@ -18,10 +18,10 @@ Exit codes: 0 listed, 2 wrong usage, 3 nothing is kept yet, 4 not permitted, 6 c
 
 Example: jailwarden history --json";
 
-/// The words of `jailwarden history`.
+/// The arguments of `jailwarden history`.
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
-pub(super) struct Words {
+pub(super) struct HistoryArgs {
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -30,8 +30,8 @@ pub(super) struct Words {
 }
 
 /// Lists what is kept.
-pub(super) fn history(words: &Words) -> ExitCode {
-    let settings = match words.place.settings() {
+pub(super) fn history(args: &HistoryArgs) -> ExitCode {
+    let settings = match args.place.settings() {
         Ok(settings) => settings,
         Err(code) => return code,
     };
@@ -44,12 +44,12 @@ pub(super) fn history(words: &Words) -> ExitCode {
             return ExitCode::from(code_of(&error));
         }
     };
-    output::print(&if words.json {
+    output::print(&if args.json {
         json::listing(&kept, &rejected)
     } else {
         human::listing(&kept, &rejected)
     });
-    if !words.json {
+    if !args.json {
         for warning in kept.warnings.iter().chain(&rejected.warnings) {
             output::complain(format_args!("warning: {warning}"));
         }

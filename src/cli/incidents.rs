@@ -25,10 +25,10 @@ can be read, 4 not permitted, 6 or 7 it gives no answer, 78 faulty settings.
 
 Example: jailwarden incidents --json";
 
-/// The words of `jailwarden incidents`.
+/// The arguments of `jailwarden incidents`.
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
-pub(super) struct Words {
+pub(super) struct IncidentsArgs {
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -37,8 +37,8 @@ pub(super) struct Words {
 }
 
 /// Lists the incidents that are kept.
-pub(super) fn incidents(words: &Words) -> ExitCode {
-    let settings = match words.place.settings() {
+pub(super) fn incidents(args: &IncidentsArgs) -> ExitCode {
+    let settings = match args.place.settings() {
         Ok(settings) => settings,
         Err(code) => return code,
     };
@@ -49,9 +49,9 @@ pub(super) fn incidents(words: &Words) -> ExitCode {
     let asked = client.incidents();
     let kept = match asked.or_else(|error| of_file(&settings, &error).ok_or(error)) {
         Ok(kept) => kept,
-        Err(error) => return tell::failed("could not list", &error, words.json),
+        Err(error) => return tell::complain("could not list", &error),
     };
-    if words.json {
+    if args.json {
         output::print(&safe_json(&json!(kept)));
     } else {
         let style = check::style();

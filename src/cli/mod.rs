@@ -60,21 +60,21 @@ enum Command {
     )]
     Run(Place),
     /// Say whether the host is protected, jail by jail, and what happened last
-    Status(status::Words),
+    Status(status::StatusArgs),
     /// Have the config checked, and what changed applied
-    Reload(tell::ReloadWords),
+    Reload(tell::ReloadArgs),
     /// Have fail2ban stopped and started, and wait until it protects again
-    Restart(tell::RestartWords),
+    Restart(tell::RestartArgs),
     /// List the times when protection was lost
-    Incidents(incidents::Words),
+    Incidents(incidents::IncidentsArgs),
     /// Say what fail2ban would refuse of its config, with file and line; nothing is touched
-    Check(check::Words),
+    Check(check::CheckArgs),
     /// Say what a reload would change, or what differs from a snapshot
-    Diff(diff::Words),
+    Diff(diff::DiffArgs),
     /// List the snapshots of the config with which fail2ban was healthy, and files that were replaced
-    History(history::Words),
+    History(history::HistoryArgs),
     /// Put the config back as it was in a snapshot, or bring back what that replaced
-    Restore(restore::Words),
+    Restore(restore::RestoreArgs),
     /// Disable a jail so that the others can run, or show and undo what is disabled
     #[command(
         arg_required_else_help = true,
@@ -86,9 +86,9 @@ enum Command {
         command: rollback::Command,
     },
     /// Have jailwarden watch and do nothing, for a time or until it is told to go on
-    Pause(pause::PauseWords),
+    Pause(pause::PauseArgs),
     /// End a pause
-    Resume(pause::ResumeWords),
+    Resume(pause::ResumeArgs),
     /// Work with the settings file
     #[command(
         arg_required_else_help = true,
@@ -100,10 +100,10 @@ enum Command {
         command: config::Command,
     },
     /// Print the completions for a shell
-    Completions(assets::CompletionWords),
+    Completions(assets::CompletionsArgs),
     /// Write the man pages and completions into a folder, for packages
     #[command(hide = true)]
-    Assets(assets::AssetWords),
+    Assets(assets::AssetsArgs),
 }
 
 /// The whole command: reads the process's arguments, does what they say, gives its exit code.
@@ -112,20 +112,20 @@ enum Command {
 pub fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Run(place) => run::run(place.file().as_deref()),
-        Command::Status(words) => status::run(&words),
-        Command::Reload(words) => tell::reload(&words),
-        Command::Restart(words) => tell::restart(&words),
-        Command::Incidents(words) => incidents::incidents(&words),
-        Command::Check(words) => check::check(words),
-        Command::Diff(words) => diff::diff(words),
-        Command::History(words) => history::history(&words),
-        Command::Restore(words) => restore::restore(words),
+        Command::Status(args) => status::run(&args),
+        Command::Reload(args) => tell::reload(&args),
+        Command::Restart(args) => tell::restart(&args),
+        Command::Incidents(args) => incidents::incidents(&args),
+        Command::Check(args) => check::check(args),
+        Command::Diff(args) => diff::diff(args),
+        Command::History(args) => history::history(&args),
+        Command::Restore(args) => restore::restore(args),
         Command::Rollback { command } => rollback::run(command),
-        Command::Pause(words) => pause::pause(words),
-        Command::Resume(words) => pause::resume(&words),
+        Command::Pause(args) => pause::pause(args),
+        Command::Resume(args) => pause::resume(&args),
         Command::Config { command } => config::run(&command),
-        Command::Completions(words) => assets::completions(&words, Cli::command()),
-        Command::Assets(words) => assets::assets(&words, Cli::command()),
+        Command::Completions(args) => assets::completions(&args, Cli::command()),
+        Command::Assets(args) => assets::assets(&args, Cli::command()),
     }
 }
 

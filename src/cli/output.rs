@@ -14,6 +14,12 @@ pub(super) fn complain(line: impl Display) {
     drop(writeln!(io::stderr(), "{line}"));
 }
 
+/// The line of progress, in the place of the one before, on the terminal that stderr is.
+pub(super) fn redraw(line: &str) {
+    let mut stderr = io::stderr();
+    drop(write!(stderr, "\r\x1b[K{line}").and_then(|()| stderr.flush()));
+}
+
 /// A whole answer, on stdout.
 pub(super) fn print(text: &str) {
     let mut stdout = io::stdout();

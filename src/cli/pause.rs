@@ -33,10 +33,10 @@ Exit codes: 0 no pause stands any more, 2 wrong usage, 4 not permitted, 6 it cou
 
 Example: jailwarden resume";
 
-/// The words of `jailwarden pause`.
+/// The arguments of `jailwarden pause`.
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_PAUSE)]
-pub(super) struct PauseWords {
+pub(super) struct PauseArgs {
     /// End the pause by itself after this time, such as 30m or 2h [default: it lasts until resume]
     #[arg(long = "for", value_name = "TIME", value_parser = span)]
     span: Option<Duration>,
@@ -50,10 +50,10 @@ pub(super) struct PauseWords {
     place: Place,
 }
 
-/// The words of `jailwarden resume`.
+/// The arguments of `jailwarden resume`.
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_RESUME)]
-pub(super) struct ResumeWords {
+pub(super) struct ResumeArgs {
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -70,12 +70,12 @@ fn span(word: &str) -> Result<Duration, String> {
 }
 
 /// Asks for a pause.
-pub(super) fn pause(words: PauseWords) -> ExitCode {
-    let settings = match words.place.settings() {
+pub(super) fn pause(args: PauseArgs) -> ExitCode {
+    let settings = match args.place.settings() {
         Ok(settings) => settings,
         Err(code) => return code,
     };
-    let until = match words.span.map(|span| SystemTime::now().checked_add(span)) {
+    let until = match args.span.map(|span| SystemTime::now().checked_add(span)) {
         Some(None) => {
             output::complain("--for: that is further away than time goes; leave it out");
             return ExitCode::from(exit::USAGE);
@@ -84,12 +84,12 @@ pub(super) fn pause(words: PauseWords) -> ExitCode {
     };
     let pause = Pause {
         until,
-        reason: words.reason,
+        reason: args.reason,
         by: who(),
     };
     if let Err(error) = pause::ask(&settings.state_dir, &pause) {
         let request = PauseRequest {
-            span: words
+            span: args
                 .span
                 .map(|span| humantime::format_duration(span).to_string()),
             reason: pause.reason.clone(),
@@ -101,7 +101,7 @@ pub(super) fn pause(words: PauseWords) -> ExitCode {
             return refused("the pause cannot be asked for", &settings.state_dir, &error);
         }
     }
-    if words.json {
+    if args.json {
         output::print(&safe_json(&json!({
             "version": VERSION,
             "until": until.map(Timestamp::from),
@@ -121,8 +121,8 @@ pub(super) fn pause(words: PauseWords) -> ExitCode {
 }
 
 /// Ends the pause.
-pub(super) fn resume(words: &ResumeWords) -> ExitCode {
-    let settings = match words.place.settings() {
+pub(super) fn resume(args: &ResumeArgs) -> ExitCode {
+    let settings = match args.place.settings() {
         Ok(settings) => settings,
         Err(code) => return code,
     };
@@ -131,7 +131,7 @@ pub(super) fn resume(words: &ResumeWords) -> ExitCode {
         asked.map(|answer| answer.was_paused).ok_or(error)
     });
     match ended {
-        Ok(was_paused) if words.json => {
+        Ok(was_paused) if args.json => {
             output::print(&safe_json(
                 &json!({ "version": VERSION, "was_paused": was_paused }),
             ));

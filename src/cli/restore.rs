@@ -33,10 +33,10 @@ Examples:
   jailwarden restore 3f2a91bc --jail web
   jailwarden restore 20261125T181510Z-0       (the undo of a restore; it is not checked)";
 
-/// The words of `jailwarden restore`.
+/// The arguments of `jailwarden restore`.
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
-pub(super) struct Words {
+pub(super) struct RestoreArgs {
     /// A snapshot, by its first digits, or replaced files, as `jailwarden history` lists them
     id: String,
     /// Only the files that this jail is read from, then or now
@@ -59,20 +59,20 @@ pub(super) struct Words {
 }
 
 /// Puts files back.
-pub(super) fn restore(words: Words) -> ExitCode {
-    let settings = match words.place.settings() {
+pub(super) fn restore(args: RestoreArgs) -> ExitCode {
+    let settings = match args.place.settings() {
         Ok(settings) => settings,
         Err(code) => return code,
     };
     let store = Store::open(&settings.state_dir, &settings.called());
     let restoring = Restoring {
-        config_dir: words
+        config_dir: args
             .config_dir
             .clone()
             .unwrap_or_else(|| settings.config_dir.clone()),
         settings,
         store,
-        words,
+        args,
     };
     match restoring.run() {
         Ok(code) => ExitCode::from(code),
@@ -106,7 +106,7 @@ impl From<HistoryError> for Failed {
 }
 
 struct Restoring {
-    words: Words,
+    args: RestoreArgs,
     settings: Settings,
     config_dir: PathBuf,
     store: Store,
@@ -115,21 +115,21 @@ struct Restoring {
 impl Restoring {
     fn run(&self) -> Result<u8, Failed> {
         // No snapshot's id has such a letter.
-        if self.words.id.contains('T') {
+        if self.args.id.contains('T') {
             return self.replaced_files();
         }
-        let id = self.store.find(&self.words.id)?;
+        let id = self.store.find(&self.args.id)?;
         let (which, files) = self.which(&id)?;
         let preview = self.store.preview(&id, &self.config_dir, &which)?;
         let from = format!("{} of {}", id.short(), human::time(self.store.when(&id)?));
         let findings = match self.check(&preview) {
             Ok(report) => report,
-            Err(_) if self.words.force => None,
+            Err(_) if self.args.force => None,
             Err(error) => return Err(Failed::Check(error)),
         };
         let is_refused = findings.as_ref().is_some_and(|report| !report.is_sound());
-        let is_refused = is_refused && !self.words.force;
-        if is_refused || self.words.dry_run {
+        let is_refused = is_refused && !self.args.force;
+        if is_refused || self.args.dry_run {
             let done: Vec<Done> = preview.would.into_iter().map(|(done, _)| done).collect();
             self.say(&Answer {
                 verb: "would be done",
@@ -145,7 +145,7 @@ impl Restoring {
             return Ok(u8::from(is_refused));
         }
         let called = self.settings.called();
-        let reason = match &self.words.jail {
+        let reason = match &self.args.jail {
             None => format!("`{called} restore {}`", id.short()),
             Some(jail) => format!("`{called} restore {} --jail {}`", id.short(), safe(jail)),
         };
@@ -168,8 +168,8 @@ impl Restoring {
 
     /// Undoes a restore; unchecked, as it is the way back.
     fn replaced_files(&self) -> Result<u8, Failed> {
-        let id = &self.words.id;
-        if self.words.jail.is_some() || self.words.config_dir.is_some() {
+        let id = &self.args.id;
+        if self.args.jail.is_some() || self.args.config_dir.is_some() {
             let words = "--jail and --config-dir are for snapshots: replaced files go back together, to where they were";
             return Err(Failed::Usage(words.to_owned()));
         }
@@ -186,7 +186,7 @@ impl Restoring {
             report: None,
             is_refused: false,
         };
-        if self.words.dry_run {
+        if self.args.dry_run {
             let done: Vec<Done> = preview.would.into_iter().map(|(done, _)| done).collect();
             answer.done = &done;
             self.say(&answer);
@@ -204,7 +204,7 @@ impl Restoring {
 
     /// All files, or those of one jail, which are named then.
     fn which(&self, id: &Id) -> Result<(Which, Option<Vec<PathBuf>>), Failed> {
-        let Some(jail) = &self.words.jail else {
+        let Some(jail) = &self.args.jail else {
             return Ok((Which::All, None));
         };
         let files = self.store.files_of(id, &self.config_dir, jail)?;
@@ -226,7 +226,7 @@ impl Restoring {
         let request = Request {
             client: self.settings.daemon.client.clone(),
             config_dir: self.config_dir.clone(),
-            jails: BTreeSet::from_iter(self.words.jail.clone()),
+            jails: BTreeSet::from_iter(self.args.jail.clone()),
             allow_missing_logs: false,
             stand_ins: stand_ins(preview, &self.config_dir),
         };
@@ -234,8 +234,8 @@ impl Restoring {
     }
 
     fn say(&self, answer: &Answer<'_>) {
-        if self.words.json {
-            output::print(&answer.json(self.words.dry_run));
+        if self.args.json {
+            output::print(&answer.json(self.args.dry_run));
             return;
         }
         let refused = answer.report.filter(|report| !report.is_sound());

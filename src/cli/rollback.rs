@@ -24,7 +24,8 @@ not back in time, 78 faulty settings.
 Example: jailwarden rollback add web";
 
 const AFTER_LIST: &str = "\
-Exit codes: 0 none stands, 1 some stand, 2 wrong usage, 4 not permitted, 78 faulty settings.
+Exit codes: 0 none stands, 1 some stand, 2 wrong usage, 4 not permitted, 6 jail.d cannot be read, 78 faulty \
+settings.
 
 Example: jailwarden rollback list --json";
 

@@ -1,12 +1,12 @@
 //! What goes through the supervisor: how it is called, and what its answers mean here.
 
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::{self, IsTerminal as _};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use crate::cli::{exit, status};
+use crate::cli::{exit, output, status};
 use crate::control::client::{Client, ClientError};
 use crate::control::problem::Kind;
 use crate::settings::Settings;
@@ -85,7 +85,7 @@ pub(super) fn with_progress<T: Send + 'static>(
     for frame in 0.. {
         match result.recv_timeout(FRAME) {
             Ok(result) => {
-                show("\r\x1b[K");
+                output::redraw("");
                 return result;
             }
             Err(RecvTimeoutError::Timeout) => {}
@@ -96,7 +96,7 @@ pub(super) fn with_progress<T: Send + 'static>(
         }
         let text = state.lock().unwrap_or_else(PoisonError::into_inner);
         let sign = ['|', '/', '-', '\\'][frame % 4];
-        show(&format!("\r\x1b[K{sign} {text}"));
+        output::redraw(&format!("{sign} {text}"));
     }
     // The thread that worked has panicked, and said so.
     std::process::exit(exit::UNREACHABLE.into())
@@ -111,9 +111,4 @@ fn ask(client: Client, state: Arc<Mutex<String>>) {
             *state.lock().unwrap_or_else(PoisonError::into_inner) = text;
         }
     });
-}
-
-fn show(text: &str) {
-    let mut stderr = io::stderr();
-    drop(write!(stderr, "{text}").and_then(|()| stderr.flush()));
 }

@@ -31,24 +31,24 @@ runs as before, 6 fail2ban cannot be asked, 7 not back in time, 78 faulty settin
 
 Example: jailwarden restart";
 
-/// The words of `jailwarden reload`.
+/// The arguments of `jailwarden reload`.
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_RELOAD)]
-pub(super) struct ReloadWords {
+pub(super) struct ReloadArgs {
     #[command(flatten)]
-    words: Words,
+    common: CommonArgs,
 }
 
-/// The words of `jailwarden restart`.
+/// The arguments of `jailwarden restart`.
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_RESTART)]
-pub(super) struct RestartWords {
+pub(super) struct RestartArgs {
     #[command(flatten)]
-    words: Words,
+    common: CommonArgs,
 }
 
 #[derive(Debug, Args)]
-struct Words {
+struct CommonArgs {
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -57,29 +57,29 @@ struct Words {
 }
 
 /// Has the config checked, and applied if fail2ban would take it.
-pub(super) fn reload(words: &ReloadWords) -> ExitCode {
-    tell(&words.words, "reload", Client::reload)
+pub(super) fn reload(args: &ReloadArgs) -> ExitCode {
+    tell(&args.common, "reload", Client::reload)
 }
 
 /// Has fail2ban stopped and started.
-pub(super) fn restart(words: &RestartWords) -> ExitCode {
-    tell(&words.words, "restart", Client::restart)
+pub(super) fn restart(args: &RestartArgs) -> ExitCode {
+    tell(&args.common, "restart", Client::restart)
 }
 
-fn tell(words: &Words, what: &str, call: fn(&Client) -> Result<(), ClientError>) -> ExitCode {
-    let client = match words.place.client() {
+fn tell(args: &CommonArgs, what: &str, call: fn(&Client) -> Result<(), ClientError>) -> ExitCode {
+    let client = match args.place.client() {
         Ok(client) => client,
         Err(code) => return code,
     };
     if let Err(error) = supervisor::with_progress(&client, call) {
-        return failed(&format!("could not {what}"), &error, words.json);
+        return failed(&format!("could not {what}"), &error, args.json);
     }
     // It is done, also where nobody can say any more how it is now.
     let said = match client.status() {
         Ok(status) => paint::text(&[status::headline(&status)], false),
         Err(error) => format!("done; {error}"),
     };
-    if words.json {
+    if args.json {
         output::print(&done(json!({ "text": said.trim_end() })));
     } else {
         output::say(said.trim_end());
@@ -87,23 +87,29 @@ fn tell(words: &Words, what: &str, call: fn(&Client) -> Result<(), ClientError>)
     ExitCode::SUCCESS
 }
 
-/// Says why a call has no result, and gives the exit code.
+/// Says why something was not done, and gives the exit code.
 pub(super) fn failed(what: &str, error: &ClientError, json: bool) -> ExitCode {
-    if json {
-        let problem = match error {
-            ClientError::Problem(problem) => json!(problem),
-            _ => Value::Null,
-        };
-        output::print(&safe_json(&json!({
-            "version": VERSION,
-            "done": false,
-            "text": error.to_string(),
-            "problem": problem,
-        })));
-    } else {
-        for line in supervisor::lines(what, error) {
-            output::complain(line);
-        }
+    if !json {
+        return complain(what, error);
+    }
+    let problem = match error {
+        ClientError::Problem(problem) => json!(problem),
+        _ => Value::Null,
+    };
+    output::print(&safe_json(&json!({
+        "version": VERSION,
+        "done": false,
+        "text": error.to_string(),
+        "problem": problem,
+    })));
+    ExitCode::from(supervisor::code_of(error))
+}
+
+/// The same of something that was only asked, whose document is another one: on standard error, also with
+/// `--json`.
+pub(super) fn complain(what: &str, error: &ClientError) -> ExitCode {
+    for line in supervisor::lines(what, error) {
+        output::complain(line);
     }
     ExitCode::from(supervisor::code_of(error))
 }

@@ -27,7 +27,8 @@ use crate::status::{Past, Protection, SCHEMA, Status};
 const BODY: usize = 64 << 10;
 /// The time for a body to arrive.
 const BODY_TIME: Duration = Duration::from_secs(10);
-/// How old an answer of the loop may be: however many ask, it is asked ten times a second at most.
+/// How old an answer of the loop may be: however many read, it is asked for each of status, past and metrics ten
+/// times a second at most.
 const FRESH: Duration = Duration::from_millis(100);
 /// How many may listen to events at once.
 const WATCHERS: usize = 128;
@@ -116,18 +117,19 @@ impl Api {
     ) -> Result<Answer, Problem> {
         let (head, body) = request.into_parts();
         let (row, name) = routes::find(&head.method, head.uri.path())?;
-        // Whoever only reads need not be known by name.
-        let by = match caller {
-            Caller::User(uid) => self.rights.admin(uid).unwrap_or_default(),
-            Caller::Anybody => "",
+        let admin = match caller {
+            Caller::User(uid) => self.rights.admin(uid),
+            Caller::Anybody => None,
         };
-        if row.changes && by.is_empty() {
+        if row.changes && admin.is_none() {
             return Err(Problem::new(
                 Kind::Forbidden,
                 "you may read, and only root and the users in control.admins of jailwarden's settings \
                  may do this; run it as root",
             ));
         }
+        // Whoever only reads need not be known by name.
+        let by = admin.unwrap_or_default();
         let body = collected(body).await?;
         match row.route {
             Route::Status => Ok(answer::json(&*self.status().await?)),

@@ -50,13 +50,18 @@ impl Descriptors {
 /// `NotFound` if there is no such process, and whatever else reading `/proc` may give.
 pub fn descriptors(pid: Pid) -> io::Result<Descriptors> {
     let open = fs::read_dir(format!("/proc/{pid}/fd"))?.count();
-    let limits = read(pid, "limits")?;
-    let [most, _] =
-        limits_in(&String::from_utf8_lossy(&limits)).ok_or(io::ErrorKind::InvalidData)?;
+    let [most, _] = limits_of(pid)?;
     Ok(Descriptors {
         open: u64::try_from(open).unwrap_or(u64::MAX),
         most,
     })
+}
+
+/// How many files process `pid` may have open, by its soft and its hard limit.
+fn limits_of(pid: Pid) -> io::Result<[u64; 2]> {
+    let limits = read(pid, "limits")?;
+    let limits = limits_in(&String::from_utf8_lossy(&limits));
+    Ok(limits.ok_or(io::ErrorKind::InvalidData)?)
 }
 
 /// The soft and the hard limit in `Max open files            1024                 524288               files`
@@ -113,9 +118,7 @@ fn kind(target: &str) -> String {
 /// `EPERM` without the right to it (`CAP_SYS_RESOURCE`), `ESRCH` if there is no such process.
 pub fn give_room(pid: Pid) -> io::Result<()> {
     let current = descriptors(pid)?.open.saturating_add(ROOM);
-    let limits = read(pid, "limits")?;
-    let [_, hard] =
-        limits_in(&String::from_utf8_lossy(&limits)).ok_or(io::ErrorKind::InvalidData)?;
+    let [_, hard] = limits_of(pid)?;
     let maximum = (hard != u64::MAX).then_some(hard.max(current));
     let new = Rlimit {
         current: Some(current),

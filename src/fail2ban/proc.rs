@@ -47,9 +47,7 @@ impl Task {
     /// The processes that this thread started and that have not been reaped.
     pub(super) fn children(&self) -> io::Result<Vec<Pid>> {
         let children = self.read("children")?.unwrap_or_default();
-        Ok(words(&children)
-            .filter_map(|word| Pid::from_raw(word.parse().ok()?))
-            .collect())
+        Ok(words(&children).filter_map(pid).collect())
     }
 }
 

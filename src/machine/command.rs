@@ -308,8 +308,9 @@ impl Machine {
         if let State::Standby { why } = &self.state
             && why == absence::MASKED
         {
+            let unit = self.names.unit.as_deref().unwrap_or("fail2ban.service");
             return Some(refused(format!(
-                "fail2ban may not be started ({why}); to allow it: systemctl unmask"
+                "fail2ban may not be started ({why}); to allow it: systemctl unmask {unit}"
             )));
         }
         if self.daemon.ping.is_some() {

@@ -12,7 +12,7 @@ pub(super) struct Disk {
     pub(super) reading: Option<Reading>,
     /// Why the last check could not be made, or led to nothing, once that was told.
     pub(super) failing: Option<String>,
-    /// At the last look, nobody listened and packages were being installed or removed.
+    /// At the last look, packages were being installed or removed ([`Sight::packages`](super::event::Sight)).
     pub(super) packages: bool,
 }
 

@@ -71,7 +71,7 @@ pub enum Observed {
     },
 }
 
-/// How an action ended. Every action has one, whatever happens.
+/// How an action ended. Every action has one, but for a look or an apply that a later one has replaced.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
     /// Of `Look`.
@@ -89,8 +89,8 @@ pub enum Outcome {
     PutBack(Result<PutBack, String>),
     /// Of `PutBack`: what was done before it failed, and why it failed.
     HalfPutBack(PutBack, String),
-    /// Of `Signal`, `Start`, `WriteRollback`, `KeepInMemory`, `TakeBack`, `Keep`, `Save` and `EndPause`:
-    /// done, or why not.
+    /// Of `Signal`, `EndCommands`, `Start`, `WriteRollback`, `KeepInMemory`, `TakeBack`, `Keep`, `Save` and
+    /// `EndPause`: done, or why not.
     Effect(Result<(), String>),
     /// Of `Start`: somebody else had systemd stop the daemon meanwhile; it was not started.
     Forestalled(String),
@@ -113,12 +113,13 @@ pub enum Outcome {
 pub struct Sight {
     /// What was found at the socket.
     pub daemon: Daemon,
-    /// What systemd says, where a unit runs fail2ban and the daemon did not answer.
+    /// What systemd says, where a unit runs fail2ban and the daemon did not answer, or may have to be restarted
+    /// though it does: it may open no more files, or has its database in memory.
     pub unit: Option<Unit>,
     /// It is a new process, and systemd started it by itself since the one before had died
     /// (`NRestarts` of `systemctl show` rose).
     pub revived: bool,
-    /// Packages are being installed just now; looked at only where nobody listens.
+    /// Packages are being installed just now; not looked at where the daemon is silent.
     pub packages: bool,
     /// It does not answer, and for some seconds nothing was left of it that acts, nor did it do anything; looked
     /// at only while systemd stops it.

@@ -118,7 +118,8 @@ pub struct Machine {
     recent: Vec<String>,
     /// Jails that somebody stopped by hand.
     held: BTreeSet<String>,
-    /// Jails that could not be revived; they are tried again when something changes.
+    /// Jails that could not be revived or healed; each is tried again after a rest, and at once when the config
+    /// changes.
     lost: BTreeSet<String>,
     /// The jails that were loaded again, and how often.
     revived: BTreeMap<String, Revived>,

@@ -11,6 +11,9 @@ use super::stop::Stop;
 use super::time::MonoTime;
 use super::{Effect, Machine, Policy, Signal, State, config_of};
 
+/// Of a step whose action has no id yet: ids begin at 1 ([`Machine::run`]).
+const NONE: ActionId = ActionId(0);
+
 /// Why the daemon is being restarted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Cause {
@@ -248,7 +251,7 @@ impl Machine {
         self.look = None;
         self.awaited = false;
         let begun = cause.clone();
-        let step = Step::Reading(ActionId(0));
+        let step = Step::Reading(NONE);
         let ran = self.accepted.clone();
         self.state = State::Restarting(Restart::begin(cause, old, ran, step));
         self.say_trouble(&begun);
@@ -488,7 +491,7 @@ impl Machine {
         let known = reading.filter(|_| self.moves() < MOST_MOVES);
         // A jailwarden that comes after us has to know: it counts against the budget, and without
         // systemd there would be two.
-        self.step(Step::Starting(ActionId(0)));
+        self.step(Step::Starting(NONE));
         self.saving = Some(self.save());
         let start = self.run(Effect::Start { known });
         self.step(Step::Starting(start));

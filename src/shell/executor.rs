@@ -1,4 +1,5 @@
-//! Turns the machine's effects into tasks; each ends in `Event::Done` with its id.
+//! Turns the machine's effects into tasks; each ends in `Event::Done` with its id, but for a look or an apply that
+//! a later one has replaced.
 
 use std::io;
 use std::path::Path;

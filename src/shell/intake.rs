@@ -120,7 +120,7 @@ impl Supervisor {
                     String::new()
                 } else {
                     format!(
-                        "; what is not about timing changes with: systemctl restart {}",
+                        "; some of it takes effect only with: systemctl restart {}",
                         old.service()
                     )
                 };

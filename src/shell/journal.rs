@@ -113,6 +113,8 @@ pub struct Whose<'a> {
     pub called: &'a str,
     /// Its service, as `systemctl` takes it.
     pub service: &'a str,
+    /// The unit in whose journal fail2ban's own output is, as `journalctl -u` takes it.
+    pub daemon_unit: &'a str,
     /// The unit that it is about. With one it also shows in that unit's own journal (`journalctl -u
     /// fail2ban`), which journald allows to root only (`man 7 systemd.journal-fields`,
     /// `OBJECT_SYSTEMD_UNIT=`).
@@ -137,6 +139,7 @@ pub fn report(report: &Report, whose: Whose<'_>) {
                 line = report.line,
                 called = whose.called,
                 service = whose.service,
+                daemon_unit = whose.daemon_unit,
                 unit = whose.unit,
                 jail = jails.as_deref(),
                 "{}",

@@ -354,10 +354,13 @@ impl Supervisor {
         self.alerts.tell(report);
         self.metrics.report(report);
         let settings = self.handle.settings();
+        let unit = settings.daemon.unit.as_deref();
+        let started_by_us = transient::name(&settings.daemon.socket);
         let whose = journal::Whose {
             called: &settings.called(),
             service: &settings.service(),
-            unit: settings.daemon.unit.as_deref(),
+            daemon_unit: unit.unwrap_or(&started_by_us),
+            unit,
         };
         journal::report(report, whose);
     }

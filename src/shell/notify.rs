@@ -209,7 +209,7 @@ mod tests {
 
     #[test]
     fn the_watchdog_is_fed_twice_as_often_as_asked() {
-        let minute = Duration::from_mins(1);
+        let minute = Duration::from_secs(60);
         assert_eq!(half(minute), Some(Duration::from_secs(30)));
         assert_eq!(half(Duration::ZERO), None);
     }

@@ -21,7 +21,7 @@ use tokio::sync::Notify;
 use self::plan::{CONFIG, Filter, PAUSE, Plan, SOCKET, STALE, judge};
 use crate::fail2ban::folder::{FolderId, Places};
 
-/// What to watch. Neither needs to exist.
+/// What to watch. None of them needs to exist.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WatchPaths {
     /// fail2ban's config folder (`/etc/fail2ban`).

@@ -133,7 +133,7 @@ pub enum Condition {
     Dead,
     /// It is alive, and sees or does nothing.
     Ailing,
-    /// It could not be revived, and is tried again when something changes.
+    /// It could not be revived or healed; it is tried again after a rest, and at once when the config changes.
     Lost,
     /// Somebody stopped it by hand, or stopped fail2ban.
     Held,

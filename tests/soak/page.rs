@@ -92,7 +92,9 @@ pub(crate) fn short(run: &Run) -> Vec<String> {
         short.extend(done.short.iter().map(|why| format!("{}: {why}", done.name)));
     }
     let rows = sample::rows(&run.samples);
-    let missed = rows.iter().filter(|row| !row.is_kept);
+    let missed = rows
+        .iter()
+        .filter(|row| !(row.last_is_kept && row.most_is_kept));
     short.extend(missed.map(|row| {
         let Row {
             name,
@@ -180,13 +182,15 @@ fn taken(out: &mut String, run: &Run) {
             last,
             most,
             limit,
-            is_kept,
+            last_is_kept,
+            most_is_kept,
         } = row;
-        let mark = if is_kept { "" } else { "**" };
-        let _ = writeln!(
-            out,
-            "| {name} | {first} | {mark}{last}{mark} | {most} | {limit} |"
-        );
+        let marked = |figure: u64, is_kept: bool| {
+            let mark = if is_kept { "" } else { "**" };
+            format!("{mark}{figure}{mark}")
+        };
+        let (last, most) = (marked(last, last_is_kept), marked(most, most_is_kept));
+        let _ = writeln!(out, "| {name} | {first} | {last} | {most} | {limit} |");
     }
     if let [first, .., last] = &run.samples[..] {
         let _ = writeln!(

@@ -2,9 +2,11 @@
 
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::UnixListener;
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
+use std::thread;
 
 use tempfile::TempDir;
 
@@ -209,17 +211,10 @@ fn without_a_supervisor_status_says_what_it_can_tell_by_itself() {
 #[test]
 fn without_a_supervisor_nothing_is_done_and_what_to_do_is_said() {
     let scene = Scene::new();
-    for words in [
-        &["reload"][..],
-        &["restart"],
-        &["incidents"],
-        &["rollback", "add", "web"],
-    ] {
-        scene.says(
-            words,
-            3,
-            &["jailwarden does not run", "systemctl start jailwarden"],
-        );
+    let parts = ["jailwarden does not run", "systemctl start jailwarden"];
+    scene.says(&["incidents"], 3, &parts);
+    for words in [&["reload"][..], &["restart"], &["rollback", "add", "web"]] {
+        scene.says(words, 3, &parts);
         let said = scene.says(&[words, &["--json"]].concat(), 3, &[]);
         let said: serde_json::Value = serde_json::from_str(&said).unwrap();
         assert_eq!(said["done"], false, "{words:?}");
@@ -228,6 +223,27 @@ fn without_a_supervisor_nothing_is_done_and_what_to_do_is_said() {
     let settings = scene.path("settings.yaml");
     fs::write(&settings, "control:\n  socket: none\n").unwrap();
     scene.says(&["status"], 3, &["control.socket is none"]);
+}
+
+#[test]
+fn what_is_only_asked_has_no_document_without_an_answer() {
+    let scene = Scene::new();
+    let ends_with = |words: &[&str], code: i32| {
+        let Output {
+            status,
+            stdout,
+            stderr,
+        } = scene.command(words).output().unwrap();
+        assert_eq!(status.code(), Some(code), "{words:?}");
+        assert_eq!(String::from_utf8_lossy(&stdout), "", "{words:?}");
+        assert!(!stderr.is_empty(), "{words:?}");
+    };
+    ends_with(&["incidents", "--json"], 3);
+    // Who connects gets no answer.
+    let listener = UnixListener::bind(scene.path("control.sock")).unwrap();
+    thread::spawn(move || listener.incoming().for_each(drop));
+    ends_with(&["status", "--json"], 6);
+    ends_with(&["incidents", "--json"], 6);
 }
 
 #[test]

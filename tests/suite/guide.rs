@@ -26,8 +26,8 @@ journalctl -t jailwarden -x -n 20
 
 In the commands, `JAIL` and `INCIDENT` stand for what the record says: its fields `JAILWARDEN_JAIL` and
 `JAILWARDEN_INCIDENT`, which `-o verbose` shows. For `jailwarden@second` the journal has the commands with
-`--instance second`. This page is made from `systemd/jailwarden.catalog` and the
-program (`JAILWARDEN_WRITE_DOCS=1 cargo test --test suite recovery_guide`).
+`--instance second` and the unit of its fail2ban, whose log is another file. This page is made from
+`systemd/jailwarden.catalog` and the program (`JAILWARDEN_WRITE_DOCS=1 cargo test --test suite recovery_guide`).
 
 | priority | kind | what happened |
 |---|---|---|
@@ -61,6 +61,7 @@ fn markdown(text: &str) -> String {
             .trim_start()
             .replace("@JAILWARDEN_CALLED@", "jailwarden")
             .replace("@JAILWARDEN_SERVICE@", "jailwarden")
+            .replace("@JAILWARDEN_DAEMON_UNIT@", "fail2ban")
             .replace("@JAILWARDEN_", "")
             .replace('@', "");
         let _ = writeln!(out, "{line}");

@@ -103,6 +103,7 @@ fn whose(unit: Option<&str>) -> Whose<'_> {
     Whose {
         called: "jailwarden --instance second",
         service: "jailwarden@second",
+        daemon_unit: "fail2ban@second.service",
         unit,
     }
 }
@@ -135,10 +136,11 @@ fn a_report_reaches_journald_with_its_fields() {
         ("JAILWARDEN_LINE", "3"),
         ("JAILWARDEN_CALLED", "jailwarden --instance second"),
         ("JAILWARDEN_SERVICE", "jailwarden@second"),
+        ("JAILWARDEN_DAEMON_UNIT", "fail2ban@second.service"),
     ] {
         assert_field(&fields, name, &[expected]);
     }
-    assert_eq!(fields.len(), 12, "{fields:?}");
+    assert_eq!(fields.len(), 13, "{fields:?}");
     drop(subscriber);
     assert_eq!(host.stderr(), "");
 }
@@ -512,9 +514,16 @@ fn the_catalog_explains_exactly_the_kinds() {
         assert!(text.trim().len() > 100, "says too little: {entry}");
         for command in text.lines().filter_map(|line| line.strip_prefix("  ")) {
             let is_ours = command.starts_with("jailwarden ");
-            let is_of_ours = command.starts_with("systemctl ") && command.contains(" jailwarden");
+            let mut words = command.split(' ');
+            let is_of_units = matches!(words.next(), Some("systemctl" | "journalctl"));
+            let is_unit = |word: &str| {
+                ["jailwarden", "fail2ban"]
+                    .iter()
+                    .any(|it| word.starts_with(it))
+            };
+            let is_by_tag = command.contains(" -t jailwarden");
             assert!(
-                !is_ours && !is_of_ours,
+                !is_ours && (!is_of_units || is_by_tag || !words.any(is_unit)),
                 "of the host's own alone: {command}"
             );
         }

@@ -50,10 +50,7 @@ const RULES: [(&str, &[&str]); 10] = [
             "tokio",
         ],
     ),
-    (
-        "src/settings",
-        &["crate::machine", "crate::shell", "crate::fail2ban", "tokio"],
-    ),
+    ("src/settings", &["crate::", "tokio"]),
     (
         "src/check",
         &[
@@ -63,18 +60,7 @@ const RULES: [(&str, &[&str]); 10] = [
             "crate::cli",
         ],
     ),
-    (
-        "src/status",
-        &[
-            "crate::machine",
-            "crate::shell",
-            "crate::settings",
-            "crate::fail2ban",
-            "crate::control",
-            "crate::cli",
-            "tokio",
-        ],
-    ),
+    ("src/status", &["crate::", "tokio"]),
     (
         "src/control",
         &[
@@ -87,6 +73,9 @@ const RULES: [(&str, &[&str]); 10] = [
     ("src/shell", &["crate::cli", "crate::check"]),
     ("src/cli", &["crate::machine", "crate::fail2ban"]),
 ];
+
+/// Of the rest of the crate these use `text.rs` alone.
+const TAKES_TEXT: [&str; 2] = ["src/settings", "src/status"];
 
 #[test]
 fn no_part_uses_what_it_may_not() {
@@ -102,6 +91,11 @@ fn no_part_uses_what_it_may_not() {
             let text = fs::read_to_string(&file).unwrap();
             for (number, line) in text.lines().enumerate() {
                 let code = line.split("//").next().unwrap_or_default();
+                let code = if TAKES_TEXT.contains(&part) {
+                    code.replace("crate::text", "")
+                } else {
+                    code.to_owned()
+                };
                 for word in forbidden.iter().filter(|word| code.contains(**word)) {
                     broken.push(format!("{}:{}: {word}", file.display(), number + 1));
                 }

@@ -37,7 +37,7 @@ Examples:
 
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
-pub(in crate::cli) struct Words {
+pub(in crate::cli) struct StatusArgs {
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -49,8 +49,8 @@ pub(in crate::cli) struct Words {
 }
 
 /// Says how the host is protected.
-pub(in crate::cli) fn run(words: &Words) -> ExitCode {
-    let settings = match words.place.settings() {
+pub(in crate::cli) fn run(args: &StatusArgs) -> ExitCode {
+    let settings = match args.place.settings() {
         Ok(settings) => settings,
         Err(code) => return code,
     };
@@ -59,9 +59,9 @@ pub(in crate::cli) fn run(words: &Words) -> ExitCode {
         Err(code) => return code,
     };
     match client.status() {
-        Ok(status) if words.watch => watch::run(&client, status, may_change(&settings)),
+        Ok(status) if args.watch => watch::run(&client, status, may_change(&settings)),
         Ok(status) => {
-            if words.json {
+            if args.json {
                 output::print(&safe_json(&json!(status)));
             } else {
                 print(|width| lines(&status, width));
@@ -73,14 +73,14 @@ pub(in crate::cli) fn run(words: &Words) -> ExitCode {
         }
         Err(ClientError::NotRunning { .. }) => {
             let known = Known::of(&settings);
-            if words.json {
+            if args.json {
                 output::print(&safe_json(&known.json()));
             } else {
                 print(|width| known.lines(width));
             }
             ExitCode::from(exit::NO_SUPERVISOR)
         }
-        Err(error) => tell::failed("could not ask jailwarden", &error, words.json),
+        Err(error) => tell::complain("could not ask jailwarden", &error),
     }
 }
 

@@ -6,7 +6,7 @@ mod jails;
 #[cfg(test)]
 pub(super) mod tests;
 
-pub(super) use self::command::{WIDTH, Words, run};
+pub(super) use self::command::{StatusArgs, WIDTH, run};
 pub(super) use self::facts::facts;
 use self::jails::table;
 pub(super) use self::jails::{header, name_width, row};

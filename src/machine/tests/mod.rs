@@ -140,6 +140,7 @@ impl Rig {
                 }
                 Action::Report(report) => {
                     self.words.push(format!("{:?}", report.kind));
+                    words::assert_explained(&report);
                     self.told.push(report);
                 }
                 Action::Answer(_, answer) => self.answers.push(answer),

@@ -1,9 +1,33 @@
 //! The small words that reports are made of.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use super::super::words::{fault, jails, names, protecting, seconds, spans};
 use super::*;
+
+/// The entries of the catalog, by the id of their kind.
+static CATALOG: LazyLock<BTreeMap<&str, &str>> = LazyLock::new(|| {
+    let entries = include_str!("../../../systemd/jailwarden.catalog").split("\n-- ");
+    entries.filter_map(|entry| entry.split_once('\n')).collect()
+});
+
+/// A report has the fields that the entry of its kind shows: `journalctl -x` prints the name of one that is
+/// missing.
+#[track_caller]
+pub(super) fn assert_explained(report: &Report) {
+    let entry = CATALOG[report.kind.message_id()];
+    for (field, is_there) in [
+        ("INCIDENT", report.incident.is_some()),
+        ("JAIL", !report.jails.is_empty()),
+        ("REASON", report.reason.is_some()),
+        ("FILE", report.file.is_some()),
+        ("LINE", report.line.is_some()),
+    ] {
+        let is_shown = entry.contains(&format!("@JAILWARDEN_{field}@"));
+        assert!(is_there || !is_shown, "no {field}: {report:?}");
+    }
+}
 
 #[test]
 fn a_fault_is_told_with_as_much_of_its_place_as_is_known() {

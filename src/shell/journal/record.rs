@@ -23,7 +23,7 @@ const MAX_DATAGRAM: usize = 128 * 1024;
 const MAX_FIELDS: usize = 512;
 
 /// Fields that the sentence tells, or that tell a person nothing.
-const TOLD: [&str; 11] = [
+const TOLD: [&str; 12] = [
     "lost",
     "message_id",
     "state",
@@ -32,6 +32,7 @@ const TOLD: [&str; 11] = [
     "file",
     "line",
     "unit",
+    "daemon_unit",
     "called",
     "service",
     "jail",

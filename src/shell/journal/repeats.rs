@@ -19,9 +19,9 @@ const FREELY_OF_PERSONS: u32 = 10;
 const FREELY_OF_CHANGES: u32 = 48;
 /// See `FREELY`.
 const PACE: Duration = Duration::from_secs(3 * 60 * 60);
-/// What was hushed is said once it has lasted for so long,
+/// How long a hushed report must hold before it is said after all.
 const LASTS: Duration = Duration::from_secs(2 * 60);
-/// unless its topic was said so lately and it is of an incident; else that is `PACE`.
+/// And how long its topic must have been quiet, if it is of an incident; otherwise `PACE`.
 const LATELY: Duration = Duration::from_secs(2 * 60 * 60);
 
 /// What is to become of a report.
@@ -122,9 +122,9 @@ impl Repeats {
     /// on: once an incident is over every fact is news, and after a mend the same mistake is. The same topic (kind
     /// and jails; of mistakes the fact) is said six times, of what a person does ten times, and of changes that were
     /// applied 48 times, and then each three hours; see [`Self::lasting`] for what is hushed so. The end of an
-    /// incident is said if anything of it was, and so it is with a change that is withdrawn. What answers a
-    /// person who told jailwarden something is always said. Of more than 64 facts the one said longest ago is
-    /// forgotten, its count with it, and of more topics the oldest.
+    /// incident is said if anything of it was, and so it is with a change that is withdrawn. A fact that is news
+    /// each time, as what answers a person is, is counted by its topic alone, or not at all. Of more than 64 facts
+    /// the one said longest ago is forgotten, its count with it, and of more topics the oldest.
     pub fn admit(&mut self, report: &Report, now: Duration) -> Verdict {
         match report.kind {
             Kind::AllClear | Kind::Standby | Kind::BackByHand => {
@@ -200,7 +200,7 @@ impl Repeats {
     }
 
     fn admit_fact(&mut self, report: &Report, now: Duration) -> Verdict {
-        if answers_a_person(report.kind) {
+        if is_always_news(report.kind) {
             return Verdict::Say;
         }
         let fact = Fact::of(report);
@@ -311,7 +311,7 @@ fn counted(times: u32, within: Duration) -> Verdict {
     }
 }
 
-/// How often it is said freely; none where somebody told jailwarden to do it.
+/// How often it is said freely; none where there is no limit, as where somebody told jailwarden to do it.
 fn freely(kind: Kind) -> Option<u32> {
     match kind {
         Kind::ChangeApplied => Some(FREELY_OF_CHANGES),
@@ -319,7 +319,7 @@ fn freely(kind: Kind) -> Option<u32> {
             Some(FREELY_OF_PERSONS)
         }
         Kind::Paused | Kind::Resumed => None,
-        _ => (!answers_a_person(kind)).then_some(FREELY),
+        _ => (!is_always_news(kind)).then_some(FREELY),
     }
 }
 
@@ -330,9 +330,9 @@ fn is_of_changes(kind: Kind) -> bool {
     )
 }
 
-/// Whoever reloads the settings, starts or stops something wants an answer each time; and such a
-/// report cannot storm, because a person's act is behind each.
-fn answers_a_person(kind: Kind) -> bool {
+/// Never counted as a repeated fact: whoever reloads the settings, starts or stops something wants an answer each
+/// time. Some are limited by topic, see [`freely`].
+fn is_always_news(kind: Kind) -> bool {
     matches!(
         kind,
         Kind::Supervising

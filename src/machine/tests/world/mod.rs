@@ -335,6 +335,7 @@ impl World {
                 }
                 Action::Report(report) => {
                     self.note(|| format!("! {:?}: {}", report.kind, report.message));
+                    super::words::assert_explained(&report);
                     self.doings += 1;
                     if report.kind == Kind::GaveUp {
                         // What has not been started with yet is tried at once.
