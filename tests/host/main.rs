@@ -25,6 +25,8 @@ mod instances;
 #[cfg(test)]
 mod itself;
 #[cfg(test)]
+mod kills;
+#[cfg(test)]
 mod newcomer;
 #[cfg(test)]
 mod package;
