@@ -157,7 +157,7 @@ impl Machine {
 
     /// Whether jailwarden itself may have left it stopped: never where somebody masked the unit.
     pub(super) fn is_our_stop(&self, unit: Option<&Unit>) -> bool {
-        self.stopping && unit.is_none_or(|u| u.load != "masked")
+        self.stopping && unit.is_none_or(|unit| !unit.is_masked())
     }
 
     pub(super) fn stand_by(&mut self, why: String) {

@@ -485,6 +485,7 @@ pub(super) fn unit(
         main_status,
         job: false,
         restarts: false,
+        timed_out: false,
         stop_left: None,
         disabled: false,
     }
