@@ -9,6 +9,7 @@ use super::event::{Daemon, Motion, Sight, Unit};
 use super::known::Stranger;
 use super::leaving::{Leaving, WHILE_STOPPED};
 use super::restart::Cause;
+use super::successor::Successor;
 use super::time::MonoTime;
 use super::{Guesses, InVain, Known, Machine, Policy, State};
 
@@ -74,10 +75,7 @@ impl Machine {
                 process: Some(pid),
                 why,
                 ..
-            } => {
-                let job = sight.unit.is_some_and(|u| u.job);
-                self.assess_unaskable(pid, &why, job);
-            }
+            } => self.assess_unaskable(pid, &why),
             Daemon::Absent {
                 process: None,
                 traces,
@@ -172,7 +170,7 @@ impl Machine {
                 Policy::FAST_PACE,
             );
         } else if looks >= Policy::DEAD_LOOKS && self.disk.is_known() {
-            self.judge_missing(missing);
+            self.judge_missing(missing, looks);
         } else {
             self.suspect(
                 Sign::Jails {
@@ -208,8 +206,9 @@ impl Machine {
             }) => (*told, self.now.since(*since)),
             _ => (false, Duration::ZERO),
         };
+        let hangs = self.is_hung(motion) && !at_work;
         match pid {
-            Some(pid) if self.is_hung(motion) && !at_work => {
+            Some(pid) if hangs && !self.is_masked() => {
                 self.restart(
                     Cause::Hung {
                         stopped: motion == Motion::Stopped,
@@ -221,7 +220,7 @@ impl Machine {
                 let tell = !told && !at_work && waited >= self.policy.busy_limit;
                 if tell {
                     self.open_incident();
-                    self.say_silent(waited, pid.is_some());
+                    self.say_silent(waited, pid.is_some(), hangs);
                 }
                 let told = told || tell;
                 self.suspect(Sign::Silent { told }, self.until_hung());
@@ -271,7 +270,7 @@ impl Machine {
     }
 
     /// The daemon protects, so it is restarted only when its start is known to be safe.
-    fn assess_unaskable(&mut self, pid: u32, why: &str, job: bool) {
+    fn assess_unaskable(&mut self, pid: u32, why: &str) {
         let (waited, told) = match &self.state {
             State::Suspect(Suspect {
                 sign: Sign::Unaskable { told },
@@ -279,17 +278,19 @@ impl Machine {
             }) => (self.now.since(*since), *told),
             _ => (Duration::ZERO, false),
         };
-        let enough = waited >= self.policy.comeback && !job && self.disk.is_known();
-        if enough && !self.is_safe_to_start() {
+        let enough = waited >= self.policy.comeback && self.disk.is_known();
+        // It may be what makes the socket.
+        let is_early = self.daemon.successor == Successor::Job && waited < self.policy.stop_timeout;
+        if !enough || is_early {
+            let pace = pace(waited, self.policy.comeback);
+            self.suspect(Sign::Unaskable { told }, pace);
+        } else if self.is_replaceable() && self.is_safe_to_start() {
+            self.restart(Cause::Unaskable(why.to_owned()), Some(pid));
+        } else {
             if !told {
                 self.say_unaskable_waits(why);
             }
             self.suspect(Sign::Unaskable { told: true }, self.policy.interval);
-        } else if enough {
-            self.restart(Cause::Unaskable(why.to_owned()), Some(pid));
-        } else {
-            let pace = pace(waited, self.policy.comeback);
-            self.suspect(Sign::Unaskable { told }, pace);
         }
     }
 
@@ -356,7 +357,7 @@ impl Machine {
 
     /// Jails that should run have been dead for long enough: somebody stopped them by hand, or
     /// they need to be revived, first alone, then with the daemon, each once an incident.
-    fn judge_missing(&mut self, missing: BTreeSet<String>) {
+    fn judge_missing(&mut self, missing: BTreeSet<String>, looks: u32) {
         if self.stopped_by_hand(&missing) {
             self.say_held(&missing);
             self.held.extend(missing);
@@ -381,10 +382,14 @@ impl Machine {
                 self.say_jails_dead(&missing, "they are loaded again, alone");
             }
             self.revive(&missing);
-        } else if !restarted && (none_left || self.is_safe_to_start()) {
+        } else if !restarted && none_left && !self.is_masked() {
             self.restart(Cause::DeadJails(missing), self.daemon.pid);
         } else if none_left {
             self.give_up("it answers, but not one of its jails runs");
+        } else if !restarted && self.is_safe_to_start() && self.is_replaceable() {
+            self.restart(Cause::DeadJails(missing), self.daemon.pid);
+        } else if !restarted && self.is_safe_to_start() && self.is_soon_replaceable() {
+            self.wait_to_restart_for(missing, looks);
         } else {
             self.rest_for_long(missing, restarted);
             self.watch();

@@ -113,12 +113,12 @@ pub enum Outcome {
 pub struct Sight {
     /// What was found at the socket.
     pub daemon: Daemon,
-    /// What systemd says, where a unit runs fail2ban and the daemon did not answer.
+    /// What systemd says, where a unit runs fail2ban and the daemon did not answer, or the look was to ask.
     pub unit: Option<Unit>,
     /// It is a new process, and systemd started it by itself since the one before had died
     /// (`NRestarts` of `systemctl show` rose).
     pub revived: bool,
-    /// Packages are being installed just now; looked at only where nobody listens.
+    /// Packages are being installed just now; not looked at where the daemon is silent.
     pub packages: bool,
     /// It does not answer, and for some seconds nothing was left of it that acts, nor did it do anything; looked
     /// at only while systemd stops it.

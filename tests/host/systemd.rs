@@ -1,8 +1,31 @@
-//! What systemd does with fail2ban by itself is told from what an admin wants.
+//! What systemd does with fail2ban by itself, or refuses to do, is told from what an admin wants.
 
 use crate::guarded::Guarded;
 
 const DROP_IN: &str = "/run/systemd/system/fail2ban.service.d/test.conf";
+
+/// `systemctl mask` without `--now` lets it run on, and no other could be started in its place.
+#[test]
+fn a_unit_that_is_masked_while_it_runs() {
+    let Some(host) = Guarded::begin() else { return };
+    let fail2ban = host.main_pid("fail2ban");
+    host.sh("systemctl mask --quiet fail2ban");
+    let refused = host.run(&["jailwarden", "restart"]);
+    let why = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success(), "{refused:?}");
+    assert!(why.contains("while its unit is masked"), "{refused:?}");
+
+    host.sh("rm /run/fail2ban/fail2ban.sock");
+    host.wait_said("it is not restarted while its unit is masked");
+    host.wait_all_protect();
+    assert_eq!(host.main_pid("fail2ban"), fail2ban);
+
+    host.mark();
+    host.sh("systemctl unmask --quiet fail2ban");
+    host.wait_said("fail2ban protects again");
+    host.wait_all_protect();
+    assert_ne!(host.main_pid("fail2ban"), fail2ban);
+}
 
 /// `Result=timeout` of a unit, which a stop has too that took too long.
 #[test]

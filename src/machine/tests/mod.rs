@@ -30,6 +30,7 @@ mod snapshot;
 mod stock;
 #[cfg(test)]
 mod stories;
+mod successor;
 mod trouble;
 mod words;
 mod world;
