@@ -36,6 +36,9 @@ pub(super) enum Sign {
     Leaving(Leaving),
 }
 
+/// Why a daemon counts as down on which systemd is at work.
+const JOB_LASTS: &str = "systemd has had a job on its unit for ten minutes (systemctl list-jobs)";
+
 /// The pause before the next look at what is waited for until a limit: ever longer, and over by then.
 fn pace(waited: Duration, limit: Duration) -> Duration {
     let pace = (waited / 10).clamp(Policy::FAST_PACE, Policy::SUSPECT_PACE);
@@ -197,7 +200,8 @@ impl Machine {
         self.proven = Some(plan);
     }
 
-    /// `at_work` says that systemd has a job under way that makes its process come or go.
+    /// `at_work` says that systemd has a job under way that makes its process come or go: that may take until the
+    /// limit.
     fn assess_silence(&mut self, pid: Option<u32>, motion: Motion, at_work: bool) {
         let (told, waited) = match &self.state {
             State::Suspect(Suspect {
@@ -206,6 +210,7 @@ impl Machine {
             }) => (*told, self.now.since(*since)),
             _ => (false, Duration::ZERO),
         };
+        let at_work = at_work && waited < Policy::JOB_LIMIT;
         let hangs = self.is_hung(motion) && !at_work;
         match pid {
             Some(pid) if hangs && !self.is_masked() => {
@@ -217,10 +222,15 @@ impl Machine {
                 );
             }
             _ => {
-                let tell = !told && !at_work && waited >= self.policy.busy_limit;
+                let limit = if at_work {
+                    self.policy.stop_timeout
+                } else {
+                    self.policy.busy_limit
+                };
+                let tell = !told && waited >= limit;
                 if tell {
                     self.open_incident();
-                    self.say_silent(waited, pid.is_some(), hangs);
+                    self.say_silent(waited, pid.is_some(), hangs, at_work);
                 }
                 let told = told || tell;
                 self.suspect(Sign::Silent { told }, self.until_hung());
@@ -323,8 +333,12 @@ impl Machine {
         } else {
             self.policy.comeback
         };
-        if waited >= limit && !job {
-            let why = if self.client_restarts {
+        // Of an admin's stop it is waited for the end, however long that takes.
+        let is_stuck = waited >= Policy::JOB_LIMIT && !self.being_stopped;
+        if waited >= limit && (!job || is_stuck) {
+            let why = if job {
+                JOB_LASTS
+            } else if self.client_restarts {
                 CLIENT_FAILED
             } else {
                 "nobody else brings it back"

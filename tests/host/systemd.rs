@@ -1,6 +1,6 @@
 //! What systemd does with fail2ban by itself, or refuses to do, is told from what an admin wants.
 
-use crate::guarded::Guarded;
+use crate::guarded::{Guarded, QUICK};
 
 const DROP_IN: &str = "/run/systemd/system/fail2ban.service.d/test.conf";
 
@@ -49,4 +49,27 @@ fn a_start_and_a_run_that_systemd_ends() {
     limit("TimeoutStartSec=2s\nExecStartPre=/bin/sleep 100");
     host.kill("fail2ban", "KILL");
     recovers();
+}
+
+#[test]
+fn a_start_behind_a_unit_that_hangs() {
+    let Some(host) = Guarded::begin() else { return };
+    let settings = format!("{QUICK}restart:\n  stop_timeout: 2s\n");
+    host.write("/etc/jailwarden/jailwarden.yaml", &settings);
+    host.write(
+        "/run/systemd/system/hangs.service",
+        "[Service]\nType=oneshot\nTimeoutStartSec=infinity\nExecStart=/bin/sleep 1000\n",
+    );
+    host.write(
+        DROP_IN,
+        "[Unit]\nWants=hangs.service\nAfter=hangs.service\n",
+    );
+    host.sh("systemctl reload jailwarden; systemctl daemon-reload; \
+         systemctl restart --no-block fail2ban");
+    host.wait_said("systemd has had a job on its unit for");
+    host.wait_said("What it waits for: systemctl list-jobs");
+    host.sh("systemctl list-jobs | grep -q 'hangs.service *start running'");
+    host.sh("systemctl kill hangs");
+    host.wait_said("fail2ban protects again");
+    host.wait_all_protect();
 }

@@ -19,8 +19,16 @@ impl Machine {
         self.say(report);
     }
 
-    pub(in super::super) fn say_silent(&mut self, waited: Duration, seen: bool, hangs: bool) {
-        let what = if hangs {
+    pub(in super::super) fn say_silent(
+        &mut self,
+        waited: Duration,
+        seen: bool,
+        hangs: bool,
+        at_work: bool,
+    ) {
+        let what = if at_work {
+            "and systemd has a job on its unit (systemctl list-jobs); jailwarden waits".to_owned()
+        } else if hangs {
             format!("and hangs; it is not restarted {}", self.while_barred())
         } else if seen {
             "but gets on with something, such as a stop or a reload of many jails; jailwarden waits"
