@@ -191,14 +191,17 @@ impl Machine {
                 traces,
                 ..
             } => match self.absence(&sight, *traces) {
-                Absence::AtWork | Absence::Unpacked(_) => {
-                    self.next_look = self.now + Policy::SUSPECT_PACE;
-                }
+                Absence::AtWork => self.next_look = self.now + Policy::SUSPECT_PACE,
                 // It is the end of the stop that made jailwarden stand by.
-                Absence::Failed(why) | Absence::Broken(why)
+                Absence::Failed(why) | Absence::Broken(why) | Absence::Unpacked(why)
                     if matches!(&self.state, State::Standby { why: known }
                         if known.strip_suffix(WHILE_STOPPED) == Some(&why)) => {}
                 Absence::Failed(why) | Absence::Broken(why) => self.restart(Cause::Down(why), None),
+                // Somebody started it: it is waited for no longer than for any other.
+                Absence::Unpacked(_) => {
+                    self.watch();
+                    self.assess(sight);
+                }
                 Absence::Deliberate(_) => {}
             },
         }

@@ -157,6 +157,18 @@ fn one_that_may_open_no_more_files_is_not_restarted() {
     rig.keeps_seeing(&full()).does("JailAiling save");
 }
 
+/// Found by the fuzzer: it was taken for stopped for as long as packages were being installed.
+#[test]
+fn a_start_by_hand_that_fails_while_packages_are_installed_is_made_up_for() {
+    let mut rig = Rig::healthy(&["a"]);
+    rig.exits(7).sees(absent(unit_stopped())).does("Standby");
+    let failed = while_packages(absent(unit_failed(255)));
+    rig.sees(failed.clone()).does("DaemonDown").is("suspect");
+    told_last(&rig, "packages are being installed");
+    rig.sees_for(300, &failed).does("");
+    rig.keeps_seeing(&failed).does("DaemonDown start");
+}
+
 /// Whatever is done about a jail that no process has a thread for, the others go on.
 #[test]
 fn a_host_keeps_the_jails_that_protect() {
