@@ -92,6 +92,12 @@ impl Machine {
                         }
                         self.assess_at_work(&sight, false);
                     }
+                    // Whoever has it stopped may end it by a signal.
+                    Absence::Failed(why) | Absence::Broken(why) | Absence::Unpacked(why)
+                        if self.being_stopped =>
+                    {
+                        self.stand_by(format!("{why}{WHILE_STOPPED}"));
+                    }
                     Absence::Unpacked(why) => {
                         self.note_unpacked(&why);
                         self.assess_at_work(&sight, true);
@@ -104,10 +110,6 @@ impl Machine {
                         self.restart(Cause::NotRunning, None);
                     }
                     Absence::Deliberate(why) => self.stand_by(why),
-                    // Whoever has it stopped may end it by a signal.
-                    Absence::Failed(why) | Absence::Broken(why) if self.being_stopped => {
-                        self.stand_by(format!("{why}{WHILE_STOPPED}"));
-                    }
                     Absence::Failed(why) | Absence::Broken(why) => {
                         self.restart(Cause::Down(why), None);
                     }

@@ -169,6 +169,20 @@ fn a_start_by_hand_that_fails_while_packages_are_installed_is_made_up_for() {
     rig.keeps_seeing(&failed).does("DaemonDown start");
 }
 
+/// Found by the fuzzer: it was started once the wait for the packages was over.
+#[test]
+fn a_stop_that_ends_in_a_kill_while_packages_are_installed_is_an_admin_s() {
+    let stopping = unit(ActiveState::Deactivating, "success", ExitKind::None, 0);
+    let mut stopped = silent(Motion::Progressing);
+    stopped.unit = Some(with_job(stopping));
+    let mut rig = Rig::healthy(&["a"]);
+    rig.sees(stopped).exits(7);
+    let killed = while_packages(absent(unit_killed()));
+    rig.sees(killed.clone()).does("Standby");
+    rig.sees_for(100, &killed).does("");
+    rig.sees_for(10, &absent(unit_killed())).does("");
+}
+
 /// Whatever is done about a jail that no process has a thread for, the others go on.
 #[test]
 fn a_host_keeps_the_jails_that_protect() {
