@@ -47,7 +47,7 @@ pub fn read(unit: Option<&Unit>, traces: bool) -> Absence {
             Absence::Deliberate("it took its socket and pid file away, as a clean stop does".into())
         };
     };
-    if unit.load == "masked" {
+    if unit.is_masked() {
         return Absence::Deliberate(MASKED.into());
     }
     if unit.job {
@@ -77,10 +77,7 @@ impl Machine {
             return Absence::AtWork;
         }
         // Whoever masked it, or had it ended otherwise, means that.
-        let masked = sight
-            .unit
-            .as_ref()
-            .is_some_and(|unit| unit.load == "masked");
+        let masked = sight.unit.as_ref().is_some_and(Unit::is_masked);
         let by_itself = sight.health.gave_out
             && sight.unit.as_ref().is_none_or(|unit| {
                 let ended = (unit.main_code, unit.main_status) == (ExitKind::Exited, 0);
@@ -120,6 +117,13 @@ pub fn crash(unit: &Unit) -> Option<String> {
 }
 
 fn read_failed(unit: &Unit) -> Absence {
+    if unit.timed_out {
+        return Absence::Broken(
+            "systemd ended it, as it may not take longer to start, or not run for longer (timeout; see \
+             TimeoutStartSec= and RuntimeMaxSec= in systemctl cat)"
+                .into(),
+        );
+    }
     if unit.result == "timeout" {
         return Absence::Deliberate("its stop through systemd took too long and was forced".into());
     }

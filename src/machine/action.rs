@@ -34,6 +34,8 @@ pub enum Effect {
     Look {
         /// The jails whose threads are to be counted, whether listed or not.
         expect: BTreeSet<String>,
+        /// Whether systemd is asked for the unit also where the daemon answers: that takes a process.
+        unit: bool,
     },
     /// Read the config folder; run `fail2ban-client -d` unless the fingerprint is `known`.
     ReadConfig {

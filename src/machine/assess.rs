@@ -9,6 +9,7 @@ use super::event::{Daemon, Motion, Sight, Unit};
 use super::known::Stranger;
 use super::leaving::{Leaving, WHILE_STOPPED};
 use super::restart::Cause;
+use super::successor::Successor;
 use super::time::MonoTime;
 use super::{Guesses, InVain, Known, Machine, Policy, State};
 
@@ -34,6 +35,9 @@ pub(super) enum Sign {
     /// It does not answer, and systemd stops it.
     Leaving(Leaving),
 }
+
+/// Why a daemon counts as down on which systemd is at work.
+const JOB_LASTS: &str = "systemd has had a job on its unit for ten minutes (systemctl list-jobs)";
 
 /// The pause before the next look at what is waited for until a limit: ever longer, and over by then.
 fn pace(waited: Duration, limit: Duration) -> Duration {
@@ -74,10 +78,7 @@ impl Machine {
                 process: Some(pid),
                 why,
                 ..
-            } => {
-                let job = sight.unit.is_some_and(|u| u.job);
-                self.assess_unaskable(pid, &why, job);
-            }
+            } => self.assess_unaskable(pid, &why),
             Daemon::Absent {
                 process: None,
                 traces,
@@ -91,6 +92,12 @@ impl Machine {
                         }
                         self.assess_at_work(&sight, false);
                     }
+                    // Whoever has it stopped may end it by a signal.
+                    Absence::Failed(why) | Absence::Broken(why) | Absence::Unpacked(why)
+                        if self.being_stopped =>
+                    {
+                        self.stand_by(format!("{why}{WHILE_STOPPED}"));
+                    }
                     Absence::Unpacked(why) => {
                         self.note_unpacked(&why);
                         self.assess_at_work(&sight, true);
@@ -103,10 +110,6 @@ impl Machine {
                         self.restart(Cause::NotRunning, None);
                     }
                     Absence::Deliberate(why) => self.stand_by(why),
-                    // Whoever has it stopped may end it by a signal.
-                    Absence::Failed(why) | Absence::Broken(why) if self.being_stopped => {
-                        self.stand_by(format!("{why}{WHILE_STOPPED}"));
-                    }
                     Absence::Failed(why) | Absence::Broken(why) => {
                         self.restart(Cause::Down(why), None);
                     }
@@ -172,7 +175,7 @@ impl Machine {
                 Policy::FAST_PACE,
             );
         } else if looks >= Policy::DEAD_LOOKS && self.disk.is_known() {
-            self.judge_missing(missing);
+            self.judge_missing(missing, looks);
         } else {
             self.suspect(
                 Sign::Jails {
@@ -199,7 +202,8 @@ impl Machine {
         self.proven = Some(plan);
     }
 
-    /// `at_work` says that systemd has a job under way that makes its process come or go.
+    /// `at_work` says that systemd has a job under way that makes its process come or go: that may take until the
+    /// limit.
     fn assess_silence(&mut self, pid: Option<u32>, motion: Motion, at_work: bool) {
         let (told, waited) = match &self.state {
             State::Suspect(Suspect {
@@ -208,8 +212,10 @@ impl Machine {
             }) => (*told, self.now.since(*since)),
             _ => (false, Duration::ZERO),
         };
+        let at_work = at_work && waited < Policy::JOB_LIMIT;
+        let hangs = self.is_hung(motion) && !at_work;
         match pid {
-            Some(pid) if self.is_hung(motion) && !at_work => {
+            Some(pid) if hangs && !self.is_masked() => {
                 self.restart(
                     Cause::Hung {
                         stopped: motion == Motion::Stopped,
@@ -218,10 +224,15 @@ impl Machine {
                 );
             }
             _ => {
-                let tell = !told && !at_work && waited >= self.policy.busy_limit;
+                let limit = if at_work {
+                    self.policy.stop_timeout
+                } else {
+                    self.policy.busy_limit
+                };
+                let tell = !told && waited >= limit;
                 if tell {
                     self.open_incident();
-                    self.say_silent(waited, pid.is_some());
+                    self.say_silent(waited, pid.is_some(), hangs, at_work);
                 }
                 let told = told || tell;
                 self.suspect(Sign::Silent { told }, self.until_hung());
@@ -275,7 +286,7 @@ impl Machine {
     }
 
     /// The daemon protects, so it is restarted only when its start is known to be safe.
-    fn assess_unaskable(&mut self, pid: u32, why: &str, job: bool) {
+    fn assess_unaskable(&mut self, pid: u32, why: &str) {
         let (waited, told) = match &self.state {
             State::Suspect(Suspect {
                 sign: Sign::Unaskable { told },
@@ -283,17 +294,19 @@ impl Machine {
             }) => (self.now.since(*since), *told),
             _ => (Duration::ZERO, false),
         };
-        let enough = waited >= self.policy.comeback && !job && self.disk.is_known();
-        if enough && !self.is_safe_to_start() {
+        let enough = waited >= self.policy.comeback && self.disk.is_known();
+        // It may be what makes the socket.
+        let is_early = self.daemon.successor == Successor::Job && waited < self.policy.stop_timeout;
+        if !enough || is_early {
+            let pace = pace(waited, self.policy.comeback);
+            self.suspect(Sign::Unaskable { told }, pace);
+        } else if self.is_replaceable() && self.is_safe_to_start() {
+            self.restart(Cause::Unaskable(why.to_owned()), Some(pid));
+        } else {
             if !told {
                 self.say_unaskable_waits(why);
             }
             self.suspect(Sign::Unaskable { told: true }, self.policy.interval);
-        } else if enough {
-            self.restart(Cause::Unaskable(why.to_owned()), Some(pid));
-        } else {
-            let pace = pace(waited, self.policy.comeback);
-            self.suspect(Sign::Unaskable { told }, pace);
         }
     }
 
@@ -326,8 +339,12 @@ impl Machine {
         } else {
             self.policy.comeback
         };
-        if waited >= limit && !job {
-            let why = if self.client_restarts {
+        // Of an admin's stop it is waited for the end, however long that takes.
+        let is_stuck = waited >= Policy::JOB_LIMIT && !self.being_stopped;
+        if waited >= limit && (!job || is_stuck) {
+            let why = if job {
+                JOB_LASTS
+            } else if self.client_restarts {
                 CLIENT_FAILED
             } else {
                 "nobody else brings it back"
@@ -360,7 +377,7 @@ impl Machine {
 
     /// Jails that should run have been dead for long enough: somebody stopped them by hand, or
     /// they need to be revived, first alone, then with the daemon, each once an incident.
-    fn judge_missing(&mut self, missing: BTreeSet<String>) {
+    fn judge_missing(&mut self, missing: BTreeSet<String>, looks: u32) {
         if self.stopped_by_hand(&missing) {
             self.say_held(&missing);
             self.held.extend(missing);
@@ -385,10 +402,14 @@ impl Machine {
                 self.say_jails_dead(&missing, "they are loaded again, alone");
             }
             self.revive(&missing);
-        } else if !restarted && (none_left || self.is_safe_to_start()) {
+        } else if !restarted && none_left && !self.is_masked() {
             self.restart(Cause::DeadJails(missing), self.daemon.pid);
         } else if none_left {
             self.give_up("it answers, but not one of its jails runs");
+        } else if !restarted && self.is_safe_to_start() && self.is_replaceable() {
+            self.restart(Cause::DeadJails(missing), self.daemon.pid);
+        } else if !restarted && self.is_safe_to_start() && self.is_soon_replaceable() {
+            self.wait_to_restart_for(missing, looks);
         } else {
             self.rest_for_long(missing, restarted);
             self.watch();

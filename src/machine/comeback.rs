@@ -3,6 +3,7 @@
 
 use super::absence::{self, Absence};
 use super::event::{Daemon, Diagnosis, Outcome, Sight};
+use super::leaving::WHILE_STOPPED;
 use super::restart::Step;
 use super::{Effect, Machine, Policy, State};
 
@@ -66,6 +67,9 @@ impl Machine {
                 self.forget_daemon();
                 if let Some(unit) = sight.unit.filter(|_| !resuming) {
                     match absence::read(Some(&unit), false) {
+                        Absence::Failed(why) | Absence::Broken(why) if self.being_stopped => {
+                            return self.stand_by(format!("{why}{WHILE_STOPPED}"));
+                        }
                         Absence::Failed(why) => return self.not_back(&why),
                         Absence::Broken(why) => return self.give_up(&why),
                         Absence::Deliberate(why) => return self.stand_by(why),

@@ -9,6 +9,7 @@ use super::assess::{Sign, Suspect};
 use super::event::Finding;
 use super::ladder::What;
 use super::restart::Cause;
+use super::successor::Successor;
 use super::time::MonoTime;
 use super::words::{fault, names};
 use super::{Action, Machine, State};
@@ -328,9 +329,31 @@ impl Machine {
                 return self.refusal_answer();
             }
         }
+        self.restart_as_asked()
+    }
+
+    /// A daemon that lives is only stopped once it is known that another may be started.
+    fn restart_as_asked(&mut self) -> Option<Answer> {
+        let lives = self.daemon.pid.is_some();
+        if lives && self.daemon.successor == Successor::Unknown {
+            if self.look.is_none() || !self.looks_at_unit {
+                self.look_now();
+            }
+            return None;
+        }
+        if lives && !self.is_replaceable() {
+            let barred = self.while_barred();
+            return Some(refused(format!("fail2ban is not restarted {barred}")));
+        }
         self.begun();
         self.restart(Cause::Asked, self.daemon.pid);
         None
+    }
+
+    /// A person wants the daemon restarted, and it has not begun.
+    pub(super) fn is_asked_to_restart(&self) -> bool {
+        let order = self.commands.0.front();
+        order.is_some_and(|it| it.command == Command::Restart && !it.begun)
     }
 
     fn how_restart_went(&self) -> Option<Answer> {
@@ -370,11 +393,12 @@ impl Machine {
         if !known {
             return Some(Answer::UnknownJail);
         }
+        if self.daemon.ping.is_none() {
+            return self.restart_as_asked();
+        }
         self.begun();
-        match (self.daemon.ping, self.rollbacks.contains(jail)) {
-            (None, _) => self.restart(Cause::Asked, self.daemon.pid),
-            (Some(_), false) => self.disable([jail.to_owned()].into()),
-            (Some(_), true) => {}
+        if !self.rollbacks.contains(jail) {
+            self.disable([jail.to_owned()].into());
         }
         None
     }

@@ -2,6 +2,7 @@
 
 use super::event::{Daemon, Sight};
 use super::restart::Cause;
+use super::successor::Successor;
 use super::time::MonoTime;
 use super::{Machine, Policy};
 
@@ -12,7 +13,7 @@ pub(super) struct Cramped {
     /// When it was last seen to be.
     seen: MonoTime,
     why: String,
-    /// That a restart did not help was told.
+    /// That a restart did not help, or may not be, was told.
     told: bool,
 }
 
@@ -47,17 +48,19 @@ impl Machine {
         let Some(cramped) = self.daemon.cramped.clone() else {
             return false;
         };
-        if !self.is_cramped() || !self.disk.is_known() {
+        let is_known = self.disk.is_known() && self.daemon.successor != Successor::Unknown;
+        if !self.is_cramped() || !is_known {
             return false;
         }
-        if self.relieved_until <= self.now && self.daemon.is_replaceable {
+        let is_due = self.relieved_until <= self.now;
+        if is_due && self.is_replaceable() {
             self.relieved_until = self.now + Policy::CURE_WINDOW;
             self.restart(Cause::Cramped(cramped.why), self.daemon.pid);
             return true;
         }
         if !cramped.told {
             self.open_incident_since(cramped.since);
-            self.say_still_cramped(&cramped.why);
+            self.say_still_cramped(&cramped.why, is_due);
             self.lost.extend(self.expected());
             if let Some(cramped) = &mut self.daemon.cramped {
                 cramped.told = true;

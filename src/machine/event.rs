@@ -113,8 +113,7 @@ pub enum Outcome {
 pub struct Sight {
     /// What was found at the socket.
     pub daemon: Daemon,
-    /// What systemd says, where a unit runs fail2ban and the daemon did not answer, or may have to be restarted
-    /// though it does: it may open no more files, or has its database in memory.
+    /// What systemd says, where a unit runs fail2ban and the daemon did not answer, or the look was to ask.
     pub unit: Option<Unit>,
     /// It is a new process, and systemd started it by itself since the one before had died
     /// (`NRestarts` of `systemctl show` rose).
@@ -175,6 +174,10 @@ pub enum Motion {
 
 /// systemd's view of the unit: `systemctl show` of systemd 252.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "these are facts that do not exclude each other"
+)]
 pub struct Unit {
     /// `LoadState`.
     pub load: String,
@@ -192,6 +195,9 @@ pub struct Unit {
     pub job: bool,
     /// That job is a restart: who asked for it wants the daemon to run.
     pub restarts: bool,
+    /// systemd ended it by itself, as a time of its unit was over that is none of a stop: `TimeoutStartSec=`, or
+    /// `RuntimeMaxSec=`.
+    pub timed_out: bool,
     /// How long systemd still waits for the end of a stop (`TimeoutStopUSec`), if one is under way and has one.
     pub stop_left: Option<Duration>,
     /// `UnitFileState` is `disabled`: nothing starts it by itself.
@@ -199,9 +205,15 @@ pub struct Unit {
 }
 
 impl Unit {
-    /// Whether systemd stops it by a job, as also for a restart.
+    /// Whether systemd refuses to start it, whoever asks.
+    pub(super) fn is_masked(&self) -> bool {
+        self.load == "masked"
+    }
+
+    /// Whether systemd stops it by a job, as also for a restart. The job of a start that took too long lasts until
+    /// what was started has ended (252).
     pub(crate) fn is_being_stopped(&self) -> bool {
-        self.job && self.active == ActiveState::Deactivating
+        self.job && self.active == ActiveState::Deactivating && !self.timed_out
     }
 }
 

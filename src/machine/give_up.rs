@@ -312,6 +312,8 @@ impl Machine {
                 _ => {}
             }
         }
+        // To end it would be of no use.
+        let is_masked = self.daemon.pid.is_some() && self.is_masked();
         let State::GaveUp {
             retry_at,
             read: None,
@@ -327,7 +329,7 @@ impl Machine {
         let retry_at = *retry_at;
         *packages = sight.packages && self.now.since(retry_at) < Policy::PACKAGES_LIMIT;
         let next = self.now + self.policy.interval;
-        if *packages {
+        if *packages || is_masked {
             self.next_look = next;
         } else if retry_at <= self.now {
             self.restart(Cause::Retry, self.daemon.pid);

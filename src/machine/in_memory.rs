@@ -135,7 +135,7 @@ impl Machine {
             && self.refusal.is_none()
             // A restart would start them.
             && self.held.is_empty()
-            && self.daemon.is_replaceable
+            && self.is_replaceable()
             && self.disk.is_read();
         if due && calm && !self.budget_is_spent() {
             self.restart(Cause::Database, self.daemon.pid);

@@ -6,15 +6,12 @@ use std::time::Duration;
 use super::cramped::Cramped;
 use super::event::{Daemon, Motion, Sight};
 use super::plan::Plan;
+use super::successor::Successor;
 use super::time::MonoTime;
 use super::{Machine, Spurned, State};
 
 /// What was last seen of the daemon.
 #[derive(Debug, Clone, Default)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "these are facts that do not exclude each other"
-)]
 pub(super) struct Known {
     pub(super) pid: Option<u32>,
     pub(super) listed: BTreeSet<String>,
@@ -36,8 +33,8 @@ pub(super) struct Known {
     pub(super) is_others: bool,
     /// It may open no more files.
     pub(super) cramped: Option<Cramped>,
-    /// Another could be started in its place: its unit is not masked, and no packages are being installed.
-    pub(super) is_replaceable: bool,
+    /// Whether another could be started in its place.
+    pub(super) successor: Successor,
 }
 
 /// Who started the daemon, where jailwarden did not.

@@ -38,6 +38,7 @@ mod snapshot;
 mod standby;
 mod state;
 mod stop;
+mod successor;
 mod time;
 mod words;
 
@@ -108,6 +109,8 @@ pub struct Machine {
     out: Vec<Action>,
     look: Option<ActionId>,
     look_began: MonoTime,
+    /// The look asks systemd for the unit, also where the daemon answers.
+    looks_at_unit: bool,
     next_look: MonoTime,
     disk: Disk,
     /// What the daemon should be running.
@@ -204,6 +207,7 @@ impl Machine {
             out: Vec::new(),
             look: None,
             look_began: now,
+            looks_at_unit: false,
             next_look: now,
             disk: Disk::default(),
             accepted: memory.accepted.clone().unwrap_or_default(),
@@ -433,11 +437,7 @@ impl Machine {
         self.note_leaving(&sight);
         let gone = matches!(sight.daemon, Daemon::Absent { process: None, .. });
         self.client_restarts = gone && (self.client_restarts || sight.health.client_restarts);
-        let masked = sight
-            .unit
-            .as_ref()
-            .is_some_and(|unit| unit.load == "masked");
-        self.daemon.is_replaceable = !masked && !sight.packages;
+        self.note_successor(&sight);
         self.note_health(&sight.health);
         let disabled = sight.unit.as_ref().map(|unit| unit.disabled);
         self.route(sight, new, comes_up);
@@ -498,8 +498,10 @@ impl Machine {
     }
 
     fn look_now(&mut self) {
+        self.looks_at_unit = self.must_look_at_unit();
         let effect = Effect::Look {
             expect: self.expected(),
+            unit: self.looks_at_unit,
         };
         self.look = Some(self.run(effect));
         self.look_began = self.now;

@@ -68,6 +68,8 @@ impl Policy {
     pub const GOOD_RETRY: Duration = Duration::from_secs(3600);
     /// How long a package manager at work keeps a daemon that is down from being started.
     pub const PACKAGES_LIMIT: Duration = Duration::from_secs(600);
+    /// How long systemd's own job on the unit is waited for.
+    pub const JOB_LIMIT: Duration = Duration::from_secs(600);
     /// The first wait before a jail is tried without its rollback; it doubles up to `MEND_LIMIT`.
     pub const MEND_START: Duration = Duration::from_secs(600);
     /// See `MEND_START`.

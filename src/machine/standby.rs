@@ -157,7 +157,7 @@ impl Machine {
 
     /// Whether jailwarden itself may have left it stopped: never where somebody masked the unit.
     pub(super) fn is_our_stop(&self, unit: Option<&Unit>) -> bool {
-        self.stopping && unit.is_none_or(|u| u.load != "masked")
+        self.stopping && unit.is_none_or(|unit| !unit.is_masked())
     }
 
     pub(super) fn stand_by(&mut self, why: String) {
@@ -191,14 +191,17 @@ impl Machine {
                 traces,
                 ..
             } => match self.absence(&sight, *traces) {
-                Absence::AtWork | Absence::Unpacked(_) => {
-                    self.next_look = self.now + Policy::SUSPECT_PACE;
-                }
+                Absence::AtWork => self.next_look = self.now + Policy::SUSPECT_PACE,
                 // It is the end of the stop that made jailwarden stand by.
-                Absence::Failed(why) | Absence::Broken(why)
+                Absence::Failed(why) | Absence::Broken(why) | Absence::Unpacked(why)
                     if matches!(&self.state, State::Standby { why: known }
                         if known.strip_suffix(WHILE_STOPPED) == Some(&why)) => {}
                 Absence::Failed(why) | Absence::Broken(why) => self.restart(Cause::Down(why), None),
+                // Somebody started it: it is waited for no longer than for any other.
+                Absence::Unpacked(_) => {
+                    self.watch();
+                    self.assess(sight);
+                }
                 Absence::Deliberate(_) => {}
             },
         }

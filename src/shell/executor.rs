@@ -152,10 +152,10 @@ async fn save(handle: &Handle, memory: Box<Memory>, ended: watch::Sender<()>) ->
 /// `ended` is closed once a save has really ended.
 async fn perform(handle: &Handle, effect: Effect, ended: watch::Sender<()>) -> Outcome {
     match effect {
-        Effect::Look { expect } => {
+        Effect::Look { expect, unit } => {
             handle.look_for_logs().await;
             handle.look_for_packages();
-            Outcome::Seen(look::look(handle, &expect).await)
+            Outcome::Seen(look::look(handle, &expect, unit).await)
         }
         Effect::ReadConfig { known } => Outcome::Config(reading::read(handle, known).await),
         Effect::Apply { server, jails } => {

@@ -32,8 +32,8 @@ const NOTICED: Duration = Duration::from_millis(100);
 /// How often it is asked until then.
 const NOTICE_PACE: Duration = Duration::from_millis(2);
 
-/// Looks once.
-pub(super) async fn look(handle: &Handle, expect: &BTreeSet<String>) -> Sight {
+/// Looks once; `unit` says whether systemd is asked for the unit also where the daemon answers.
+pub(super) async fn look(handle: &Handle, expect: &BTreeSet<String>, unit: bool) -> Sight {
     let missed = match handle.held() {
         Some(_) => None,
         None => Some(Missed::find(handle).await),
@@ -57,7 +57,7 @@ pub(super) async fn look(handle: &Handle, expect: &BTreeSet<String>) -> Sight {
         }
     };
     match opened {
-        Ok(connection) => ask(handle, connection, expect).await,
+        Ok(connection) => ask(handle, connection, expect, unit).await,
         Err(CallError::Unreachable { why, .. }) if is_absence(&why) => {
             absent(handle, why.to_string(), missed).await
         }
@@ -134,7 +134,12 @@ fn is_absence(why: &Unreachable) -> bool {
     )
 }
 
-async fn ask(handle: &Handle, mut connection: Connection, expect: &BTreeSet<String>) -> Sight {
+async fn ask(
+    handle: &Handle,
+    mut connection: Connection,
+    expect: &BTreeSet<String>,
+    unit: bool,
+) -> Sight {
     let process = handle.process_behind(&connection).await;
     let peer = connection.peer_pid();
     let timeout = handle.policy().timeout;
@@ -194,9 +199,7 @@ async fn ask(handle: &Handle, mut connection: Connection, expect: &BTreeSet<Stri
     health.writable = is_writable(handle, process.pid(), timeout).await;
     connection.close();
     let revived = revived(handle, Some(&process), None).await;
-    // Only where it may have to be restarted though it answers: it costs a process.
-    let may_restart = health.cramped.is_some() || handle.kept().usual_database.is_some();
-    let unit = if may_restart {
+    let unit = if unit {
         handle.show().await.map(|shown| shown.unit)
     } else {
         None

@@ -65,7 +65,7 @@ pub(super) async fn show(name: &str) -> io::Result<Option<Shown>> {
     if !is_booted() {
         return Ok(None);
     }
-    let properties = "--property=LoadState,ActiveState,SubState,Result,ExecMainCode,ExecMainStatus,MainPID,Job,TriggeredBy,UnitFileState,NRestarts,TimeoutStopUSec,StateChangeTimestampMonotonic,StartLimitIntervalUSec,InactiveExitTimestampMonotonic,ExecMainStartTimestampMonotonic";
+    let properties = "--property=LoadState,ActiveState,SubState,Result,ExecMainCode,ExecMainStatus,MainPID,Job,TriggeredBy,UnitFileState,NRestarts,TimeoutStopUSec,StateChangeTimestampMonotonic,StartLimitIntervalUSec,RuntimeMaxUSec,InactiveExitTimestampMonotonic,ActiveEnterTimestampMonotonic,ActiveExitTimestampMonotonic,ExecMainStartTimestampMonotonic";
     let output = systemctl(&["show", properties, name]).await?;
     let mut shown = parse(&output);
     if let Some(Shown { unit, .. }) = &mut shown
@@ -121,7 +121,7 @@ pub(super) async fn start(name: &str) -> io::Result<Option<Started>> {
     let (mut waited, mut was_leaving) = (false, false);
     while let Some(Shown { unit, .. }) = shown.as_ref().filter(|s| s.unit.job) {
         waited = true;
-        was_leaving = unit.active == ActiveState::Deactivating;
+        was_leaving = unit.is_being_stopped();
         if began.elapsed() >= JOB_LIMIT {
             return Err(io::Error::other(format!(
                 "systemd has had a job on {name} for {} s; what it waits for: systemctl list-jobs",
@@ -244,6 +244,7 @@ fn parse(text: &str) -> Option<Shown> {
         main_status: get("ExecMainStatus").parse().unwrap_or_default(),
         job: !matches!(get("Job"), "" | "0"),
         restarts: false,
+        timed_out: get("Result") == "timeout" && is_no_stop(get),
         // How long systemd waits for a stop that began when the unit's state changed.
         stop_left: left(get("TimeoutStopUSec"), get("StateChangeTimestampMonotonic")),
         disabled: get("UnitFileState") == "disabled",
@@ -270,6 +271,16 @@ fn parse(text: &str) -> Option<Shown> {
     })
 }
 
+/// Whether the time that ran out is not that of a stop: the unit has not been active since it began to start, or
+/// was for as long as it may be.
+fn is_no_stop<'a>(get: impl Fn(&'static str) -> &'a str) -> bool {
+    let at = |key| Duration::from_micros(get(key).parse().unwrap_or_default());
+    let active = at("ActiveEnterTimestampMonotonic");
+    let ran = at("ActiveExitTimestampMonotonic").saturating_sub(active);
+    let limit = humantime::parse_duration(get("RuntimeMaxUSec"));
+    at("InactiveExitTimestampMonotonic") > active || limit.is_ok_and(|limit| ran >= limit)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -283,6 +294,42 @@ mod tests {
         assert_eq!(shown.unit.main_code, ExitKind::Exited);
         assert_eq!(shown.unit.main_status, 255);
         assert!(!shown.unit.job);
+    }
+
+    /// As systemd 252 shows them, with the times of its monotonic clock.
+    #[test]
+    fn a_time_that_ran_out_is_that_of_a_stop_or_not() {
+        let check = |limit: &str, exit: u64, enter: u64, end: u64| {
+            let text = format!(
+                "LoadState=loaded\nActiveState=failed\nResult=timeout\nRuntimeMaxUSec={limit}\n\
+                 InactiveExitTimestampMonotonic={exit}\nActiveEnterTimestampMonotonic={enter}\n\
+                 ActiveExitTimestampMonotonic={end}\n"
+            );
+            let failed = parse(&text).unwrap().unit;
+            let leaving = text.replace("failed", "deactivating") + "Job=366\n";
+            let leaving = parse(&leaving).unwrap().unit;
+            assert_eq!(failed.timed_out, !leaving.is_being_stopped(), "{text}");
+            failed.timed_out
+        };
+        // TimeoutStopSec=2
+        assert!(!check(
+            "infinity",
+            82_626_240_803,
+            82_626_240_803,
+            82_628_337_068
+        ));
+        assert!(!check("1h", 82_626_240_803, 82_626_240_803, 82_628_337_068));
+        // RuntimeMaxSec=3
+        assert!(check("3s", 82_643_736_867, 82_643_736_867, 82_646_880_371));
+        // TimeoutStartSec= with an ExecStartPre= that hangs, after a run before; and at the first start
+        assert!(check(
+            "infinity",
+            82_657_040_808,
+            82_643_736_867,
+            82_646_880_371
+        ));
+        assert!(check("infinity", 82_657_040_808, 0, 0));
+        assert!(check("3s", 82_657_040_808, 0, 0));
     }
 
     #[test]

@@ -47,6 +47,8 @@ mod session;
 #[cfg(test)]
 mod slow;
 #[cfg(test)]
+mod systemd;
+#[cfg(test)]
 mod undo;
 #[cfg(test)]
 mod will;

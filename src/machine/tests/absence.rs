@@ -61,6 +61,54 @@ fn absence_is_read_from_the_unit() {
     }
 }
 
+/// `TimeoutStartSec=` and `RuntimeMaxSec=`, however the main process ended.
+#[test]
+fn a_time_of_the_unit_that_is_over_is_nobody_s_stop() {
+    use ExitKind::{Exited, Killed, None as Never};
+    for (code, status) in [(Never, 0), (Exited, 0), (Killed, 15), (Killed, 9)] {
+        let mut failed = unit(ActiveState::Failed, "timeout", code, status);
+        failed.timed_out = true;
+        check(Some(&failed), false, "broken");
+        let mut rig = Rig::healthy(&["a"]);
+        rig.exits(7).sees(absent(failed)).does("DaemonDown start");
+    }
+}
+
+/// systemd's job of the start lasts until what was started has ended.
+#[test]
+fn the_end_of_a_start_that_took_too_long_is_no_stop() {
+    let mut ending = with_job(unit(
+        ActiveState::Deactivating,
+        "timeout",
+        ExitKind::None,
+        0,
+    ));
+    ending.timed_out = true;
+    let mut failed = unit(ActiveState::Failed, "timeout", ExitKind::None, 0);
+    failed.timed_out = true;
+    let mut rig = Rig::healthy(&["a"]);
+    rig.exits(7).sees(absent(unit_killed()));
+    rig.does("DaemonDown start").ok().sees(absent(ending));
+    rig.sees(absent(failed)).does("GaveUp").is("gave-up");
+    rig.pass(secs(12)).sees(absent(unit_failed(255)));
+    rig.does("Restarting start");
+}
+
+/// Also while jailwarden itself is starting it.
+#[test]
+fn a_stop_that_took_too_long_is_an_admin_s() {
+    let starting = unit(ActiveState::Activating, "success", ExitKind::None, 0);
+    let stopping = unit(ActiveState::Deactivating, "success", ExitKind::None, 0);
+    let mut failed = unit(ActiveState::Failed, "timeout", ExitKind::None, 0);
+    failed.timed_out = true;
+    let mut rig = Rig::healthy(&["a"]);
+    rig.exits(7).sees(absent(unit_killed()));
+    rig.does("DaemonDown start").ok();
+    rig.sees(absent(with_job(starting)));
+    rig.sees(absent(with_job(stopping)));
+    rig.sees(absent(failed)).does("Standby").is("standby");
+}
+
 #[test]
 fn a_job_means_that_systemd_is_at_work() {
     check(Some(&with_job(unit_stopped())), false, "at work");

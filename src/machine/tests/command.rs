@@ -74,7 +74,8 @@ fn a_reload_that_does_harm_is_owned_up_to() {
 #[test]
 fn a_restart_stops_starts_and_proves() {
     let mut rig = Rig::healthy(&["a", "m"]);
-    rig.event(tell(Command::Restart)).does("Restarting save");
+    rig.event(tell(Command::Restart)).does("");
+    rig.sees(answers(&["a", "m"])).does("Restarting save");
     rig.ok().does("ask-stop");
     rig.gets(Outcome::StopAsked(StopAnswer::Agreed))
         .exits(7)
@@ -90,7 +91,7 @@ fn a_restart_stops_starts_and_proves() {
 #[test]
 fn a_stop_that_is_refused_leaves_it_as_it_is() {
     let mut rig = Rig::healthy(&["a"]);
-    rig.event(tell(Command::Restart)).ok();
+    rig.event(tell(Command::Restart)).sees(answers(&["a"])).ok();
     rig.gets(Outcome::StopAsked(StopAnswer::Refused("no".into())));
     answered(&mut rig, "refused:0 fail2ban refused to stop: no");
     rig.does("Restarting save ask-stop")
@@ -106,6 +107,30 @@ fn a_config_that_would_not_start_is_no_reason_to_lose_what_runs() {
         .does("read ChangeRefused");
     rig.event(tell(Command::Restart)).does("");
     answered(&mut rig, "refused:1");
+}
+
+#[test]
+fn one_that_could_not_be_started_again_is_not_stopped() {
+    let mut masked = answers(&["a"]);
+    masked.unit = Some(unit(ActiveState::Active, "success", ExitKind::None, 0));
+    masked.unit.as_mut().unwrap().load = "masked".into();
+    let mut packages = answers(&["a"]);
+    packages.packages = true;
+    for (sight, why) in [
+        (
+            masked,
+            "refused:0 fail2ban is not restarted while its unit is masked",
+        ),
+        (
+            packages,
+            "refused:0 fail2ban is not restarted while packages are being installed",
+        ),
+    ] {
+        let mut rig = Rig::healthy(&["a"]);
+        rig.event(tell(Command::Restart)).sees(sight).does("");
+        answered(&mut rig, why);
+        rig.is("healthy");
+    }
 }
 
 #[test]
@@ -135,7 +160,8 @@ fn one_that_does_not_come_back_names_the_suspect_and_the_ladder_goes_on() {
         .applied();
     rig.sees(answers(&["a", "m"]))
         .does("read apply(+m) ChangeApplied");
-    rig.event(tell(Command::Restart)).ok();
+    rig.event(tell(Command::Restart));
+    rig.sees(answers(&["a", "m"])).ok();
     rig.gets(Outcome::StopAsked(StopAnswer::Agreed)).exits(7);
     rig.does("Restarting save ask-stop start").does_not_start();
     rig.reads(config_of_versions(&[("a", 1), ("m", 2)]));
@@ -147,7 +173,8 @@ fn one_that_does_not_come_back_names_the_suspect_and_the_ladder_goes_on() {
 fn people_do_not_use_up_the_budget() {
     let mut rig = Rig::healthy(&["a"]);
     for pid in 8..20 {
-        rig.event(tell(Command::Restart)).ok();
+        rig.event(tell(Command::Restart));
+        rig.sees(answers_as(pid - 1, &["a"])).ok();
         rig.gets(Outcome::StopAsked(StopAnswer::Agreed))
             .exits(pid - 1);
         rig.ok().sees(answers_as(pid, &["a"]));

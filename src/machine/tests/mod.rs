@@ -30,6 +30,7 @@ mod snapshot;
 mod stock;
 #[cfg(test)]
 mod stories;
+mod successor;
 mod trouble;
 mod words;
 mod world;
@@ -486,6 +487,7 @@ pub(super) fn unit(
         main_status,
         job: false,
         restarts: false,
+        timed_out: false,
         stop_left: None,
         disabled: false,
     }

@@ -42,9 +42,59 @@ fn a_hang_while_systemd_has_a_job_is_left_to_that() {
     let running = unit(ActiveState::Active, "success", ExitKind::None, 0);
     let mut frozen = silent(Motion::Frozen);
     frozen.unit = Some(with_job(running.clone()));
-    rig.sees_for(100, &frozen).does("").is("suspect");
+    rig.sees_for(60, &frozen).does("").is("suspect");
     frozen.unit = Some(running);
     rig.sees(frozen).does("diagnose:7");
+}
+
+#[test]
+fn a_job_that_lasts_is_told_and_is_no_reason_to_leave_a_hang_alone_for_ever() {
+    let mut rig = Rig::healthy(&["a"]);
+    let running = unit(ActiveState::Active, "success", ExitKind::None, 0);
+    let mut frozen = silent(Motion::Frozen);
+    frozen.unit = Some(with_job(running));
+    rig.keeps_seeing(&frozen).does("DaemonHung");
+    let told = rig.told.last().unwrap();
+    assert!(told.message.contains("systemctl list-jobs"), "{told}");
+    assert!(rig.now.since(MonoTime::START) < secs(120), "{:?}", rig.now);
+    rig.sees_for(400, &frozen).does("").is("suspect");
+    rig.keeps_seeing(&frozen).does("diagnose:7");
+    assert!(rig.now.since(MonoTime::START) >= Policy::JOB_LIMIT);
+}
+
+/// A start that waits behind something else which hangs.
+#[test]
+fn a_job_that_lasts_for_ever_is_given_up_on() {
+    let mut rig = Rig::healthy(&["a"]);
+    let waits = absent(with_job(unit_stopped()));
+    rig.exits(7).keeps_seeing(&waits).does("DaemonDown");
+    let told = rig.told.last().unwrap();
+    assert!(told.message.contains("systemctl list-jobs"), "{told}");
+    rig.sees_for(400, &waits).does("");
+    rig.keeps_seeing(&waits).does("DaemonDown start");
+    assert!(rig.now.since(MonoTime::START) >= Policy::JOB_LIMIT);
+    // That waits for the job in its turn.
+    rig.fails("systemd has had a job on fail2ban.service for 120 s")
+        .does("GaveUp");
+    rig.pass(secs(20)).sees(waits).does("Restarting start");
+}
+
+#[test]
+fn an_admin_s_stop_that_lasts_is_no_reason_to_start() {
+    let mut rig = Rig::healthy(&["a"]);
+    let mut leaving = absent(with_job(unit(
+        ActiveState::Deactivating,
+        "success",
+        ExitKind::Exited,
+        0,
+    )));
+    rig.exits(7);
+    while rig.now.since(MonoTime::START) < Policy::JOB_LIMIT * 2 {
+        rig.sees(leaving.clone());
+    }
+    rig.does("DaemonDown");
+    leaving.unit = Some(unit_stopped());
+    rig.sees(leaving).does("Standby");
 }
 
 #[test]

@@ -126,18 +126,24 @@ impl Machine {
         self.say(report);
     }
 
-    pub(in super::super) fn say_still_cramped(&mut self, why: &str) {
+    /// `due`: a restart for that is, and may not be given.
+    pub(in super::super) fn say_still_cramped(&mut self, why: &str, due: bool) {
         let mend = match &self.names.unit {
             Some(unit) => format!("LimitNOFILE= in its unit (systemctl edit {unit})"),
             None => "the limit of whoever starts it (ulimit -n)".to_owned(),
         };
-        let mut report = self.report(
-            Kind::JailAiling,
+        let message = if due {
+            format!(
+                "fail2ban may open no more files: {why}. None of its jails protects, and it is not restarted {}",
+                self.while_barred()
+            )
+        } else {
             format!(
                 "fail2ban may open no more files, though it was restarted for that less than an hour ago: \
                  {why}. None of its jails protects. Raise {mend} and restart it"
-            ),
-        );
+            )
+        };
+        let mut report = self.report(Kind::JailAiling, message);
         report.jails = self.expected().into_iter().collect();
         report.reason = Some(why.to_owned());
         self.say(report);
@@ -202,10 +208,9 @@ impl Machine {
         wait: Duration,
     ) {
         let tried = if restarted {
-            "neither loading it again nor a restart of fail2ban helped"
+            "neither loading it again nor a restart of fail2ban helped".to_owned()
         } else {
-            "loading it again did not help, and a restart of fail2ban is not safe while its config on disk is faulty \
-             or cannot be checked"
+            self.jails_barred()
         };
         let then = format!(
             "{tried}; it is loaded again in {}, and at once when the config changes. Why it dies: fail2ban's \
@@ -213,6 +218,16 @@ impl Machine {
             seconds(wait)
         );
         self.say_jails_dead(dead, &then);
+    }
+
+    pub(in super::super) fn say_jails_wait(&mut self, dead: &BTreeSet<String>) {
+        let then = self.jails_barred();
+        self.say_jails_dead(dead, &then);
+    }
+
+    fn jails_barred(&self) -> String {
+        let barred = self.while_barred();
+        format!("loading it again did not help, and fail2ban is not restarted {barred}")
     }
 
     pub(in super::super) fn say_ailing(

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::super::Machine;
 use super::super::event::Unit;
 use super::super::report::Kind;
+use super::super::successor::Successor;
 use super::seconds;
 
 impl Machine {
@@ -18,21 +19,54 @@ impl Machine {
         self.say(report);
     }
 
-    pub(in super::super) fn say_silent(&mut self, waited: Duration, seen: bool) {
-        let what = if seen {
-            "but gets on with something, such as a stop or a reload of many jails"
+    pub(in super::super) fn say_silent(
+        &mut self,
+        waited: Duration,
+        seen: bool,
+        hangs: bool,
+        at_work: bool,
+    ) {
+        let what = if at_work {
+            "and systemd has a job on its unit (systemctl list-jobs); jailwarden waits".to_owned()
+        } else if hangs {
+            format!("and hangs; it is not restarted {}", self.while_barred())
+        } else if seen {
+            "but gets on with something, such as a stop or a reload of many jails; jailwarden waits"
+                .to_owned()
         } else {
-            "and its process cannot be seen from here"
+            "and its process cannot be seen from here; jailwarden waits".to_owned()
         };
         let mut report = self.report(
             Kind::DaemonHung,
-            format!(
-                "fail2ban has not answered for {}, {what}; jailwarden waits",
-                seconds(waited)
-            ),
+            format!("fail2ban has not answered for {}, {what}", seconds(waited)),
         );
-        report.reason = Some(what.to_owned());
+        report.reason = Some(what);
         self.say(report);
+    }
+
+    /// For how long a daemon that lives is not restarted; goes after "it is not restarted".
+    pub(in super::super) fn while_barred(&self) -> String {
+        match self.daemon.successor {
+            Successor::Masked => format!(
+                "while its unit is masked, since it could not be started again; to allow that: systemctl \
+                 unmask {}",
+                self.names.unit.as_deref().unwrap_or("fail2ban.service")
+            ),
+            Successor::Packages => "while packages are being installed".to_owned(),
+            Successor::Job => {
+                "while systemd has a job on its unit; what that waits for: systemctl list-jobs"
+                    .to_owned()
+            }
+            Successor::Unknown | Successor::Possible => match self.disk.why_failing() {
+                Some(failing) => format!(
+                    "while it is not known whether it would start with the config on disk ({failing}): \
+                     mend that, and it is"
+                ),
+                None => {
+                    "while a faulty change waits on disk: mend that change, and it is".to_owned()
+                }
+            },
+        }
     }
 
     pub(in super::super) fn say_stop_refused(&mut self, words: &str) {
@@ -98,18 +132,11 @@ impl Machine {
     }
 
     pub(in super::super) fn say_unaskable_waits(&mut self, why: &str) {
-        let what_waits = match self.disk.why_failing() {
-            Some(failing) => format!(
-                "while it is not known whether it would start with the config on disk ({failing}): \
-                 mend that, and it is"
-            ),
-            None => "while a faulty change waits on disk: mend that change, and it is".to_owned(),
-        };
         let mut report = self.report(
             Kind::DaemonHung,
             format!(
-                "fail2ban protects but cannot be asked or told anything: {why}; it is not restarted \
-                 {what_waits}"
+                "fail2ban protects but cannot be asked or told anything: {why}; it is not restarted {}",
+                self.while_barred()
             ),
         );
         report.reason = Some(why.to_owned());

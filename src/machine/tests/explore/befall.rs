@@ -34,6 +34,10 @@ pub(in super::super) enum Befall {
     /// An admin has systemd stop it, or restart it, and it hangs before its end.
     StopHangs(bool),
     AdminStarts,
+    /// `systemctl mask`, without `--now`
+    Mask,
+    /// Packages are being installed from now on.
+    Packages,
     Pause(Option<u64>),
     Resume,
     PackagesChange,
@@ -69,6 +73,8 @@ impl fmt::Debug for Befall {
             Self::AdminStops(systemctl) => write!(f, "AdminStops({systemctl})"),
             Self::StopHangs(restarts) => write!(f, "StopHangs({restarts})"),
             Self::AdminStarts => f.write_str("AdminStarts"),
+            Self::Mask => f.write_str("Mask"),
+            Self::Packages => f.write_str("Packages"),
             Self::Pause(left) => write!(f, "Pause({left:?})"),
             Self::Resume => f.write_str("Resume"),
             Self::PackagesChange => f.write_str("PackagesChange"),
@@ -148,6 +154,8 @@ impl Befall {
             Self::AdminStops(systemctl) => world.admin_stops(systemctl),
             Self::StopHangs(restarts) => world.hangs_in_stop(restarts),
             Self::AdminStarts => world.admin_starts(),
+            Self::Mask => world.masked = true,
+            Self::Packages => world.packages = true,
             Self::Pause(left) => world.pauses(left.map(secs)),
             Self::Resume => world.resumes(),
             Self::PackagesChange => world.packages_change(),
@@ -217,6 +225,12 @@ fn people(world: &World, all: &mut Vec<Befall>) {
     let busy = matches!(world.machine.state, State::Restarting(_));
     if world.process.is_none() && !busy {
         all.push(Befall::AdminStarts);
+    }
+    if world.has_unit && !world.masked {
+        all.push(Befall::Mask);
+    }
+    if !world.packages {
+        all.push(Befall::Packages);
     }
     if world.paused.is_some() {
         all.push(Befall::Resume);

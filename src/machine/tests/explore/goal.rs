@@ -50,7 +50,7 @@ fn is_sound(world: &World, digest: u128) -> bool {
 
 fn is_honest(world: &World) -> bool {
     match &world.machine.state {
-        State::Standby { .. } => world.stopped_by_admin,
+        State::Standby { .. } => world.stopped_by_admin || world.masked,
         State::Paused { .. } => world.paused.is_some(),
         State::GaveUp { .. } => !can_run(world),
         // It protects, and a start would not be safe.
@@ -58,6 +58,11 @@ fn is_honest(world: &World) -> bool {
             sign: Sign::Unaskable { told: true },
             ..
         }) => world.process.as_ref().is_some_and(|p| p.hang.is_none()),
+        // It could not be started again.
+        State::Suspect(Suspect {
+            sign: Sign::Silent { told: true },
+            ..
+        }) => world.masked,
         _ => false,
     }
 }
@@ -75,6 +80,7 @@ fn can_run(world: &World) -> bool {
     let stuck = world.unreadable && world.good.is_none();
     let broken = broken || (world.locked && !world.in_memory);
     is_of_use
+        && !world.masked
         && !world.surroundings
         && !(broken && (world.disk_full || world.check_fails))
         && !stuck

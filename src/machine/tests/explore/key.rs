@@ -42,7 +42,10 @@ pub(super) fn picture(world: &World) -> String {
             (world.surroundings, world.locked, world.in_memory),
             world.stopped_by_admin
         ),
-        (process, &world.unit, &world.stopped_jails),
+        (
+            (process, &world.unit, &world.stopped_jails),
+            (world.masked, world.packages, world.barred)
+        ),
         (&world.paused, &world.changed_ever),
         blank_memory(&world.memory),
     );

@@ -96,6 +96,18 @@ fn no_pair_of_faults_leaves_a_host_without_a_unit_unprotected() {
     explore(roots, 2, |befall| all || is_common(befall));
 }
 
+/// What keeps fail2ban from being started again, and what it is restarted for though it protects.
+#[test]
+fn no_daemon_is_stopped_that_may_not_be_started_again() {
+    let may = |befall| {
+        matches!(
+            befall,
+            Befall::Mask | Befall::Packages | Befall::RemoveSocket
+        )
+    };
+    explore(&roots(true)[..1], 2, may);
+}
+
 #[test]
 fn no_three_common_faults_leave_a_host_unprotected() {
     if everything() {

@@ -31,7 +31,7 @@ impl World {
 
     pub(super) fn execute(&mut self, id: ActionId, effect: &Effect, peer: Option<u32>) -> Outcome {
         match effect {
-            Effect::Look { .. } => self.look(id),
+            Effect::Look { unit, .. } => self.look(id, *unit),
             Effect::ReadConfig { known } => self.read_config(*known),
             Effect::Apply { jails, server } => self.apply(jails, server.is_some(), peer),
             Effect::AskStop => match self.usable(peer) {
@@ -59,19 +59,7 @@ impl World {
                 self.starts.pop();
                 Outcome::ConfigMoved
             }
-            Effect::Start { .. } => {
-                self.untried = false;
-                let overtaken = self.process.is_some();
-                let fine = overtaken || self.spawn();
-                if let (true, Some(process)) = (fine, &mut self.process) {
-                    process.up_at = self.now + self.start_takes.saturating_sub(START_COMMAND);
-                }
-                if overtaken {
-                    Outcome::Overtaken
-                } else {
-                    Outcome::Effect(Ok(()))
-                }
-            }
+            Effect::Start { .. } => self.start(),
             Effect::WriteRollback { jails, .. } => {
                 self.note_guess();
                 self.stir();
@@ -132,6 +120,23 @@ impl World {
         }
     }
 
+    fn start(&mut self) -> Outcome {
+        if self.masked {
+            return Outcome::Effect(Err("Unit fail2ban.service is masked".into()));
+        }
+        self.untried = false;
+        let overtaken = self.process.is_some();
+        let fine = overtaken || self.spawn();
+        if let (true, Some(process)) = (fine, &mut self.process) {
+            process.up_at = self.now + self.start_takes.saturating_sub(START_COMMAND);
+        }
+        if overtaken {
+            Outcome::Overtaken
+        } else {
+            Outcome::Effect(Ok(()))
+        }
+    }
+
     fn note_guess(&mut self) {
         if self.machine.guesses.is_empty() {
             self.touched_since_guess = false;
@@ -171,13 +176,20 @@ impl World {
         })
     }
 
-    pub(super) fn look(&mut self, id: ActionId) -> Outcome {
+    pub(super) fn look(&mut self, id: ActionId, asks_for_unit: bool) -> Outcome {
         if self.machine.look != Some(id) {
             return Outcome::Lost;
         }
-        let unit = self.has_unit.then(|| self.unit.clone());
+        self.barred = self.masked || self.packages;
+        let mut unit = self.has_unit.then(|| self.unit.clone());
+        if let Some(unit) = unit.as_mut().filter(|_| self.masked) {
+            unit.load = "masked".into();
+        }
         let Some(process) = &self.process else {
-            return Outcome::Seen(gone(unit, self.unit != unit_stopped()));
+            return Outcome::Seen(Sight {
+                packages: self.packages,
+                ..gone(unit, self.unit != unit_stopped())
+            });
         };
         let pid = process.pid;
         let idle = process.hang == Some(Hang::Leaving);
@@ -223,11 +235,13 @@ impl World {
             }
         };
         self.shown.insert(pid);
+        let answers = matches!(daemon, Daemon::Answers { .. });
+        let silent = matches!(daemon, Daemon::Silent { .. });
         Outcome::Seen(Sight {
             daemon,
-            unit,
+            unit: unit.filter(|_| asks_for_unit || !answers),
             revived: false,
-            packages: false,
+            packages: self.packages && !silent,
             idle,
             health: self.health(),
         })

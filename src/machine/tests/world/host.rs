@@ -52,6 +52,8 @@ impl World {
             "timeout" => unit(ActiveState::Failed, "timeout", ExitKind::Killed, 9),
             // systemd restarts nothing that it is stopping (`service_stop` of `core/service.c`, 252).
             "killed" if process.stopping && self.stopped_by_admin => unit_killed(),
+            // What is masked has no `Restart=` (252).
+            _ if self.masked => unit_killed(),
             _ => {
                 self.after(ms(200), Then::Spawn);
                 unit_restarting()
@@ -166,6 +168,7 @@ impl World {
     /// so which config was read, is then past telling.
     pub(in super::super) fn admin_starts(&mut self) {
         self.stopped_by_admin = false;
+        self.masked = false;
         let ours = matches!(self.machine.state, State::Restarting(_));
         if self.process.is_none() && !ours {
             self.spawn();

@@ -115,6 +115,12 @@ pub(super) struct World {
     pub(super) process: Option<Process>,
     pub(super) next_pid: u32,
     pub(super) unit: Unit,
+    /// The unit is masked.
+    pub(super) masked: bool,
+    /// Packages are being installed.
+    pub(super) packages: bool,
+    /// One of both was so at the last look.
+    pub(super) barred: bool,
     /// This jail has no threads, whoever loads it.
     pub(super) frail: Option<&'static str>,
     /// The digest of a jail whose log holds a line that makes its filter run for ever.
@@ -195,6 +201,9 @@ impl World {
             process: None,
             next_pid: pid - 1,
             unit: unit_stopped(),
+            masked: false,
+            packages: false,
+            barred: false,
             frail: None,
             burning: None,
             start_takes: ms(300),
@@ -285,6 +294,7 @@ impl World {
             Then::Spawn => {
                 self.doings += 1;
                 if self.process.is_none()
+                    && !self.masked
                     && (!self.has_unit || self.unit.job || self.unit == unit_restarting())
                 {
                     self.spawn();

@@ -59,6 +59,11 @@ impl World {
                     "stopped though every jail protects: {:?}",
                     self.machine.state
                 );
+                assert!(
+                    !self.barred || !self.protects_at_all() || self.was_hung(),
+                    "stopped though none may be started: {:?}",
+                    self.machine.state
+                );
                 let leaves = |p: &Process| p.hang == Some(Hang::Leaving);
                 assert!(
                     !self.process.as_ref().is_some_and(leaves) || self.unit.restarts,
@@ -199,6 +204,12 @@ impl World {
             && expected
                 .iter()
                 .all(|j| process.jails.get(j).is_some_and(|j| j.alive))
+    }
+
+    /// Whether any jail protects that a stop would take away.
+    fn protects_at_all(&self) -> bool {
+        let is_left = |it: &Process| !it.stopping;
+        self.process.as_ref().is_some_and(is_left) && !self.cramped && !self.protecting().is_empty()
     }
 
     pub(in super::super) fn protecting(&self) -> BTreeSet<String> {

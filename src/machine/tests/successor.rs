@@ -1,0 +1,202 @@
+//! Daemons in whose place none could be started: a unit that is masked, packages that are being installed, a job.
+
+use super::world::World;
+use super::*;
+
+fn running() -> Unit {
+    unit(ActiveState::Active, "success", ExitKind::None, 0)
+}
+
+fn masked(sight: Sight) -> Sight {
+    let mut unit = running();
+    unit.load = "masked".into();
+    Sight {
+        unit: Some(unit),
+        ..sight
+    }
+}
+
+fn while_packages(sight: Sight) -> Sight {
+    Sight {
+        packages: true,
+        ..sight
+    }
+}
+
+fn with_a_job(sight: Sight) -> Sight {
+    Sight {
+        unit: Some(with_job(running())),
+        ..sight
+    }
+}
+
+#[track_caller]
+fn told_last(rig: &Rig, words: &str) {
+    let told = rig.told.last().unwrap();
+    assert!(told.message.contains(words), "{told}");
+}
+
+#[test]
+fn one_without_a_socket_is_left_as_it_is_until_another_may_be_started() {
+    for (barred, why) in [
+        (
+            masked(unaskable()),
+            "while its unit is masked, since it could not be started again; to allow that: systemctl \
+             unmask fail2ban.service",
+        ),
+        (
+            while_packages(unaskable()),
+            "while packages are being installed",
+        ),
+        (
+            with_a_job(unaskable()),
+            "while systemd has a job on its unit; what that waits for: systemctl list-jobs",
+        ),
+    ] {
+        let mut rig = Rig::healthy(&["a"]);
+        rig.sees_for(400, &barred).does("DaemonHung").is("suspect");
+        told_last(&rig, why);
+        rig.sees(unaskable()).does("DaemonHung save");
+        rig.ok().does("TERM:7");
+    }
+}
+
+/// That may be the start after which there is one.
+#[test]
+fn a_job_has_its_time_to_make_the_socket() {
+    let mut rig = Rig::healthy(&["a"]);
+    rig.sees_for(80, &with_a_job(unaskable())).does("");
+    rig.sees(answers(&["a"])).does("read-afresh");
+}
+
+fn with_a_dead_jail(sight: &Sight) -> Rig {
+    let mut rig = Rig::healthy(&["a", "m"]);
+    rig.keeps_seeing(sight).does("JailDead apply(*m)");
+    rig.applied();
+    rig
+}
+
+fn dead() -> Sight {
+    with_dead(7, &["a", "m"], &["m"])
+}
+
+#[test]
+fn a_jail_that_is_not_revived_costs_no_other_one() {
+    let mut rig = with_a_dead_jail(&masked(dead()));
+    rig.keeps_seeing(&masked(dead()));
+    rig.sees(masked(dead())).does("JailDead AllClear");
+    let told = rig.told.iter().rev().nth(1).unwrap();
+    let why =
+        "loading it again did not help, and fail2ban is not restarted while its unit is masked";
+    assert!(told.message.contains(why), "{told}");
+    rig.sees_for(100, &masked(dead())).does("").is("degraded");
+    // It is loaded again in an hour, and the daemon restarted for it, as soon as that is possible.
+    rig.keeps_seeing(&dead())
+        .does("JailDead apply(*m)")
+        .applied();
+    rig.keeps_seeing(&dead()).does("Restarting save");
+}
+
+#[test]
+fn a_jail_that_is_not_revived_waits_for_what_will_soon_be_over() {
+    for (barred, why) in [
+        (while_packages(dead()), "while packages are being installed"),
+        (with_a_job(dead()), "while systemd has a job on its unit"),
+    ] {
+        let mut rig = with_a_dead_jail(&barred);
+        rig.keeps_seeing(&barred).does("JailDead");
+        told_last(&rig, why);
+        rig.sees_for(100, &barred).does("").is("suspect");
+        rig.sees(dead()).does("Restarting save");
+        // But not for ever.
+        let mut rig = with_a_dead_jail(&barred);
+        rig.sees_for(650, &barred);
+        rig.does("JailDead JailDead AllClear");
+        let told = rig.told.iter().rev().nth(1).unwrap();
+        assert!(
+            told.message.contains("it is loaded again in 3600.0 s"),
+            "{told}"
+        );
+        rig.is("degraded");
+    }
+}
+
+/// To end it would be of no use.
+#[test]
+fn one_that_protects_nobody_is_not_ended_where_its_unit_is_masked() {
+    let all_dead = || with_dead(7, &["a"], &["a"]);
+    let mut rig = Rig::healthy(&["a"]);
+    rig.keeps_seeing(&masked(all_dead()))
+        .does("JailDead apply(*a)");
+    rig.applied().keeps_seeing(&masked(all_dead()));
+    rig.does("GaveUp")
+        .sees_for(500, &masked(all_dead()))
+        .does("");
+    rig.sees(all_dead()).does("Restarting save");
+
+    let mut rig = Rig::healthy(&["a"]);
+    rig.sees_for(100, &masked(silent(Motion::Frozen)));
+    rig.does("DaemonHung").is("suspect");
+    told_last(
+        &rig,
+        "and hangs; it is not restarted while its unit is masked",
+    );
+    rig.sees(silent(Motion::Frozen)).does("diagnose:7");
+}
+
+#[test]
+fn one_that_may_open_no_more_files_is_not_restarted() {
+    let cramped = |mut sight: Sight| {
+        sight.health.cramped = Some("of 30 files 30 are open".into());
+        sight
+    };
+    let full = || cramped(answers(&["a"]));
+    let mut rig = Rig::healthy(&["a"]);
+    rig.sees_for(30, &masked(full())).does("JailAiling");
+    told_last(&rig, "and it is not restarted while its unit is masked");
+    rig.keeps_seeing(&full()).does("JailAiling save");
+}
+
+/// Found by the fuzzer: it was taken for stopped for as long as packages were being installed.
+#[test]
+fn a_start_by_hand_that_fails_while_packages_are_installed_is_made_up_for() {
+    let mut rig = Rig::healthy(&["a"]);
+    rig.exits(7).sees(absent(unit_stopped())).does("Standby");
+    let failed = while_packages(absent(unit_failed(255)));
+    rig.sees(failed.clone()).does("DaemonDown").is("suspect");
+    told_last(&rig, "packages are being installed");
+    rig.sees_for(300, &failed).does("");
+    rig.keeps_seeing(&failed).does("DaemonDown start");
+}
+
+/// Found by the fuzzer: it was started once the wait for the packages was over.
+#[test]
+fn a_stop_that_ends_in_a_kill_while_packages_are_installed_is_an_admin_s() {
+    let stopping = unit(ActiveState::Deactivating, "success", ExitKind::None, 0);
+    let mut stopped = silent(Motion::Progressing);
+    stopped.unit = Some(with_job(stopping));
+    let mut rig = Rig::healthy(&["a"]);
+    rig.sees(stopped).exits(7);
+    let killed = while_packages(absent(unit_killed()));
+    rig.sees(killed.clone()).does("Standby");
+    rig.sees_for(100, &killed).does("");
+    rig.sees_for(10, &absent(unit_killed())).does("");
+}
+
+/// Whatever is done about a jail that no process has a thread for, the others go on.
+#[test]
+fn a_host_keeps_the_jails_that_protect() {
+    for masked in [true, false] {
+        let mut world = World::new(&["a", "m"], true);
+        (world.masked, world.packages) = (masked, !masked);
+        world.frail = Some("a");
+        world.kill_jail("a");
+        // Less than after which an hour of rest is over, and packages are no more waited for.
+        world.pass(secs(500));
+        assert_eq!(world.protecting(), set(&["m"]), "{:?}", world.machine);
+        assert_eq!(world.next_pid, 7);
+        (world.masked, world.packages, world.frail) = (false, false, None);
+        world.pass(secs(4000));
+        assert_eq!(world.protecting(), set(&["a", "m"]));
+    }
+}
