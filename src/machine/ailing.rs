@@ -184,10 +184,7 @@ impl Machine {
             return;
         }
         let again = changes.keys().cloned().collect();
-        let id = self.run(Effect::Apply {
-            server: None,
-            jails: changes,
-        });
+        let id = self.send(None, changes);
         self.reload(Reload::reviving(id, again));
     }
 

@@ -16,6 +16,7 @@ mod disable;
 mod disk;
 mod event;
 mod give_up;
+mod held;
 mod in_memory;
 mod incident;
 mod intent;
@@ -118,6 +119,8 @@ pub struct Machine {
     recent: Vec<String>,
     /// Jails that somebody stopped by hand.
     held: BTreeSet<String>,
+    /// Of these, the ones that a start which nobody asked for has brought back: they are stopped again.
+    to_stop: BTreeSet<String>,
     /// Jails that could not be revived; they are tried again when something changes.
     lost: BTreeSet<String>,
     /// The jails that were loaded again, and how often.
@@ -209,6 +212,7 @@ impl Machine {
             proven: memory.proven.clone(),
             recent: memory.recent.clone(),
             held: memory.held.clone(),
+            to_stop: memory.to_stop.clone(),
             lost: memory.lost.clone(),
             revived: memory.revived(now),
             rollbacks: memory.rolled_back(),

@@ -244,6 +244,9 @@ impl Machine {
         if cause != (Cause::Hung { stopped: true }) {
             self.note_restarted();
         }
+        if cause == Cause::Asked {
+            self.release_all();
+        }
         self.doubt_reload();
         self.look = None;
         self.awaited = false;
@@ -356,6 +359,7 @@ impl Machine {
             Outcome::Effect(Err(why)) => return self.give_up(&why),
             Outcome::Forestalled(why) => return self.stand_by(why),
             Outcome::ConfigMoved => return self.read_what_moved(),
+            // Mostly by systemd, which restarts what was killed.
             Outcome::Overtaken => self.doubt_start(),
             Outcome::Lost => return self.give_up("the start was lost on its way"),
             _ => {}
@@ -476,7 +480,7 @@ impl Machine {
             self.accepted = plan;
         }
         self.note_restarted_for_jails();
-        self.held.clear();
+        self.to_stop.clone_from(&self.held);
         self.lost.clear();
         self.doubt = Doubt::default();
         self.forget_daemon();

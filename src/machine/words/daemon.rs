@@ -287,7 +287,8 @@ impl Machine {
         self.say(report);
     }
 
-    pub(in super::super) fn say_held(&mut self, held: &BTreeSet<String>) {
+    /// `how` goes after "are".
+    pub(in super::super) fn say_held(&mut self, held: &BTreeSet<String>, how: &str) {
         let (were, it) = if held.len() == 1 {
             ("was stopped by hand and is", "it")
         } else {
@@ -303,12 +304,26 @@ impl Machine {
         let mut report = self.report(
             Kind::JailHeld,
             format!(
-                "{} {were} left alone; to run {it} again: {reload}; or change the config, or restart \
+                "{} {were} {how}; to run {it} again: {reload}; or change the config, or restart \
                  fail2ban",
                 names(held),
             ),
         );
         report.jails = held.iter().cloned().collect();
+        self.say(report);
+    }
+
+    pub(in super::super) fn say_not_held(&mut self, jail: &str, words: &str) {
+        let mut report = self.report(
+            Kind::JailHeld,
+            format!(
+                "{jail} was stopped by hand, and runs again, as fail2ban was started anew and refuses to stop it: \
+                 {words}. To stop it: {} stop {jail}",
+                self.names.client
+            ),
+        );
+        report.jails = vec![jail.to_owned()];
+        report.reason = Some(words.to_owned());
         self.say(report);
     }
 

@@ -32,7 +32,7 @@ pub(super) fn picture(world: &World) -> String {
     later.sort_by_key(|(at, _)| *at);
     let _ = write!(
         raw,
-        "{:?} {:?} {:?} {:?} {:?} {:?} {:?} ",
+        "{:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} ",
         (world.has_unit, world.blames, &world.burning, shown),
         (&world.files, &world.rollbacks, &world.good),
         (&world.replaced, world.unreadable, world.disk_full),
@@ -43,6 +43,7 @@ pub(super) fn picture(world: &World) -> String {
             world.stopped_by_admin
         ),
         (process, &world.unit, &world.stopped_jails),
+        (&world.held, world.how_it_was_started()),
         (&world.paused, &world.changed_ever),
         blank_memory(&world.memory),
     );

@@ -79,6 +79,8 @@ impl World {
                     return Outcome::Effect(Err("no space left on device".into()));
                 }
                 self.rollbacks.extend(jails.iter().cloned());
+                // Their config is another now, and will be again.
+                self.held.retain(|jail| !jails.contains(jail));
                 Outcome::Effect(Ok(()))
             }
             Effect::KeepInMemory { .. } => {
@@ -226,7 +228,7 @@ impl World {
         Outcome::Seen(Sight {
             daemon,
             unit,
-            revived: false,
+            revived: self.revived == Some(pid),
             packages: false,
             idle,
             health: self.health(),
