@@ -399,7 +399,7 @@ impl Machine {
     }
 
     /// Nothing is known of the config on disk that would keep the daemon from coming back.
-    fn is_safe_to_start(&self) -> bool {
+    pub(super) fn is_safe_to_start(&self) -> bool {
         self.refusal.is_none() && self.disk.why_failing().is_none()
     }
 }

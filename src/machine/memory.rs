@@ -79,7 +79,7 @@ pub struct Memory {
     pub gave_up: GaveUp,
     /// The jails that were healed lately.
     pub cures: BTreeMap<String, Cures>,
-    /// A daemon that could open no more files was restarted for that; for how long it is not again.
+    /// A daemon that could open no more files, or not see a log, was restarted for that; for how long it is not again.
     pub relieved: Option<Duration>,
     /// For how long each jail has gone unprotected so far.
     pub unprotected: BTreeMap<String, Duration>,

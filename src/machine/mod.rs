@@ -148,7 +148,7 @@ pub struct Machine {
     keeping: Keeping,
     /// Jails that see or do nothing, though they are alive.
     ailing: BTreeMap<String, Ailing>,
-    /// Until when a daemon that can open no more files is not restarted for that again.
+    /// Until when a daemon that can open no more files, or not see a log, is not restarted for that again.
     relieved_until: MonoTime,
     daemon: Known,
     /// A process of the daemon was seen in this life of jailwarden.

@@ -22,6 +22,8 @@ pub(super) enum Cause {
     Unaskable(String),
     /// It may open no more files.
     Cramped(String),
+    /// This jail sees nothing for as long as this process runs, and why.
+    Blind { jail: String, why: String },
     /// It answers, but these jails could not be revived in it.
     DeadJails(BTreeSet<String>),
     /// jailwarden itself had stopped it, and was then interrupted.
@@ -44,6 +46,7 @@ impl Cause {
             Self::Hung { .. } => "hung",
             Self::Unaskable(_) => "no-socket",
             Self::Cramped(_) => "no-files",
+            Self::Blind { .. } => "blind-jail",
             Self::DeadJails(_) => "dead-jails",
             Self::Interrupted => "interrupted",
             Self::NotRunning => "not-running",

@@ -1,6 +1,6 @@
 //! The health probe: one look at the daemon, as the machine asks for it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ use crate::fail2ban::process::{Pid, Process};
 use crate::fail2ban::threads;
 use crate::fail2ban::vitals::{Activity, Vitals, uptime, vitals};
 use crate::machine::absence::{self, Absence};
-use crate::machine::{ActiveState, Daemon, Health, Motion, Sight, Unit};
+use crate::machine::{ActiveState, Ailment, Cure, Daemon, Health, Motion, Sight, Unit};
 
 use super::daemon::{About, Handle, Restarts, number};
 use super::unit::Shown;
@@ -195,7 +195,14 @@ async fn ask(handle: &Handle, mut connection: Connection, expect: &BTreeSet<Stri
     connection.close();
     let revived = revived(handle, Some(&process)).await;
     // Only where it may have to be restarted though it answers: it costs a process.
-    let may_restart = health.cramped.is_some() || handle.kept().usual_database.is_some();
+    let is_blind = |it: &Ailment| it.cure == Some(Cure::Daemon);
+    let is_blind = health
+        .ailing
+        .iter()
+        .flat_map(BTreeMap::values)
+        .any(is_blind);
+    let may_restart =
+        health.cramped.is_some() || is_blind || handle.kept().usual_database.is_some();
     let unit = if may_restart {
         handle.show().await.map(|shown| shown.unit)
     } else {

@@ -84,6 +84,14 @@ impl Machine {
                      jailwarden restarts it"
                 ),
             ),
+            Cause::Blind { jail, why } => (
+                Kind::JailAiling,
+                Some(why.clone()),
+                format!(
+                    "{jail} is alive but does not protect: {why}; as nothing cures that but another process, \
+                     jailwarden restarts fail2ban"
+                ),
+            ),
             Cause::DeadJails(dead) => (
                 Kind::Restarting,
                 None,
@@ -120,6 +128,7 @@ impl Machine {
         report.reason = reason;
         report.jails = match cause {
             Cause::DeadJails(dead) => dead.iter().cloned().collect(),
+            Cause::Blind { jail, .. } => vec![jail.clone()],
             Cause::Cramped(_) => self.expected().into_iter().collect(),
             _ => Vec::new(),
         };
@@ -226,6 +235,13 @@ impl Machine {
             (Some(Cure::Restart), _) => "it is restarted, alone".to_owned(),
             (Some(Cure::Free), _) => {
                 "that command is ended; which it was: fail2ban's own log".to_owned()
+            }
+            (Some(Cure::Daemon), _) | (None, Some(Cure::Daemon)) => {
+                format!(
+                    "nothing cures that but a restart of fail2ban, which jailwarden does once an hour at most, and \
+                     only where that is safe; to do it now: {} restart",
+                    self.names.called
+                )
             }
             (None, Some(_)) => {
                 format!(
