@@ -18,6 +18,8 @@
 //! they last.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -235,6 +237,22 @@ fn queue(before: &Signs, after: &Signs, blind: &mut BTreeMap<String, Blindness>)
         if let Blindness::Blocked { others_wait, .. } = it {
             *others_wait = waits;
         }
+    }
+}
+
+/// Whether the file at this path is another for a process than for us: it lives in a mount namespace of its own, to
+/// which later mounts do not come (`man 7 mount_namespaces`). Where that cannot be told, it is not.
+#[must_use]
+pub fn is_hidden_from(pid: Pid, log: &Path) -> bool {
+    let Ok(below) = log.strip_prefix("/") else {
+        return false;
+    };
+    let root = PathBuf::from(format!("/proc/{}/root", pid.as_raw_pid()));
+    let file = |path: &Path| std::fs::metadata(path).map(|file| (file.dev(), file.ino()));
+    match (file(log), file(&root.join(below))) {
+        (Ok(ours), Ok(its)) => ours != its,
+        (Ok(_), Err(error)) => error.kind() == ErrorKind::NotFound && root.join("proc").exists(),
+        (Err(_), _) => false,
     }
 }
 

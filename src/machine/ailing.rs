@@ -9,6 +9,7 @@ use super::event::{Ailment, Cure, Health};
 use super::mend::why_not;
 use super::plan::{Change, Changes};
 use super::reload::Reload;
+use super::restart::Cause;
 use super::time::MonoTime;
 use super::{ActionId, Effect, Machine, Outcome, Policy, State};
 
@@ -61,6 +62,10 @@ impl Ailing {
 
     pub(super) fn is_ill(&self) -> bool {
         self.looks > 0
+    }
+
+    pub(super) fn needs_another_daemon(&self) -> bool {
+        self.ailment.cure == Some(Cure::Daemon)
     }
 
     /// Something is still done about it.
@@ -124,6 +129,11 @@ impl Machine {
 
     /// Heals what has ailed for long enough: the least that cures it, then its restart, then nothing
     /// more for an hour.
+    ///
+    /// The daemon is restarted only where that is known to cure it ([`Cure::Daemon`]), and it may be. A restart of
+    /// the jail makes its filter and actions anew (`reloadJails` of `server/server.py`, 1.0.2), so that what it did
+    /// not cure lies in the log, the config or the firewall, and another process would find the same; and each
+    /// restart lifts all bans and leaves every jail without protection, for over a minute where there are many.
     pub(super) fn heal_if_due(&mut self) {
         let ready = matches!(self.state, State::Watching)
             && self.daemon.ping.is_some()
@@ -145,14 +155,25 @@ impl Machine {
         {
             return self.disable_blocking(jail, &it.ailment);
         }
+        if self.relieved_until <= self.now
+            && self.is_replaceable()
+            && self.is_safe_to_start()
+            && let Some((jail, it)) = lasting.iter().find(|(_, it)| it.needs_another_daemon())
+        {
+            self.relieved_until = self.now + Policy::CURE_WINDOW;
+            let (jail, why) = (jail.clone(), it.ailment.words.clone());
+            return self.restart(Cause::Blind { jail, why }, self.daemon.pid);
+        }
         let mut changes = Changes::new();
         for (jail, it) in lasting {
             let known = self.accepted.jails.get(&jail).map_or(0, |plan| plan.digest);
             let cure = it
                 .ailment
                 .cure
-                .filter(|_| known != 0 && it.cures < Policy::CURES);
-            let is_past = it.ailment.cure.is_some() && it.cures >= Policy::CURES;
+                .filter(|_| known != 0 && it.cures < Policy::CURES)
+                .filter(|cure| *cure != Cure::Daemon);
+            let is_past =
+                it.needs_another_daemon() || it.ailment.cure.is_some() && it.cures >= Policy::CURES;
             let given_up = is_past && (!it.told || it.cures == Policy::CURES);
             if cure.is_some() || given_up {
                 self.open_incident();
@@ -166,7 +187,11 @@ impl Machine {
             if let Some(ailing) = self.ailing.get_mut(&jail) {
                 ailing.told = true;
                 // One that was not healed is past treatment until it is well, or the hour is over.
-                ailing.cures += u32::from(it.ailment.cure.is_some());
+                ailing.cures += if it.needs_another_daemon() {
+                    Policy::CURES + 1
+                } else {
+                    u32::from(it.ailment.cure.is_some())
+                };
                 ailing.looks = 1;
             }
             match cure {
@@ -184,10 +209,7 @@ impl Machine {
             return;
         }
         let again = changes.keys().cloned().collect();
-        let id = self.run(Effect::Apply {
-            server: None,
-            jails: changes,
-        });
+        let id = self.send(None, changes);
         self.reload(Reload::reviving(id, again));
     }
 

@@ -130,14 +130,18 @@ impl Machine {
         }
         let Known { listed, dead, .. } = &self.daemon;
         let idle = |n: &String| !listed.contains(n) || dead.contains(n);
-        self.held.retain(idle);
+        let to_stop = &self.to_stop;
+        self.held.retain(|n| idle(n) || to_stop.contains(n));
         let ailing = &self.ailing;
         let ails = |n: &String| ailing.get(n).is_some_and(Ailing::is_ill);
         let cramped = self.is_cramped();
         self.lost.retain(|n| idle(n) || ails(n) || cramped);
+        if self.stop_again_if_due() {
+            return;
+        }
         let missing = self.not_alive();
         if missing.is_empty() {
-            self.daemon.was_fine = true;
+            self.forget_what_is_not_back();
             if self.disk.is_read() {
                 self.hindrance = None;
             }
@@ -377,12 +381,14 @@ impl Machine {
 
     /// Jails that should run have been dead for long enough: somebody stopped them by hand, or
     /// they need to be revived, first alone, then with the daemon, each once an incident.
-    fn judge_missing(&mut self, missing: BTreeSet<String>, looks: u32) {
-        if self.stopped_by_hand(&missing) {
-            self.say_held(&missing);
-            self.held.extend(missing);
-            self.watch();
-            return;
+    fn judge_missing(&mut self, mut missing: BTreeSet<String>, looks: u32) {
+        let stopped = self.stopped_by_hand(&missing);
+        if !stopped.is_empty() {
+            missing.retain(|jail| !stopped.contains(jail));
+            self.hold(stopped);
+            if missing.is_empty() {
+                return self.watch();
+            }
         }
         self.open_incident();
         let revived = self.incident.as_ref().is_some_and(|i| i.revived);
@@ -418,19 +424,7 @@ impl Machine {
     }
 
     /// Nothing is known of the config on disk that would keep the daemon from coming back.
-    fn is_safe_to_start(&self) -> bool {
+    pub(super) fn is_safe_to_start(&self) -> bool {
         self.refusal.is_none() && self.disk.why_failing().is_none()
-    }
-
-    /// `fail2ban-client stop JAIL` leaves the other jails alone, and the config on disk is the
-    /// one that ran; a failed reload by hand loses jails while a faulty change is on disk, or all
-    /// of several at once.
-    fn stopped_by_hand(&self, missing: &BTreeSet<String>) -> bool {
-        let expected = self.expected().len();
-        self.daemon.was_fine
-            && self.incident.is_none()
-            && self.refusal.is_none()
-            && missing.is_disjoint(&self.daemon.listed)
-            && (missing.len() < expected || expected == 1)
     }
 }

@@ -96,7 +96,8 @@ impl Machine {
         let mut changes = self.accepted.changes_to(&plan, &refused);
         let listed = &self.daemon.listed;
         self.doubt.settle(&plan, listed, &mut changes);
-        changes.retain(|name, _| !refused.contains(name));
+        let held = &self.held;
+        changes.retain(|name, _| !refused.contains(name) && !held.contains(name));
         let spurned = self
             .spurned
             .server
@@ -108,12 +109,7 @@ impl Machine {
         if changes.is_empty() && !server {
             return;
         }
-        // Jails that go missing from now on are not somebody else's doing.
-        self.daemon.was_fine = false;
-        let id = self.run(Effect::Apply {
-            server: server.then_some(plan.server),
-            jails: changes.clone(),
-        });
+        let id = self.send(server.then_some(plan.server), changes.clone());
         let target = Target {
             plan,
             server,
@@ -203,6 +199,7 @@ impl Machine {
         }
         for name in changes.keys() {
             self.held.remove(name);
+            self.to_stop.remove(name);
         }
     }
 

@@ -345,6 +345,8 @@ pub enum Cure {
     Load,
     /// It is stopped and loaded again; its bans come back from the database.
     Restart,
+    /// Another process has to take the daemon's place: nothing that this one is told cures it.
+    Daemon,
     /// The command that keeps all jails from acting is ended; if that comes again, the jail is disabled.
     Free,
 }

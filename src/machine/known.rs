@@ -21,8 +21,10 @@ pub(super) struct Known {
     pub(super) busy_since: Option<MonoTime>,
     /// Who else started it, if that was not yet told.
     pub(super) stranger: Option<Stranger>,
-    /// All jails that should run were seen to, in this process.
-    pub(super) was_fine: bool,
+    /// The jails that it has listed, but for those that it was told to load or stop since.
+    pub(super) had: BTreeSet<String>,
+    /// When it is told again to stop the jails that are stopped by hand.
+    pub(super) stop_again_at: MonoTime,
     /// It was started while jailwarden looked on, and has not yet been seen fine with a config
     /// that is known: once it is, that config is proven to start.
     pub(super) cold: bool,
@@ -94,7 +96,9 @@ impl Machine {
             if others_doing {
                 self.forget_dead();
                 self.spurned = Spurned::default();
-                self.held.clear();
+            }
+            if others_doing && !ours {
+                self.note_others_start(sight);
             }
         }
         if let Daemon::Silent {
@@ -111,6 +115,13 @@ impl Machine {
         {
             if others_doing && (new || before.is_none()) {
                 self.disk.distrust(self.now);
+            }
+            let is_sending =
+                matches!(&self.state, State::Reloading(reload) if !reload.is_proving());
+            if !is_sending {
+                let accepted = &self.accepted.jails;
+                self.daemon.had.retain(|jail| accepted.contains_key(jail));
+                self.daemon.had.extend(listed.iter().cloned());
             }
             self.daemon.ping = Some(*ping);
             self.daemon.listed.clone_from(listed);

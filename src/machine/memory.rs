@@ -35,6 +35,8 @@ pub struct Memory {
     pub being_stopped: bool,
     /// Jails that were stopped by hand.
     pub held: BTreeSet<String>,
+    /// Of these, the ones that run again, as the daemon was started anew, until they are stopped again.
+    pub to_stop: BTreeSet<String>,
     /// What the daemon should be running.
     pub accepted: Option<Plan>,
     /// What it may run otherwise, as it is not known whether it took a change.
@@ -77,7 +79,7 @@ pub struct Memory {
     pub gave_up: GaveUp,
     /// The jails that were healed lately.
     pub cures: BTreeMap<String, Cures>,
-    /// A daemon that could open no more files was restarted for that; for how long it is not again.
+    /// A daemon that could open no more files, or not see a log, was restarted for that; for how long it is not again.
     pub relieved: Option<Duration>,
     /// For how long each jail has gone unprotected so far.
     pub unprotected: BTreeMap<String, Duration>,
@@ -101,6 +103,9 @@ impl Memory {
         }
         Self {
             process: None,
+            // It has started all of them.
+            held: BTreeSet::new(),
+            to_stop: BTreeSet::new(),
             being_stopped: false,
             gave_up: GaveUp::default(),
             cures: BTreeMap::new(),
@@ -220,6 +225,7 @@ impl Machine {
             stopping: self.stopping,
             being_stopped: self.being_stopped,
             held: self.held.clone(),
+            to_stop: self.to_stop.clone(),
             accepted: Some(self.accepted.clone()),
             doubt: self.doubt.clone(),
             proven: self.proven.clone(),

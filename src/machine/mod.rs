@@ -16,6 +16,7 @@ mod disable;
 mod disk;
 mod event;
 mod give_up;
+mod held;
 mod in_memory;
 mod incident;
 mod intent;
@@ -121,6 +122,8 @@ pub struct Machine {
     recent: Vec<String>,
     /// Jails that somebody stopped by hand.
     held: BTreeSet<String>,
+    /// Of these, the ones that a start which nobody asked for has brought back: they are stopped again.
+    to_stop: BTreeSet<String>,
     /// Jails that could not be revived or healed; each is tried again after a rest, and at once when the config
     /// changes.
     lost: BTreeSet<String>,
@@ -149,7 +152,7 @@ pub struct Machine {
     keeping: Keeping,
     /// Jails that see or do nothing, though they are alive.
     ailing: BTreeMap<String, Ailing>,
-    /// Until when a daemon that can open no more files is not restarted for that again.
+    /// Until when a daemon that can open no more files, or not see a log, is not restarted for that again.
     relieved_until: MonoTime,
     daemon: Known,
     /// A process of the daemon was seen in this life of jailwarden.
@@ -214,6 +217,7 @@ impl Machine {
             proven: memory.proven.clone(),
             recent: memory.recent.clone(),
             held: memory.held.clone(),
+            to_stop: memory.to_stop.clone(),
             lost: memory.lost.clone(),
             revived: memory.revived(now),
             rollbacks: memory.rolled_back(),

@@ -6,13 +6,13 @@ use std::path::PathBuf;
 use super::event::{ActionId, Applied, Daemon, Outcome, Sight};
 use super::plan::{Change, Changes, Plan};
 use super::time::MonoTime;
-use super::{Effect, Machine, Policy, State};
+use super::{Machine, Policy, State};
 
 /// Settings on their way into the daemon.
 #[derive(Debug, Clone)]
 pub(super) struct Reload {
     step: Step,
-    /// What is applied; `None` while jails are loaded again with what they had.
+    /// What is applied; `None` while jails are loaded again with what they had, or stopped again.
     target: Option<Target>,
     /// The jails that are loaded again.
     again: BTreeSet<String>,
@@ -44,6 +44,10 @@ impl Reload {
             target: None,
             again,
         }
+    }
+
+    pub(super) fn stopping(id: ActionId) -> Self {
+        Self::reviving(id, BTreeSet::new())
     }
 
     pub(super) fn applying(id: ActionId, target: Target) -> Self {
@@ -87,7 +91,11 @@ impl Machine {
             return;
         };
         let Some(target) = reload.target.clone() else {
-            if applied.unreachable.is_some()
+            let (stops, reached) = (reload.again.is_empty(), applied.unreachable.is_none());
+            if stops && reached {
+                self.stopped_again(&applied.refused);
+            } else if !stops
+                && !reached
                 && let Some(incident) = &mut self.incident
             {
                 // The dead jails were not loaded again: that is tried once more.
@@ -175,10 +183,7 @@ impl Machine {
         if restore.is_empty() {
             return self.prove(Some(target));
         }
-        let id = self.run(Effect::Apply {
-            server: None,
-            jails: restore,
-        });
+        let id = self.send(None, restore);
         self.reload(Reload {
             step: Step::Restoring(id),
             target: Some(target),

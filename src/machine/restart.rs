@@ -25,6 +25,8 @@ pub(super) enum Cause {
     Unaskable(String),
     /// It may open no more files.
     Cramped(String),
+    /// This jail sees nothing for as long as this process runs, and why.
+    Blind { jail: String, why: String },
     /// It answers, but these jails could not be revived in it.
     DeadJails(BTreeSet<String>),
     /// jailwarden itself had stopped it, and was then interrupted.
@@ -47,6 +49,7 @@ impl Cause {
             Self::Hung { .. } => "hung",
             Self::Unaskable(_) => "no-socket",
             Self::Cramped(_) => "no-files",
+            Self::Blind { .. } => "blind-jail",
             Self::DeadJails(_) => "dead-jails",
             Self::Interrupted => "interrupted",
             Self::NotRunning => "not-running",
@@ -247,6 +250,9 @@ impl Machine {
         if cause != (Cause::Hung { stopped: true }) {
             self.note_restarted();
         }
+        if cause == Cause::Asked {
+            self.release_all();
+        }
         self.doubt_reload();
         self.look = None;
         self.awaited = false;
@@ -359,6 +365,7 @@ impl Machine {
             Outcome::Effect(Err(why)) => return self.give_up(&why),
             Outcome::Forestalled(why) => return self.stand_by(why),
             Outcome::ConfigMoved => return self.read_what_moved(),
+            // Mostly by systemd, which restarts what was killed.
             Outcome::Overtaken => self.doubt_start(),
             Outcome::Lost => return self.give_up("the start was lost on its way"),
             _ => {}
@@ -480,7 +487,7 @@ impl Machine {
             self.accepted = plan;
         }
         self.note_restarted_for_jails();
-        self.held.clear();
+        self.to_stop.clone_from(&self.held);
         self.lost.clear();
         self.doubt = Doubt::default();
         self.forget_daemon();

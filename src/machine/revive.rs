@@ -9,7 +9,7 @@ use super::plan::{Change, Changes};
 use super::reload::Reload;
 use super::restart::Cause;
 use super::time::MonoTime;
-use super::{Effect, Machine, Policy, State};
+use super::{Machine, Policy, State};
 
 /// A jail that was loaded again since it had died.
 #[derive(Debug, Clone)]
@@ -142,10 +142,7 @@ impl Machine {
                 ))
             })
             .collect();
-        let id = self.run(Effect::Apply {
-            server: None,
-            jails,
-        });
+        let id = self.send(None, jails);
         self.reload(Reload::reviving(id, missing.clone()));
         let now = self.now;
         for jail in missing {

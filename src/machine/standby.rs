@@ -133,6 +133,7 @@ impl Machine {
             self.forget_dead();
         }
         if is_another && !ours {
+            self.to_stop.clear();
             self.spurned = Spurned::default();
         }
         if let ConfigRead::Read(reading) = config {

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use super::ailing::Ailing;
 use super::assess::{Sign, Suspect};
 use super::event::{Daemon, Sight, Unit};
 use super::{Machine, Policy, State};
@@ -53,6 +54,7 @@ impl Machine {
         decides
             || has_another_database
             || self.daemon.cramped.is_some()
+            || self.ailing.values().any(Ailing::needs_another_daemon)
             || self.is_asked_to_restart()
     }
 

@@ -109,7 +109,7 @@ pub(super) async fn look(
     let mut ailing = BTreeMap::new();
     if let Some(before) = &before {
         let blind = signs::judge(before, &after).into_iter();
-        ailing.extend(blind.map(|(jail, blindness)| (jail, ailment(&blindness))));
+        ailing.extend(blind.map(|(jail, blindness)| (jail, ailment(&blindness, pid))));
     }
     let complaints = complaints(handle).await;
     for jail in lost_bans(handle, connection, &after, limit).await {
@@ -152,7 +152,20 @@ pub(super) async fn gave_out(handle: &Handle) -> bool {
 }
 
 /// The least that was seen to cure it (`tests/suite/signs.rs`).
-fn ailment(blindness: &Blindness) -> Ailment {
+fn ailment(blindness: &Blindness, pid: Pid) -> Ailment {
+    if let Blindness::NoFiles { log } | Blindness::Unread { log, .. } = blindness
+        && signs::is_hidden_from(pid, log)
+    {
+        return Ailment {
+            words: format!(
+                "fail2ban does not see the file that stands at {}, as when something was mounted there since it was \
+                 started",
+                log.display()
+            ),
+            cure: Some(Cure::Daemon),
+            behind: None,
+        };
+    }
     let cure = match blindness {
         Blindness::NoFiles { .. } | Blindness::Idle { by_hand: false } => Some(Cure::Load),
         Blindness::Unread { .. } => Some(Cure::Restart),

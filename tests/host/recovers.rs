@@ -210,3 +210,25 @@ fn what_goes_missing() {
     host.wait_said("config change applied: loaded web");
     host.assert_explained();
 }
+
+/// fail2ban has a mount namespace of its own, as hardening gives it one, and a log is mounted elsewhere.
+#[test]
+#[ignore = "a minute more; JAILWARDEN_ALL=1 make test"]
+fn a_log_that_only_another_process_sees() {
+    let Some(host) = Guarded::begin() else { return };
+    host.write(
+        DROP_IN,
+        "[Service]\nPrivateMounts=yes\nMountFlags=private\n",
+    );
+    host.sh("systemctl daemon-reload && systemctl restart fail2ban");
+    host.wait_all_protect();
+    host.wait_status("healthy: 2 of 2 jails protect");
+    let before = host.main_pid("fail2ban");
+    host.mark();
+    host.sh("touch /var/log/other.log && mount --bind /var/log/other.log /var/log/web.log");
+    host.sh("fail2ban-client set web dellogpath /var/log/web.log");
+    host.wait_said("web is alive but does not protect: fail2ban does not see the file");
+    host.wait_new_process("fail2ban", &before);
+    host.wait_said("fail2ban protects again");
+    host.wait_all_protect();
+}

@@ -67,6 +67,30 @@ fn jails_stopped_and_started_by_hand() {
     assert_eq!(host.property("fail2ban", "NRestarts"), "0");
 }
 
+/// systemd restarts a daemon that died, which nobody asked for; an admin's restart starts every jail.
+#[test]
+fn a_jail_stopped_by_hand_and_restarts() {
+    let Some(host) = Guarded::begin() else { return };
+    host.sh("fail2ban-client stop web");
+    host.wait_said("web was stopped by hand and is left alone");
+    for signal in ["KILL", "SEGV"] {
+        host.mark();
+        host.kill("fail2ban", signal);
+        host.wait_said("web was stopped by hand and is stopped again");
+        host.wait_status("healthy: 1 of 1 jails protect; stopped by hand: web");
+        assert!(!runs(&host, "web"));
+        host.wait_protects("sshd");
+    }
+    for command in ["systemctl restart fail2ban", "jailwarden restart"] {
+        host.mark();
+        host.sh(command);
+        host.wait_status("healthy: 2 of 2 jails protect");
+        host.wait_all_protect();
+        host.sh("fail2ban-client stop web");
+        host.wait_said("web was stopped by hand and is left alone");
+    }
+}
+
 #[test]
 fn a_unit_disabled_and_a_pause() {
     let Some(host) = Guarded::begin() else { return };

@@ -5,6 +5,7 @@ use crate::on_each_release;
 on_each_release! {
     a_daemon_stopped_by_hand_is_left_alone
     a_jail_stopped_by_hand_is_left_alone
+    a_jail_stopped_by_hand_stays_so
     a_jail_stopped_by_hand_does_no_harm_to_its_namesake
     a_supervisor_killed_half_way_goes_on_where_it_was
     the_supervisor_ends_and_leaves_the_daemon_alone
@@ -73,6 +74,42 @@ mod scenario {
         assert!(f2b.threads("web").is_empty());
         f2b.edit("jail.d/web.conf", "maxretry = 3", "maxretry = 2");
         warden.wait_for("config change applied: loaded web; 2 jails protect");
+        f2b.wait_bans(&["mail", "web"]);
+    }
+
+    /// Over starts of jailwarden's own, and where another jail's faulty change waits.
+    pub(super) fn a_jail_stopped_by_hand_stays_so(version: Version) {
+        let Some((f2b, mut warden)) = supervised(version, &["mail", "web"], LONG) else {
+            return;
+        };
+        warden.wait_told("STATUS=healthy");
+        f2b.edit("filter.d/mail.conf", "fail from", "fail [from");
+        warden.wait_for("a change of the config would fail and is not applied");
+        assert!(f2b.client(&["stop", "web"]).status.success());
+        warden.wait_for("web was stopped by hand and is left alone");
+        f2b.edit("filter.d/mail.conf", "fail [from", "fail from");
+        warden.wait_told("STATUS=healthy: 1 of 1 jails protect; stopped by hand: web");
+
+        f2b.kill();
+        warden.wait_for("web was stopped by hand and is stopped again");
+        warden.wait_for("fail2ban protects again");
+        assert!(f2b.threads("web").is_empty());
+        f2b.wait_ban("mail");
+
+        // It is remembered over jailwarden's own end, and a jail that somebody starts is not stopped again.
+        warden.kill();
+        let warden = Warden::start(&f2b, &settings(LONG));
+        warden.wait_told("STATUS=healthy: 1 of 1 jails protect; stopped by hand: web");
+        f2b.kill();
+        warden.wait_for("web was stopped by hand and is stopped again");
+        warden.wait_for("fail2ban protects again");
+        assert!(f2b.threads("web").is_empty());
+        assert!(
+            f2b.client(&["reload", "--if-exists", "web"])
+                .status
+                .success()
+        );
+        warden.wait_told("STATUS=healthy: 2 of 2 jails protect");
         f2b.wait_bans(&["mail", "web"]);
     }
 

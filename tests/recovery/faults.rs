@@ -26,6 +26,12 @@ fn the_time_without_protection_is_told_as_it_was() {
 }
 
 #[test]
+#[ignore = "half a minute more; JAILWARDEN_ALL=1 make test"]
+fn a_log_that_only_another_process_sees_has_fail2ban_restarted() {
+    scenario::a_log_that_only_another_process_sees_has_fail2ban_restarted();
+}
+
+#[test]
 fn a_jail_whose_action_blocks_is_disabled_v1_0_2() {
     scenario::a_jail_whose_action_blocks_is_disabled(Version::V102);
 }
@@ -46,15 +52,19 @@ fn a_start_with_much_to_load_is_waited_for() {
 
 mod scenario {
     use std::fmt::Write as _;
+    use std::process::Command;
     use std::sync::atomic::{AtomicBool, Ordering};
     use std::time::{Duration, Instant};
     use std::{fs, thread};
 
+    use nix::mount::{MsFlags, mount};
+    use nix::sched::{CloneFlags, unshare};
+    use nix::unistd::geteuid;
     use rustix::fs::{CWD, FileType, Mode, mknodat};
     use rustix::process::{Resource, Rlimit, Signal, getrlimit, prlimit};
 
     use crate::support::daemon::{Fail2ban, JailSpec, Version, Warden};
-    use crate::support::{GUARD, wait_until};
+    use crate::support::{GUARD, skip, wait_until};
     use crate::{LONG, SHORT, settings, supervised};
 
     pub(super) fn a_killed_daemon_is_started_again(version: Version) {
@@ -139,6 +149,63 @@ mod scenario {
         warden.wait_for("fail2ban protects again");
         f2b.wait_bans(&["mail", "web"]);
         assert_eq!((f2b.pid(), f2b.threads("mail")), (before, mail));
+    }
+
+    /// fail2ban lives in a mount namespace of its own, and a disk is mounted where the log stands: whatever it is
+    /// told, it reads what is below that.
+    pub(super) fn a_log_that_only_another_process_sees_has_fail2ban_restarted() {
+        if !geteuid().is_root() {
+            skip("a mount takes root");
+            return;
+        }
+        let Some(f2b) = Fail2ban::new(Version::V102) else {
+            return;
+        };
+        unshare(CloneFlags::CLONE_NEWNS).unwrap();
+        let (none, private) = (None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE);
+        mount(none, "/", none, private, none).unwrap();
+        f2b.jail("mail", &JailSpec::default());
+        f2b.jail("web", &JailSpec::default());
+        let folder = f2b.path("logs");
+        fs::create_dir(&folder).unwrap();
+        let (old, log) = (f2b.jail_log("web"), folder.join("web.log"));
+        fs::rename(&old, &log).unwrap();
+        std::os::unix::fs::symlink(&log, &old).unwrap();
+        f2b.edit(
+            "jail.d/web.conf",
+            old.to_str().unwrap(),
+            log.to_str().unwrap(),
+        );
+        let started = Command::new("unshare")
+            .args(["--mount", "--propagation", "private"])
+            .args(f2b.client_words())
+            .args(["-x", "start"])
+            .output()
+            .unwrap();
+        assert!(started.status.success(), "{started:?}");
+        f2b.wait_bans(&["mail", "web"]);
+        let before = f2b.pid();
+        let warden = Warden::start(&f2b, &settings(LONG));
+        warden.wait_told("STATUS=healthy: 2 of 2 jails protect");
+
+        mount(
+            Some("tmpfs"),
+            &folder,
+            Some("tmpfs"),
+            MsFlags::empty(),
+            none,
+        )
+        .unwrap();
+        fs::write(&log, "").unwrap();
+        assert!(f2b.client(&["reload", "--restart", "web"]).status.success());
+        assert!(!f2b.bans_within(Duration::from_secs(3), "web"));
+        f2b.client(&["set", "web", "dellogpath", log.to_str().unwrap()]);
+        let said =
+            warden.wait_for("web is alive but does not protect: fail2ban does not see the file");
+        assert!(said.contains("jailwarden restarts fail2ban"), "{said}");
+        warden.wait_for("fail2ban protects again");
+        assert_ne!(f2b.pid(), before);
+        f2b.wait_bans(&["mail", "web"]);
     }
 
     struct End<'a>(&'a AtomicBool);

@@ -287,3 +287,64 @@ fn a_killed_jailwarden_knows_that_a_command_blocked_before() {
     rig.sees_for(2, &blocks());
     rig.does("JailAiling end-all(m) rollback(m)");
 }
+
+/// Only another process can cure it.
+fn hidden(unit: Option<Unit>) -> Sight {
+    Sight {
+        unit,
+        ..ailing("it does not see its log", Some(Cure::Daemon))
+    }
+}
+
+#[test]
+fn what_only_another_process_cures_has_the_daemon_restarted_once() {
+    let mut rig = Rig::healthy(&["a", "m"]);
+    rig.sees(hidden(None)).does("");
+    rig.sees(hidden(None)).does("JailAiling save");
+    let told = rig.told.last().unwrap();
+    assert!(
+        told.message.contains("jailwarden restarts fail2ban"),
+        "{told}"
+    );
+    rig.ok()
+        .gets(Outcome::StopAsked(StopAnswer::Agreed))
+        .exits(7);
+    rig.does("ask-stop start").ok();
+    rig.sees(answers_as(8, &["a", "m"])).does("AllClear");
+    // It did not help, whoever comes after this jailwarden.
+    let still = Sight {
+        health: hidden(None).health,
+        ..answers_as(8, &["a", "m"])
+    };
+    let mut next = Rig::stock(
+        rig.kept.clone(),
+        config(&["a", "m"]),
+        answers_as(8, &["a", "m"]),
+    );
+    next.does("read-afresh ready Supervising");
+    for rig in [&mut rig, &mut next] {
+        rig.sees_for(2, &still).does("JailAiling");
+        let told = rig.told.last().unwrap();
+        assert!(
+            told.message.contains("to do it now: jailwarden restart"),
+            "{told}"
+        );
+        rig.sees(still.clone()).does("AllClear").is("degraded");
+        rig.sees_for(600, &still).does("").is("degraded");
+    }
+}
+
+#[test]
+fn the_daemon_is_not_restarted_for_a_jail_where_it_may_not_come_back() {
+    let mut masked = unit_stopped();
+    masked.load = "masked".into();
+    let mut rig = Rig::healthy(&["a", "m"]);
+    rig.sees_for(2, &hidden(Some(masked))).does("JailAiling");
+    rig.sees_for(10, &hidden(None))
+        .does("AllClear")
+        .is("degraded");
+    let mut rig = Rig::healthy(&["a", "m"]);
+    rig.edits(config(&["a", "m"]).fault("a", true));
+    rig.sees_for(2, &hidden(None));
+    rig.does("read ChangeRefused JailAiling");
+}

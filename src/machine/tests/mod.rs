@@ -14,6 +14,7 @@ mod explore;
 mod flapping;
 #[cfg(fuzzing)]
 pub mod fuzz;
+mod held;
 mod in_memory;
 mod keep;
 mod ladder;

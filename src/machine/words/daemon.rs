@@ -84,6 +84,14 @@ impl Machine {
                      jailwarden restarts it"
                 ),
             ),
+            Cause::Blind { jail, why } => (
+                Kind::JailAiling,
+                Some(why.clone()),
+                format!(
+                    "{jail} is alive but does not protect: {why}; as nothing cures that but another process, \
+                     jailwarden restarts fail2ban"
+                ),
+            ),
             Cause::DeadJails(dead) => (
                 Kind::Restarting,
                 None,
@@ -120,6 +128,7 @@ impl Machine {
         report.reason = reason;
         report.jails = match cause {
             Cause::DeadJails(dead) => dead.iter().cloned().collect(),
+            Cause::Blind { jail, .. } => vec![jail.clone()],
             Cause::Cramped(_) => self.expected().into_iter().collect(),
             _ => Vec::new(),
         };
@@ -242,6 +251,13 @@ impl Machine {
             (Some(Cure::Free), _) => {
                 "that command is ended; which it was: fail2ban's own log".to_owned()
             }
+            (Some(Cure::Daemon), _) | (None, Some(Cure::Daemon)) => {
+                format!(
+                    "nothing cures that but a restart of fail2ban, which jailwarden does once an hour at most, and \
+                     only where that is safe; to do it now: {} restart",
+                    self.names.called
+                )
+            }
             (None, Some(_)) => {
                 format!(
                     "what cures that did not help; to try by hand: {} restart {jail}",
@@ -302,7 +318,8 @@ impl Machine {
         self.say(report);
     }
 
-    pub(in super::super) fn say_held(&mut self, held: &BTreeSet<String>) {
+    /// `how` goes after "are".
+    pub(in super::super) fn say_held(&mut self, held: &BTreeSet<String>, how: &str) {
         let (were, it) = if held.len() == 1 {
             ("was stopped by hand and is", "it")
         } else {
@@ -318,12 +335,26 @@ impl Machine {
         let mut report = self.report(
             Kind::JailHeld,
             format!(
-                "{} {were} left alone; to run {it} again: {reload}; or change the config, or restart \
+                "{} {were} {how}; to run {it} again: {reload}; or change the config, or restart \
                  fail2ban",
                 names(held),
             ),
         );
         report.jails = held.iter().cloned().collect();
+        self.say(report);
+    }
+
+    pub(in super::super) fn say_not_held(&mut self, jail: &str, words: &str) {
+        let mut report = self.report(
+            Kind::JailHeld,
+            format!(
+                "{jail} was stopped by hand, and runs again, as fail2ban was started anew and refuses to stop it: \
+                 {words}. To stop it: {} stop {jail}",
+                self.names.client
+            ),
+        );
+        report.jails = vec![jail.to_owned()];
+        report.reason = Some(words.to_owned());
         self.say(report);
     }
 

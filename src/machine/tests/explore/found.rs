@@ -126,3 +126,36 @@ fn what_is_rolled_back_is_known_to_a_jailwarden_that_cannot_read_the_config() {
     Befall::Killed(0b0).happens(&mut world);
     comes_to_good(&mut world);
 }
+
+/// Whatever brings the daemon back: where it was killed, systemd is quicker than jailwarden.
+#[test]
+fn a_jail_stopped_by_hand_stays_so() {
+    let faults = [
+        Befall::Crash,
+        Befall::Hang(Hang::Frozen),
+        Befall::Hang(Hang::Stopped),
+        Befall::RemoveSocket,
+        Befall::Edit("m", Fault::Fatal),
+        Befall::Edit("m", Fault::ColdOnly),
+    ];
+    for root in [true, false].into_iter().flat_map(roots) {
+        let mut world = root.begin();
+        Befall::StopJail.happens(&mut world);
+        while world.held.is_empty() {
+            steps(&mut world, 1);
+        }
+        for _ in 0..6 {
+            for first in faults {
+                for then in faults {
+                    let mut world = world.clone();
+                    first.happens(&mut world);
+                    steps(&mut world, 9);
+                    then.happens(&mut world);
+                    comes_to_good(&mut world);
+                    assert_eq!(world.held, set(&["a"]), "{first:?} {then:?}");
+                }
+            }
+            steps(&mut world, 1);
+        }
+    }
+}

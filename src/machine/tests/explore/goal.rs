@@ -17,6 +17,7 @@ fn protects(world: &World) -> bool {
     let up = process.hang.is_none() && !process.stopping && process.up_at <= world.now;
     let runs = |(jail, digest): (&String, &u128)| {
         let excused = world.stopped_jails.contains(jail)
+            || world.held.contains(jail)
             || is_left_to_the_clock(world, jail, *digest)
             || !is_sound(world, *digest)
             // It cannot be tried without its rollback.
@@ -28,7 +29,9 @@ fn protects(world: &World) -> bool {
                 .get(jail)
                 .is_some_and(|j| j.alive && current(j.digest))
     };
-    up && process.socket && world.files.iter().all(runs) && is_at_home(world)
+    let stays_stopped = |jail: &String| !process.jails.contains_key(jail);
+    let respects = world.held.iter().all(stays_stopped);
+    up && respects && process.socket && world.files.iter().all(runs) && is_at_home(world)
 }
 
 /// Its database is in memory for no longer than it has to be.

@@ -32,7 +32,7 @@ pub(super) fn picture(world: &World) -> String {
     later.sort_by_key(|(at, _)| *at);
     let _ = write!(
         raw,
-        "{:?} {:?} {:?} {:?} {:?} {:?} {:?} ",
+        "{:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} ",
         (world.has_unit, world.blames, &world.burning, shown),
         (&world.files, &world.rollbacks, &world.good),
         (&world.replaced, world.unreadable, world.disk_full),
@@ -46,6 +46,7 @@ pub(super) fn picture(world: &World) -> String {
             (process, &world.unit, &world.stopped_jails),
             (world.masked, world.packages, world.barred)
         ),
+        (&world.held, world.how_it_was_started()),
         (&world.paused, &world.changed_ever),
         blank_memory(&world.memory),
     );

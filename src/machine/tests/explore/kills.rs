@@ -184,6 +184,13 @@ fn crash(world: &mut World) {
     world.unit = unit_killed();
 }
 
+/// An admin stops `a`, and jailwarden has noticed.
+fn stop_by_hand(world: &mut World) {
+    world.stop_jail("a");
+    world.pass(secs(30));
+    assert!(world.held.contains("a"), "{:?}", world.machine.state);
+}
+
 fn change(world: &mut World, jails: &[(&str, Fault)]) {
     for (jail, fault) in jails {
         world.edit(jail, *fault);
@@ -247,6 +254,31 @@ fn a_jail_that_cannot_be_revived() {
             world.kill_jail("a");
         }],
     );
+}
+
+/// The daemon has to be started for something else, and the jail stays stopped.
+#[test]
+fn a_jail_stopped_by_hand() {
+    let happens = |world: &mut World| {
+        stop_by_hand(world);
+        crash(world);
+    };
+    each(CRASH, &[happens]);
+    let by_systemd = Scenario {
+        proves: false,
+        ..CRASH
+    };
+    let happens = |world: &mut World| {
+        stop_by_hand(world);
+        world.remove_socket();
+    };
+    each(by_systemd, &[happens]);
+    let happens = |world: &mut World| {
+        stop_by_hand(world);
+        world.frail = Some("m");
+        world.kill_jail("m");
+    };
+    each(THREE, &[happens]);
 }
 
 #[test]

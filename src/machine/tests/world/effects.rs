@@ -67,6 +67,8 @@ impl World {
                     return Outcome::Effect(Err("no space left on device".into()));
                 }
                 self.rollbacks.extend(jails.iter().cloned());
+                // Their config is another now, and will be again.
+                self.held.retain(|jail| !jails.contains(jail));
                 Outcome::Effect(Ok(()))
             }
             Effect::KeepInMemory { .. } => {
@@ -240,7 +242,7 @@ impl World {
         Outcome::Seen(Sight {
             daemon,
             unit: unit.filter(|_| asks_for_unit || !answers),
-            revived: false,
+            revived: self.revived == Some(pid),
             packages: self.packages && !silent,
             idle,
             health: self.health(),

@@ -42,10 +42,21 @@ impl World {
         true
     }
 
+    /// systemd starts it: since it has died, or since an admin has it restarted.
+    pub(super) fn restarts_by_itself(&mut self) {
+        if !std::mem::take(&mut self.revives) {
+            self.held.clear();
+            self.spawn();
+        } else if self.spawn() {
+            self.revived = Some(self.next_pid);
+        }
+    }
+
     pub(super) fn die(&mut self, how: &str) {
         let Some(process) = self.process.take() else {
             return;
         };
+        self.revives = how == "killed";
         self.unit = match how {
             "asked" => unit_failed(0),
             "systemctl" => unit_stopped(),
@@ -171,6 +182,7 @@ impl World {
         self.masked = false;
         let ours = matches!(self.machine.state, State::Restarting(_));
         if self.process.is_none() && !ours {
+            self.held.clear();
             self.spawn();
             self.tell(Event::Observed(Observed::SocketMoved));
         }
@@ -244,6 +256,11 @@ impl World {
         // One clock for the world, a new one for each machine, would only obscure the tests.
         let mut memory = self.memory.clone();
         memory.age = self.now.since(self.kept_at);
+        self.held.retain(|jail| memory.held.contains(jail));
+        if !self.knows_who_started(&memory) {
+            self.held.clear();
+            (self.revives, self.revived) = (false, None);
+        }
         let (machine, actions) = Machine::begin(self.now, Policy::default(), names(), memory, 1);
         self.machine = machine;
         self.take(actions);
@@ -251,6 +268,25 @@ impl World {
             self.pauses(until.map(|until| until.since(self.now)));
         }
         self.tell(Event::Timeout);
+    }
+
+    /// Whether systemd starts it by itself, or has.
+    pub(in super::super) fn how_it_was_started(&self) -> (bool, bool) {
+        let pid = self.process.as_ref().map(|p| p.pid);
+        (self.revives, self.revived.is_some() && self.revived == pid)
+    }
+
+    /// Whether a jailwarden that has just been started can tell that nobody asked for the start of the daemon
+    /// that runs, or will.
+    fn knows_who_started(&self, memory: &Memory) -> bool {
+        let spawns = |(_, then): &(MonoTime, Then)| matches!(then, Then::Spawn);
+        match &self.process {
+            Some(process) => {
+                let ours = memory.start.is_some() || memory.stopping;
+                ours || memory.process == Some(process.pid)
+            }
+            None => !self.later.iter().any(spawns),
+        }
     }
 
     /// A daemon that was found hung may come round in the very next moment.

@@ -138,6 +138,12 @@ pub(super) struct World {
     pub(super) stopped_by_admin: bool,
     /// Jails that an admin stopped in the process that runs.
     pub(super) stopped_jails: BTreeSet<String>,
+    /// Those of them of which jailwarden knew, until somebody wants them to run.
+    pub(super) held: BTreeSet<String>,
+    /// systemd starts the daemon again by itself.
+    revives: bool,
+    /// The process that it has started so, and of which jailwarden may know that.
+    revived: Option<u32>,
     /// The file that asks for a pause stands, with the time at which it ends.
     #[expect(clippy::option_option, reason = "a pause may have no end")]
     pub(super) paused: Option<Option<MonoTime>>,
@@ -215,6 +221,9 @@ impl World {
             shown: BTreeSet::new(),
             stopped_by_admin: false,
             stopped_jails: BTreeSet::new(),
+            held: BTreeSet::new(),
+            revives: false,
+            revived: None,
             paused: None,
             changed_ever: BTreeSet::new(),
             gave_up_at: None,
@@ -297,7 +306,7 @@ impl World {
                     && !self.masked
                     && (!self.has_unit || self.unit.job || self.unit == unit_restarting())
                 {
-                    self.spawn();
+                    self.restarts_by_itself();
                 }
             }
         }
@@ -317,7 +326,9 @@ impl World {
         } else {
             self.at_this_instant = (self.now, 0);
         }
+        let before = self.machine.held.clone();
         let actions = self.machine.handle_event(self.now, event);
+        self.held.extend(&self.machine.held - &before);
         self.take(actions);
     }
 

@@ -26,6 +26,7 @@ impl World {
             word(effect)
         );
         match effect {
+            Effect::Apply { jails, .. } => self.check_jails(jails),
             Effect::Start { .. } => {
                 assert_eq!(
                     outstanding(|e| matches!(e, Effect::Start { .. })),
@@ -99,6 +100,23 @@ impl World {
                 }
             }
             _ => {}
+        }
+    }
+
+    /// What an admin stopped stays so, and nothing else is stopped that should run.
+    fn check_jails(&self, changes: &Changes) {
+        for (jail, change) in changes {
+            let held = self.held.contains(jail);
+            match change {
+                Change::Load(_) | Change::Restart(_) => {
+                    assert!(!held, "loads {jail}, which an admin stopped");
+                }
+                Change::Unload => {
+                    let digest = self.enabled().get(jail).copied();
+                    let sound = digest.is_some_and(|it| self.faults[&it] == Fault::None);
+                    assert!(held || !sound, "stops {jail}, which should run");
+                }
+            }
         }
     }
 
