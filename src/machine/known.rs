@@ -36,6 +36,8 @@ pub(super) struct Known {
     pub(super) is_others: bool,
     /// It may open no more files.
     pub(super) cramped: Option<Cramped>,
+    /// Its database is damaged, so that it can take no change, in these words.
+    pub(super) damaged: Option<String>,
     /// Another could be started in its place: its unit is not masked, and no packages are being installed.
     pub(super) is_replaceable: bool,
 }

@@ -195,7 +195,10 @@ async fn ask(handle: &Handle, mut connection: Connection, expect: &BTreeSet<Stri
     connection.close();
     let revived = revived(handle, Some(&process)).await;
     // Only where it may have to be restarted though it answers: it costs a process.
-    let may_restart = health.cramped.is_some() || handle.kept().usual_database.is_some();
+    let may_restart = {
+        let kept = handle.kept();
+        health.cramped.is_some() || kept.usual_database.is_some() || kept.damaged.is_some()
+    };
     let unit = if may_restart {
         handle.show().await.map(|shown| shown.unit)
     } else {

@@ -24,6 +24,7 @@ pub(in super::super) enum Befall {
     CheckFails,
     Surroundings,
     Lock,
+    Damage,
     /// Somebody removes the file that has the database in memory.
     UndoInMemory,
     /// All is as it was before, but for what jailwarden did.
@@ -61,6 +62,7 @@ impl fmt::Debug for Befall {
             Self::CheckFails => f.write_str("CheckFails"),
             Self::Surroundings => f.write_str("Surroundings"),
             Self::Lock => f.write_str("Lock"),
+            Self::Damage => f.write_str("Damage"),
             Self::UndoInMemory => f.write_str("UndoInMemory"),
             Self::Mend => f.write_str("Mend"),
             Self::AdminStops(systemctl) => write!(f, "AdminStops({systemctl})"),
@@ -124,6 +126,7 @@ impl Befall {
             Self::CheckFails => world.check_fails = true,
             Self::Surroundings => world.surroundings = true,
             Self::Lock => world.locked = true,
+            Self::Damage => world.damaged = true,
             Self::UndoInMemory => {
                 world.in_memory = false;
                 world.touch();
@@ -134,6 +137,7 @@ impl Befall {
                 world.check_fails = false;
                 world.surroundings = false;
                 world.locked = false;
+                world.damaged = false;
                 world.burning = None;
                 world.write("a", sound("a"), Fault::None);
                 world.write("m", sound("m"), Fault::None);
@@ -196,6 +200,7 @@ fn disk(world: &World, all: &mut Vec<Befall>) {
         (world.check_fails, Befall::CheckFails),
         (world.surroundings, Befall::Surroundings),
         (world.locked, Befall::Lock),
+        (world.damaged, Befall::Damage),
     ];
     let edited = ["a", "m"]
         .iter()
