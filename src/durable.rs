@@ -8,7 +8,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{CWD, Mode, OFlags};
+use rustix::fs::{CWD, Mode, OFlags, RenameFlags, renameat_with};
 use rustix::io::Errno;
 use rustix::path::Arg;
 use rustix::process::geteuid;
@@ -109,6 +109,18 @@ pub(crate) fn private_folder(prefix: &str) -> io::Result<TempDir> {
 /// What the system says.
 pub(crate) fn private_folders(folder: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder)
+}
+
+/// Gives a file a name that none has.
+///
+/// # Errors
+/// What the system says; `AlreadyExists` if one has it.
+pub(crate) fn rename_to_new(from: &Path, to: &Path) -> io::Result<()> {
+    match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+        // Not every file system can do that.
+        Err(Errno::INVAL) if !to.exists() => std::fs::rename(from, to),
+        renamed => Ok(renamed?),
+    }
 }
 
 /// Syncs a folder, so that a new name in it lasts.

@@ -164,8 +164,8 @@ pub fn cause(start: &Start<'_>) -> Cause {
     judge(told.as_ref(), said, shown)
 }
 
-/// What keeps a daemon that runs from writing to its database now: a lock of another process, or a disk that is
-/// read-only. fail2ban writes with each jail that it loads or stops, and loses the jail where it cannot
+/// What keeps a daemon that runs from writing to its database now: a lock of another process, a disk that is
+/// read-only, or that it is damaged, as far as that is seen from outside. fail2ban writes with each jail that it loads or stops, and loses the jail where it cannot
 /// (`addJail` and `delJail` of `server/database.py`). A full disk need not keep it from that, as its journal is
 /// in memory. Blocking; nothing is changed.
 #[must_use]
@@ -174,19 +174,25 @@ pub fn of_database(database: &Path, daemon: Option<Pid>) -> Option<Evidence> {
 }
 
 /// Whether nothing is seen that would keep a daemon from writing to its database: `daemon` is one that runs
-/// now, with another. A file that is there is opened for writing, and not written to. Blocking.
+/// now, with another. A file that is there is opened for writing, and not written to. One that is damaged gives way
+/// to a new one at a start. Blocking.
 #[must_use]
 pub fn is_writable(database: &Path, daemon: Option<Pid>) -> bool {
     surroundings::is_writable(database, daemon)
 }
 
-/// The trouble with its database for which a daemon refuses whatever it is told, if its answer is about that
-/// and it passes. A damaged one does not: fail2ban repairs it, or makes another, at a start.
+/// The trouble with its database for which a daemon refuses whatever it is told, if its answer is about that.
+/// That it is damaged does not pass before another start.
 #[must_use]
 pub fn trouble_of_database(answer: &str) -> Option<Trouble> {
-    use Trouble::{DatabaseLocked, NoRoom, ReadOnly};
-    let passes = |trouble: &Trouble| matches!(trouble, NoRoom | ReadOnly | DatabaseLocked);
-    words::trouble(answer).filter(passes)
+    use Trouble::{DatabaseDamaged, DatabaseLocked, NoRoom, ReadOnly};
+    let is_of_all = |trouble: &Trouble| {
+        matches!(
+            trouble,
+            NoRoom | ReadOnly | DatabaseLocked | DatabaseDamaged
+        )
+    };
+    words::trouble(answer).filter(is_of_all)
 }
 
 /// What systemd and exit codes tell comes first, then the words that ended the start; what else was
@@ -269,7 +275,9 @@ impl Trouble {
             Self::ReadOnly => "make it writable again; a disk error may have made it read-only",
             Self::Missing => "make the folder, or mount what belongs there",
             Self::Denied => "see owner and mode, and what AppArmor or SELinux logged",
-            Self::DatabaseDamaged => "move the database aside; fail2ban makes a new one",
+            Self::DatabaseDamaged => {
+                "move the database aside and restart fail2ban, which makes a new one"
+            }
             Self::DatabaseLocked => "end the process that holds the database",
             Self::DatabaseUnusable => "see `dbfile`, its folder, owner and mode",
             Self::LogUnusable => "see `logtarget`, its folder, owner and mode",

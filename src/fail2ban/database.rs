@@ -3,12 +3,14 @@
 //! A daemon that runs does not notice that its database was overwritten until its next reload or
 //! start. A *start* with a file that is no database moves it aside to `FILE.YYYYMMDD-HHMMSS` and makes
 //! a new one (`server/database.py`, `repairDB`), but one whose damage lies behind the first page is
-//! noticed too late for that and refused (measured with 1.0.2, 1.1.0 and 1.1.1).
+//! noticed too late for that and refused (measured with 1.0.2, 1.1.0 and 1.1.1). Until then it bans, and loses
+//! each jail that it is told to load or to stop.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _};
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::Path;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
@@ -16,9 +18,12 @@ use rustix::fs::OFlags;
 
 use super::proc;
 use super::process::Pid;
+use crate::durable;
 
 /// The first bytes of a database (sqlite.org/fileformat.html, 1.3).
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
+/// What is added to the name of one that was set aside, before the time.
+const ASIDE: &str = ".damaged-";
 /// The header's length.
 const HEADER: usize = 100;
 /// Where the locks stand in the file (`PENDING_BYTE` of `os.h`), and how many bytes they take.
@@ -47,6 +52,13 @@ pub enum Damage {
     /// It is a folder, or anything else that is no file.
     #[error("it is not a file")]
     NoFile,
+}
+
+/// One file among all that may have its name one after the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Identity {
+    device: u64,
+    inode: u64,
 }
 
 /// A process that holds a lock on a database.
@@ -113,6 +125,75 @@ pub fn holder(database: &Path) -> io::Result<Option<Holder>> {
         pid,
         name: String::from_utf8_lossy(&name).into_owned(),
     }))
+}
+
+/// Which file a database is now.
+///
+/// # Errors
+/// What the system says; `NotFound` if there is none.
+pub fn identity(database: &Path) -> io::Result<Identity> {
+    let found = fs::metadata(database)?;
+    Ok(Identity {
+        device: found.dev(),
+        inode: found.ino(),
+    })
+}
+
+/// Moves a database aside, durably, to a name that none has: the next start makes a new one. Gives where it
+/// lies, or none if there is no database, or another than was `seen` to be damaged: a start moves it away too.
+///
+/// # Errors
+/// What the system says, or that it is no file.
+pub fn set_aside(database: &Path, seen: Option<Identity>) -> io::Result<Option<PathBuf>> {
+    match fs::metadata(database) {
+        Ok(found) if found.is_file() => {}
+        Ok(_) => return Err(io::Error::other(Damage::NoFile)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    }
+    if seen.is_some_and(|seen| identity(database).is_ok_and(|now| now != seen)) {
+        return Ok(None);
+    }
+    let now = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
+    let mut aside = database.as_os_str().to_owned();
+    aside.push(ASIDE);
+    aside.push(now.replace([':', '-'], ""));
+    let aside = PathBuf::from(aside);
+    durable::rename_to_new(database, &aside)?;
+    durable::sync_folder(database.parent().unwrap_or(Path::new("/")))?;
+    Ok(Some(aside))
+}
+
+/// The database that was set aside last, if that was not before `since`.
+///
+/// # Errors
+/// What listing the folder gives.
+pub fn aside_since(database: &Path, since: SystemTime) -> io::Result<Option<PathBuf>> {
+    let (Some(folder), Some(name)) = (database.parent(), database.file_name()) else {
+        return Ok(None);
+    };
+    let mut begin = name.to_owned();
+    begin.push(ASIDE);
+    let mut newest = None;
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let named = entry.file_name();
+        if named
+            .as_encoded_bytes()
+            .starts_with(begin.as_encoded_bytes())
+        {
+            // A new name changes the time of the inode alone.
+            let moved = changed(&entry.metadata()?);
+            newest = newest.max((moved >= since).then(|| (moved, entry.path())));
+        }
+    }
+    Ok(newest.map(|(_, path)| path))
+}
+
+fn changed(metadata: &fs::Metadata) -> SystemTime {
+    let seconds = Duration::from_secs(metadata.ctime().try_into().unwrap_or_default());
+    let nanos = Duration::from_nanos(metadata.ctime_nsec().try_into().unwrap_or_default());
+    UNIX_EPOCH + seconds + nanos
 }
 
 fn open(database: &Path) -> io::Result<File> {

@@ -35,7 +35,7 @@ mod said;
 pub use expected::{Expected, expected};
 pub use logs::LogSigns;
 pub use pulse::{Gait, Pulse};
-pub use said::{Complaint, Said, Times, gave_out, said};
+pub use said::{Complaint, Replaced, Said, Times, gave_out, said};
 
 /// The least time between two looks that tells idle threads from live ones.
 pub const IDLE_AFTER: Duration = Duration::from_secs(10);

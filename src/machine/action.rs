@@ -118,6 +118,10 @@ pub enum Effect {
         /// Why, for the file's comment.
         reason: String,
     },
+    /// Move the database aside, durably and under a name that none has, so that the next start makes a new one.
+    SetAside,
+    /// Find the database that was moved aside since the state file was written, if one was.
+    FindAside,
     /// Keep the config as the last known good one, if it is still the one with this fingerprint.
     Keep {
         /// Of all files.

@@ -60,6 +60,7 @@ impl Machine {
             return;
         }
         match sight.daemon {
+            Daemon::Answers { .. } if self.renew_database_if_due() => {}
             Daemon::Answers { .. } => self.assess_jails(),
             Daemon::Silent { pid, .. } if leaving => {
                 self.assess_leaving(pid.or(self.daemon.pid), &sight);

@@ -287,7 +287,7 @@ impl Machine {
         };
         let suspect = match intent.map(|intent| &intent.what) {
             Some(What::Disable(jails)) => jails.first().cloned(),
-            Some(What::PutBack(_) | What::InMemory) | None => None,
+            Some(What::PutBack(_) | What::InMemory | What::Aside) | None => None,
         };
         Answer::NotBack {
             why: why.to_owned(),

@@ -92,6 +92,9 @@ pub enum Outcome {
     /// Of `Signal`, `EndCommands`, `Start`, `WriteRollback`, `KeepInMemory`, `TakeBack`, `Keep`, `Save` and
     /// `EndPause`: done, or why not.
     Effect(Result<(), String>),
+    /// Of `SetAside` and `FindAside`: where the database lies now, none if there was nothing to move or it was not
+    /// moved; or why not.
+    Aside(Result<Option<PathBuf>, String>),
     /// Of `Start`: somebody else had systemd stop the daemon meanwhile; it was not started.
     Forestalled(String),
     /// Of `Start`: the config is another than was known; it was not started.
@@ -398,6 +401,8 @@ pub enum Culprit {
         /// It is the database: with one in memory fail2ban may run.
         database: bool,
     },
+    /// The database is damaged: with another fail2ban may run.
+    Damaged,
     /// Nothing was found that tells.
     #[default]
     Unknown,
@@ -442,6 +447,8 @@ pub struct Applied {
     /// What keeps the daemon from taking anything, whatever it says, if so: nothing was sent, or nothing after
     /// the jail that it refused for that.
     pub hindered: Option<String>,
+    /// What hinders it is that its database is damaged, which another start ends.
+    pub damaged: bool,
 }
 
 /// The daemon's answer to `["stop"]`.

@@ -31,7 +31,11 @@ impl Intent {
     /// How to find out whether it came to pass, where a reading of the config does not tell.
     pub(super) fn search(&self) -> Option<Effect> {
         let reason = self.reason.clone();
-        matches!(self.what, What::PutBack(_)).then_some(Effect::FindPutBack { reason })
+        match self.what {
+            What::PutBack(_) => Some(Effect::FindPutBack { reason }),
+            What::Aside => Some(Effect::FindAside),
+            What::Disable(_) | What::InMemory => None,
+        }
     }
 }
 
@@ -42,13 +46,13 @@ impl Machine {
                 .iter()
                 .filter_map(|jail| Some((jail.clone(), self.digest_at_fault(jail)?)))
                 .collect(),
-            What::PutBack(_) | What::InMemory => BTreeMap::new(),
+            What::PutBack(_) | What::InMemory | What::Aside => BTreeMap::new(),
         };
         let asked = match &rung.what {
             What::Disable(jails) => {
                 jails.len() == 1 && self.asked_to_roll_back() == jails.first().map(String::as_str)
             }
-            What::PutBack(_) | What::InMemory => false,
+            What::PutBack(_) | What::InMemory | What::Aside => false,
         };
         Intent {
             asked,
@@ -91,6 +95,7 @@ impl Machine {
                 reason,
             },
             What::InMemory => Effect::KeepInMemory { reason },
+            What::Aside => Effect::SetAside,
         })
     }
 
@@ -157,6 +162,8 @@ impl Machine {
                 Some(_) => {}
                 None => self.guess_in_memory(&intent),
             },
+            // It was told when it was found out.
+            What::Aside => {}
             What::PutBack(_) => {
                 let told = self.put_back.clone();
                 let Some(done) = found.filter(|d| d.replaced.is_some() && d.replaced != told)

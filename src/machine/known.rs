@@ -37,6 +37,8 @@ pub(super) struct Known {
     pub(super) cramped: Option<Cramped>,
     /// Whether another could be started in its place.
     pub(super) successor: Successor,
+    /// Its database is damaged, so that it can take no change, in these words.
+    pub(super) damaged: Option<String>,
 }
 
 /// Who started the daemon, where jailwarden did not.

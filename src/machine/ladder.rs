@@ -25,6 +25,8 @@ pub enum What {
     PutBack(Vec<PathBuf>),
     /// No jail and no file of anybody's: the database is kept in memory.
     InMemory,
+    /// The database, which is damaged, is moved aside.
+    Aside,
 }
 
 impl Rung {
@@ -42,7 +44,8 @@ impl Rung {
 /// were good. Empty where the config did not change and nothing is found in it: then it is not to
 /// blame. Where fail2ban cannot read the config at all, no jail is guessed: no overlay mends a file
 /// that does not parse; and where fail2ban's surroundings are to blame, nothing either,
-/// unless they fail a jail that changed; a database that cannot be used is done without.
+/// unless they fail a jail that changed; a database that cannot be used is done without, and a damaged one gives
+/// way to a new one.
 /// `changed` is as the function of that name gives it.
 /// `may_put_back`: a last known good config is at hand, and wanted.
 #[must_use]
@@ -62,6 +65,10 @@ pub(super) fn rungs(
             rungs.extend(database.then(|| Rung::guess(What::InMemory)));
             let new = jail.iter().filter(|jail| changed.contains(jail));
             rungs.extend(new.map(|jail| Rung::guess(What::Disable(vec![jail.clone()]))));
+            return rungs;
+        }
+        Culprit::Damaged => {
+            rungs.extend([Rung::blamed(What::Aside), Rung::guess(What::InMemory)]);
             return rungs;
         }
         Culprit::Config { jail: Some(jail) } if plan.jails.contains_key(jail) => {

@@ -12,6 +12,7 @@ mod change;
 mod comeback;
 mod command;
 mod cramped;
+mod damaged;
 mod disable;
 mod disk;
 mod event;

@@ -84,9 +84,10 @@ impl Machine {
             },
         };
         if let Some(why) = &applied.hindered {
+            self.daemon.damaged = Some(why.clone()).filter(|_| applied.damaged);
             return self.hindered(why, !applied.refused.is_empty());
         }
-        self.hindrance = None;
+        (self.hindrance, self.daemon.damaged) = (None, None);
         let State::Reloading(reload) = &mut self.state else {
             return;
         };
@@ -135,7 +136,11 @@ impl Machine {
         self.disk.failing = self.hindrance.clone();
         self.disk.distrust(self.now + self.policy.interval);
         self.watch();
-        self.next_look = self.now + Policy::SUSPECT_PACE;
+        self.next_look = match self.daemon.damaged {
+            // Whether it can be restarted for that is for a look to say, before it is tried again.
+            Some(_) => self.now,
+            None => self.now + Policy::SUSPECT_PACE,
+        };
     }
 
     /// Nobody knows how much of what is on its way to the daemon has arrived, or still will.

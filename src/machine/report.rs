@@ -38,6 +38,8 @@ pub enum Kind {
     FilesPutBack,
     /// fail2ban is started with its database in memory, as it cannot be written.
     InMemory,
+    /// The database is damaged: fail2ban is started without it, and it is kept.
+    DatabaseDamaged,
     /// A rollback file could not be written.
     RollbackFailed,
     /// A rollback file of ours was removed by hand.
@@ -103,7 +105,7 @@ impl Priority {
 
 impl Kind {
     /// Every kind, for the tests that hold the catalog and this list together.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 31] = [
         Self::Supervising,
         Self::Ending,
         Self::DaemonDown,
@@ -120,6 +122,7 @@ impl Kind {
         Self::RolledBack,
         Self::FilesPutBack,
         Self::InMemory,
+        Self::DatabaseDamaged,
         Self::RollbackFailed,
         Self::RollbackUndone,
         Self::JailMended,
@@ -156,6 +159,7 @@ impl Kind {
             Self::RolledBack => "9e2a5a677b0144a58f10db59aaf0f8fa",
             Self::FilesPutBack => "2cc1eeeca6394508bdfadc36942483fd",
             Self::InMemory => "f67789af48654f0a82c73c1d828e41b4",
+            Self::DatabaseDamaged => "079b695fd25e48df942dee386a177a38",
             Self::RollbackFailed => "e5b0b6893b4e4a0289cf6f1b9255d3c9",
             Self::RollbackUndone => "dae804ac247a49e3a0d22f40dddcc76c",
             Self::JailMended => "cd9dae7c50f64d69a4e6dac4f675306d",
@@ -193,6 +197,7 @@ impl Kind {
             Self::RolledBack => "rolled-back",
             Self::FilesPutBack => "files-put-back",
             Self::InMemory => "in-memory",
+            Self::DatabaseDamaged => "database-damaged",
             Self::RollbackFailed => "rollback-failed",
             Self::RollbackUndone => "rollback-undone",
             Self::JailMended => "jail-mended",
@@ -220,6 +225,7 @@ impl Kind {
             | Self::DaemonHung
             | Self::JailDead
             | Self::JailAiling
+            | Self::DatabaseDamaged
             | Self::RollbackFailed => Priority::Critical,
             Self::ChangeRefused
             | Self::RolledBack

@@ -37,6 +37,8 @@ pub(super) enum Cause {
     Asked,
     /// Its database is in memory, and can be in its file again.
     Database,
+    /// Its database is damaged, so that it can take no change.
+    Damaged(String),
     /// Another try after every way had failed.
     Retry,
 }
@@ -55,6 +57,7 @@ impl Cause {
             Self::NotRunning => "not-running",
             Self::Asked => "asked",
             Self::Database => "database",
+            Self::Damaged(_) => "damaged-database",
             Self::Retry => "retry",
         }
     }
@@ -243,7 +246,9 @@ impl Machine {
                 self.open_incident_since(cramped.map_or(self.now, |it| it.since));
             }
             // It protects until it is stopped.
-            Cause::Unaskable(_) | Cause::Database => self.open_incident_since(self.now),
+            Cause::Unaskable(_) | Cause::Database | Cause::Damaged(_) => {
+                self.open_incident_since(self.now);
+            }
             _ => self.open_incident(),
         }
         // One that goes on when told to was not restarted.
@@ -446,7 +451,7 @@ impl Machine {
             self.save_then_stop();
         } else if self.in_memory.may_end(self.now) {
             self.end_in_memory();
-        } else {
+        } else if !self.set_aside_if_damaged() {
             self.start();
         }
     }

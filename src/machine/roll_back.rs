@@ -76,7 +76,7 @@ impl Machine {
 
     /// The rung without what was done already, in this incident or before it. A mere guess is not worth
     /// the last jail: fail2ban would run, and protect nothing.
-    fn worth_taking(&self, mut rung: Rung) -> Option<Rung> {
+    pub(super) fn worth_taking(&self, mut rung: Rung) -> Option<Rung> {
         let incident = self.incident.as_ref();
         let asked = self.asked_to_roll_back();
         match &mut rung.what {
@@ -87,7 +87,7 @@ impl Machine {
             }),
             What::PutBack(_) if self.in_vain.files => return None,
             What::InMemory if self.in_memory.stands => return None,
-            What::PutBack(_) | What::InMemory => {}
+            What::PutBack(_) | What::InMemory | What::Aside => {}
         }
         let empty = match &rung.what {
             What::Disable(jails) if rung.guess => {
@@ -96,13 +96,13 @@ impl Machine {
                 jails.is_empty() || plan.is_some_and(|plan| !plan.jails.keys().any(stays))
             }
             What::Disable(jails) => jails.is_empty(),
-            What::PutBack(_) | What::InMemory => false,
+            What::PutBack(_) | What::InMemory | What::Aside => false,
         };
         let tried = matches!(&self.state, State::Restarting(r) if r.tried.contains(&rung.what));
         (!empty && !tried).then_some(rung)
     }
 
-    fn take(&mut self, rung: &Rung) {
+    pub(super) fn take(&mut self, rung: &Rung) {
         if let State::Restarting(restart) = &mut self.state {
             restart.tried.insert(rung.what.clone());
         }
@@ -110,6 +110,7 @@ impl Machine {
             What::Disable(jails) => self.reason_to_roll_back(jails),
             What::PutBack(_) => self.reason_to_put_back(),
             What::InMemory => self.reason_to_keep_in_memory(),
+            What::Aside => self.reason_to_set_aside(),
         };
         let intent = self.intent(rung, reason);
         let save = self.save_intent(&intent);
@@ -127,6 +128,9 @@ impl Machine {
                 self.note_in_memory(intent);
                 return self.verify(&intent.what);
             }
+            (What::Aside, Outcome::Aside(Ok(moved))) => {
+                return self.was_set_aside(moved, &intent.reason);
+            }
             (What::PutBack(_), Outcome::PutBack(Ok(PutBack { files, .. }))) if files.is_empty() => {
                 "no file differs from the last known good".to_owned()
             }
@@ -143,7 +147,7 @@ impl Machine {
                 match what {
                     What::Disable(jails) => self.may_stand(jails, intent),
                     What::InMemory => self.guess_in_memory(intent),
-                    What::PutBack(_) => {}
+                    What::PutBack(_) | What::Aside => {}
                 }
                 why
             }
@@ -212,7 +216,7 @@ impl Machine {
     ) {
         let jails = match what {
             What::Disable(jails) => jails.as_slice(),
-            What::PutBack(_) | What::InMemory => &[],
+            What::PutBack(_) | What::InMemory | What::Aside => &[],
         };
         let overruled = match &config {
             ConfigRead::Read(reading) => self.note_overruled(jails, reading),

@@ -83,6 +83,10 @@ impl Machine {
     pub(super) fn found(&mut self, outcome: Outcome) {
         let why = match outcome {
             Outcome::PutBack(Ok(_)) => None,
+            Outcome::Aside(ref found) => {
+                self.found_aside(found.clone());
+                None
+            }
             Outcome::PutBack(Err(ref why)) => Some(why.clone()),
             _ => Some("the answer was lost on its way".to_owned()),
         };

@@ -47,7 +47,7 @@ impl Machine {
         self.run(Effect::Signal { pid, signal })
     }
 
-    /// A daemon that answers is asked; one that hangs, or has no socket, is sent SIGTERM.
+    /// A daemon that answers is asked; one that hangs, has no socket, or would not end, is sent SIGTERM.
     pub(super) fn begin_stop(&mut self) {
         let State::Restarting(restart) = &self.state else {
             return;
@@ -58,7 +58,10 @@ impl Machine {
         let began = self.now;
         let answers = self.daemon.pid == Some(pid) && self.daemon.ping.is_some();
         match restart.cause {
-            Cause::Hung { .. } => self.terminate(began, pid, Policy::HUNG_GRACE),
+            // Asked with a damaged database, 1.0.2 never answers.
+            Cause::Hung { .. } | Cause::Damaged(_) => {
+                self.terminate(began, pid, Policy::HUNG_GRACE);
+            }
             Cause::Unaskable(_) => self.terminate(began, pid, self.policy.stop_timeout),
             _ if answers => {
                 let id = self.run(Effect::AskStop);

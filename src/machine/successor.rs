@@ -54,6 +54,7 @@ impl Machine {
         decides
             || has_another_database
             || self.daemon.cramped.is_some()
+            || self.daemon.damaged.is_some()
             || self.ailing.values().any(Ailing::needs_another_daemon)
             || self.is_asked_to_restart()
     }

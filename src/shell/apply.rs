@@ -4,8 +4,9 @@ use std::time::{Duration, Instant};
 
 use tokio::task::spawn_blocking;
 
-use crate::fail2ban::cause::{self, Trouble};
+use crate::fail2ban::cause::{self, Evidence, Trouble};
 use crate::fail2ban::client::{CallError, Connection};
+use crate::fail2ban::database;
 use crate::fail2ban::descriptors::{self, descriptors};
 use crate::fail2ban::literal;
 use crate::fail2ban::pickle::Value;
@@ -28,10 +29,18 @@ const LOCK_LIMIT: Duration = Duration::from_secs(2);
 /// Sends what changed. A jail that the daemon refuses does not keep the others from theirs; what is wrong with
 /// its database does, as the daemon would lose each of them.
 pub(super) async fn apply(handle: &Handle, server: Option<u128>, jails: &Changes) -> Applied {
-    let mut applied = Applied {
-        hindered: hindrance(handle).await,
-        ..Applied::default()
-    };
+    let applied = send(handle, server, jails).await;
+    let (told, damaged) = (handle.clone(), applied.damaged);
+    // The task only fails as the program ends.
+    let _ = spawn_blocking(move || told.note_damage(damaged)).await;
+    applied
+}
+
+async fn send(handle: &Handle, server: Option<u128>, jails: &Changes) -> Applied {
+    let mut applied = Applied::default();
+    if let Some(evidence) = hindrance(handle).await {
+        hinder(&mut applied, &evidence.to_string(), evidence.trouble);
+    }
     if applied.hindered.is_some() {
         return applied;
     }
@@ -57,8 +66,7 @@ pub(super) async fn apply(handle: &Handle, server: Option<u128>, jails: &Changes
             Ok(()) => {}
             Err(CallError::Refused { message, .. }) => {
                 let words = one_line(&message);
-                applied.hindered = cause::trouble_of_database(&words)
-                    .map(|trouble| format!("{trouble}; {words}; {}", trouble.help()));
+                hinder(&mut applied, &words, cause::trouble_of_database(&words));
                 applied.refused.push((name.clone(), words));
                 if applied.hindered.is_some() {
                     break;
@@ -74,8 +82,18 @@ pub(super) async fn apply(handle: &Handle, server: Option<u128>, jails: &Changes
     applied
 }
 
+/// Notes what keeps the daemon from taking anything, if it is of its database. What is done about one that is damaged
+/// is told.
+fn hinder(applied: &mut Applied, words: &str, trouble: Option<Trouble>) {
+    applied.damaged = trouble == Some(Trouble::DatabaseDamaged);
+    applied.hindered = trouble.map(|trouble| match trouble {
+        Trouble::DatabaseDamaged => format!("{trouble}; {words}"),
+        _ => format!("{trouble}; {words}; {}", trouble.help()),
+    });
+}
+
 /// What keeps the daemon from taking anything, for as long as a lock of an instant does not last.
-async fn hindrance(handle: &Handle) -> Option<String> {
+async fn hindrance(handle: &Handle) -> Option<Evidence> {
     let database = handle.kept().database.clone()?;
     let daemon = handle.held().map(|process| process.pid());
     let began = Instant::now();
@@ -85,7 +103,7 @@ async fn hindrance(handle: &Handle) -> Option<String> {
         let evidence = looked.await.ok().flatten()?;
         let trouble = evidence.trouble?;
         if trouble != Trouble::DatabaseLocked || began.elapsed() >= LOCK_LIMIT {
-            return Some(format!("{trouble}; {evidence}; {}", trouble.help()));
+            return Some(evidence);
         }
         tokio::time::sleep(LOCK_PACE).await;
     }
@@ -185,11 +203,18 @@ async fn is_served_through_systemd(handle: &Handle, process: i32) -> bool {
     shown.is_some_and(|shown| !shown.triggers.is_empty() && shown.main_pid == process)
 }
 
-/// Asks the daemon to stop. It may be gone before its answer is.
+/// Asks the daemon to stop. It may be gone before its answer is. One whose database is damaged is not asked: 1.0.2 never
+/// answers (`server/filter.py`).
 pub(super) async fn ask_stop(handle: &Handle) -> StopAnswer {
     let limit = handle.policy().stop_timeout;
     if let Some(process) = handle.held() {
         give_room(&process);
+    }
+    let database = handle.kept().database.clone();
+    if let Some(database) = database
+        && let Ok(Ok(Some(damage))) = spawn_blocking(move || database::damage(&database)).await
+    {
+        return StopAnswer::Unreachable(format!("its database is damaged: {damage}"));
     }
     let mut connection = match open(handle, limit).await {
         Ok(connection) => connection,

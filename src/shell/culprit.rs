@@ -73,7 +73,7 @@ pub(super) async fn find(handle: &Handle) -> Verdict {
             .log
             .as_ref()
             .map_or(Log::Unknown, |(path, since)| Log::File { path, since });
-        cause::cause(&Start {
+        let cause = cause::cause(&Start {
             instance: handle.instance(),
             log,
             output: &output,
@@ -82,7 +82,9 @@ pub(super) async fn find(handle: &Handle) -> Verdict {
             database: database.as_deref(),
             state_dir: &handle.settings().state_dir,
             mounts_of,
-        })
+        });
+        handle.note_damage(cause.kind == Kind::Environment(Trouble::DatabaseDamaged));
+        cause
     });
     found.await.map_or_else(|_| Verdict::default(), verdict)
 }
@@ -97,14 +99,20 @@ fn verdict(cause: Cause) -> Verdict {
     let culprit = match cause.kind {
         Kind::Config { jail } => Culprit::Config { jail },
         Kind::Environment(trouble) => {
+            // What is done about it is told.
+            let is_damaged = trouble == Trouble::DatabaseDamaged;
             words.insert(0, trouble.to_string());
-            words.push(trouble.help().to_owned());
+            words.extend((!is_damaged).then(|| trouble.help().to_owned()));
             // What else is wrong befalls whichever jail happens to be loaded first.
             let is_needed = matches!(trouble, Trouble::Python | Trouble::MissingProgram);
             let mut jails = cause.evidence.iter().filter_map(|it| it.jail.clone());
             let jail = jails.next().filter(|_| is_needed);
             let database = cause.database;
-            Culprit::Surroundings { jail, database }
+            if is_damaged {
+                Culprit::Damaged
+            } else {
+                Culprit::Surroundings { jail, database }
+            }
         }
         Kind::Unknown => Culprit::Unknown,
     };
@@ -164,7 +172,6 @@ mod tests {
             Trouble::NoRoom,
             Trouble::ReadOnly,
             Trouble::DatabaseLocked,
-            Trouble::DatabaseDamaged,
             Trouble::TooManyFiles,
             Trouble::OutOfMemory,
         ] {
@@ -177,6 +184,7 @@ mod tests {
                 }
             );
         }
+        assert_eq!(of(Trouble::DatabaseDamaged), Culprit::Damaged);
         for trouble in [Trouble::Python, Trouble::MissingProgram] {
             let jail = Some("sshd".to_owned());
             assert_eq!(

@@ -9,6 +9,7 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use crate::fail2ban::Instance;
 use crate::fail2ban::client::Connection;
+use crate::fail2ban::database::{self, Identity};
 use crate::fail2ban::folder::{Places, Snapshot};
 use crate::fail2ban::process::{Pid, Process};
 use crate::history::mask::Secrets;
@@ -76,6 +77,8 @@ pub(super) struct Kept {
     pub(super) database: Option<PathBuf>,
     /// The file whose place a database in memory takes.
     pub(super) usual_database: Option<PathBuf>,
+    /// That file, when it was last seen to be damaged.
+    pub(super) damaged: Option<Identity>,
     /// The jails of the last reading.
     pub(super) jails: Vec<String>,
     /// The rollback files that stood at the last reading.
@@ -205,6 +208,13 @@ impl Handle {
             self.tell_event(Event::Observed(Observed::PackagesChanged));
         }
         kept.packages = change;
+    }
+
+    /// Keeps which file the database is, if it was seen to be damaged. Blocking.
+    pub(super) fn note_damage(&self, is_damaged: bool) {
+        let database = self.kept().database.clone();
+        let seen = database.filter(|_| is_damaged);
+        self.kept().damaged = seen.and_then(|path| database::identity(&path).ok());
     }
 
     /// Forgets the commands that the machine can no longer ask for.

@@ -194,6 +194,20 @@ async fn perform(handle: &Handle, effect: Effect, ended: watch::Sender<()>) -> O
             let handle = handle.clone();
             blocking(move || files::keep_in_memory(&handle, &reason)).await
         }
+        Effect::SetAside => {
+            let handle = handle.clone();
+            let done = tokio::task::spawn_blocking(move || files::set_aside(&handle)).await;
+            Outcome::Aside(done.unwrap_or_else(|error| Err(error.to_string())))
+        }
+        Effect::FindAside => {
+            if handle.kept().database.is_none() {
+                // Only the config names the file.
+                reading::read(handle, None).await;
+            }
+            let handle = handle.clone();
+            let found = tokio::task::spawn_blocking(move || files::find_aside(&handle)).await;
+            Outcome::Aside(found.unwrap_or_else(|error| Err(error.to_string())))
+        }
         Effect::PutBack { files, reason } => {
             let handle = handle.clone();
             let put_back = move || files::put_back(&handle, files, &reason);

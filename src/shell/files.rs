@@ -1,15 +1,18 @@
 //! What jailwarden writes into the config folder, and takes back; and the last known good config.
 
+use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use crate::fail2ban::database;
 use crate::history::{HistoryError, Restored, Store, Which};
 use crate::machine::{Outcome, Plan, PutBack};
 use crate::rollback::{self, JailName, Why};
 use crate::settings::Settings;
 
 use super::daemon::Handle;
+use super::memory_file;
 
 /// Writes the rollback files of these jails. One that cannot be written does not keep the others
 /// from it.
@@ -43,6 +46,27 @@ pub(super) fn keep_in_memory(handle: &Handle, reason: &str) -> Result<(), String
     let database = database.ok_or("the config names no file for it")?;
     let written = rollback::keep_in_memory(config_dir, &database, &why);
     written.map(drop).map_err(|error| error.to_string())
+}
+
+/// Moves the database aside.
+pub(super) fn set_aside(handle: &Handle) -> Result<Option<PathBuf>, String> {
+    let Some(path) = handle.kept().database.clone() else {
+        return Err("the config names no file for it".to_owned());
+    };
+    let seen = handle.kept().damaged;
+    database::set_aside(&path, seen).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+/// Finds the database that was moved aside after the state file was written.
+pub(super) fn find_aside(handle: &Handle) -> Result<Option<PathBuf>, String> {
+    let Some(path) = handle.kept().database.clone() else {
+        return Ok(None);
+    };
+    let state = memory_file::path(&handle.settings().state_dir);
+    let found = fs::metadata(state)
+        .and_then(|state| state.modified())
+        .and_then(|since| database::aside_since(&path, since));
+    found.map_err(|error| format!("{}: {error}", path.display()))
 }
 
 /// Removes rollback files and the one that keeps the database in memory, and brings back what a put-back
@@ -187,7 +211,6 @@ fn store_of(settings: &Settings) -> Store {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
     use std::path::Path;
 
     use tokio::sync::mpsc::unbounded_channel;

@@ -11,11 +11,12 @@ use crate::fail2ban::firewall::{self, Banned, Wall, Walls};
 use crate::fail2ban::ownlog::{self, Position};
 use crate::fail2ban::pickle::Value;
 use crate::fail2ban::process::{Pid, Process};
-use crate::fail2ban::signs::{self, Blindness, Expected, Said, Signs};
+use crate::fail2ban::signs::{self, Blindness, Expected, Replaced, Said, Signs};
 use crate::fail2ban::stream::Stream;
+use crate::machine::report::Kind;
 use crate::machine::{Ailment, Complaint, Cure, Health};
 
-use super::daemon::Handle;
+use super::daemon::{Handle, Message};
 
 /// How often the firewall is listed, while somebody is banned.
 const FIREWALL_PACE: Duration = Duration::from_secs(60);
@@ -275,7 +276,8 @@ async fn complaints(handle: &Handle) -> Vec<Complaint> {
     let Ok(Ok(said)) = read.await else {
         return Vec::new();
     };
-    let looked = &mut handle.kept().looked;
+    let mut kept = handle.kept();
+    let looked = &mut kept.looked;
     looked.log = Some(Read {
         log,
         before: from.unwrap_or(said.end),
@@ -286,6 +288,19 @@ async fn complaints(handle: &Handle) -> Vec<Complaint> {
         if said.gone.iter().any(is_of) {
             looked.missing.entry(jail.clone()).or_default();
         }
+    }
+    drop(kept);
+    for Replaced { database, aside } in said.replaced {
+        let database = database.display();
+        let aside = match aside {
+            Some(path) => path.display().to_string(),
+            None => format!("{database}, with the date and the time after its name"),
+        };
+        let words = format!(
+            "fail2ban found its database {database} to be damaged, made a new one, and keeps it as {aside}. Bans of \
+             before are not known to it; what was logged within findtime is read again"
+        );
+        handle.tell(Message::Say(Kind::DatabaseDamaged, words));
     }
     let told = said.complaints.into_iter().map(|(complaint, times)| {
         let ended = times.ended.map(|ended| format!(" (a command {ended})"));

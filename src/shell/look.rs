@@ -199,7 +199,8 @@ async fn ask(
     health.writable = is_writable(handle, process.pid(), timeout).await;
     connection.close();
     let revived = revived(handle, Some(&process), None).await;
-    let unit = if unit {
+    // It may have to be restarted though it answers.
+    let unit = if unit || handle.kept().damaged.is_some() {
         handle.show().await.map(|shown| shown.unit)
     } else {
         None

@@ -73,12 +73,14 @@ fn words(outcome: &mut Outcome) -> Vec<&mut String> {
         | Outcome::Tried(Err(words))
         | Outcome::Effect(Err(words))
         | Outcome::PutBack(Err(words))
+        | Outcome::Aside(Err(words))
         | Outcome::HalfPutBack(_, words)
         | Outcome::Forestalled(words) => vec![words],
         Outcome::Seen(_)
         | Outcome::Config(ConfigRead::Unchanged)
         | Outcome::StopAsked(StopAnswer::Agreed)
         | Outcome::PutBack(Ok(_))
+        | Outcome::Aside(Ok(_))
         | Outcome::Effect(Ok(()))
         | Outcome::ConfigMoved
         | Outcome::Overtaken

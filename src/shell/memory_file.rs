@@ -6,8 +6,6 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rustix::fs::{CWD, RenameFlags, renameat_with};
-use rustix::io::Errno;
 use rustix::time::{ClockId, clock_gettime};
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize};
@@ -80,15 +78,10 @@ fn set_aside(path: &Path) -> io::Result<PathBuf> {
             1 => "json.unreadable".to_owned(),
             _ => format!("json.unreadable-{number}"),
         });
-        match renameat_with(CWD, path, CWD, &aside, RenameFlags::NOREPLACE) {
+        match durable::rename_to_new(path, &aside) {
             Ok(()) => return Ok(aside),
-            Err(Errno::EXIST) => {}
-            // Not every file system can do that.
-            Err(Errno::INVAL) if !aside.exists() => {
-                fs::rename(path, &aside)?;
-                return Ok(aside);
-            }
-            Err(error) => return Err(error.into()),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error),
         }
     }
     let last = path.with_extension(format!("json.unreadable-{MOST_ASIDE}"));

@@ -359,6 +359,21 @@ fn free_database(stage: &Stage) {
     fs::remove_dir(stage.f2b.path("fail2ban.sqlite3")).unwrap();
 }
 
+/// Its pages are broken, which fail2ban finds out too late to make another.
+fn damage_database_and_crash(stage: &Stage) {
+    let database = stage.f2b.path("fail2ban.sqlite3");
+    let mut content = fs::read(&database).unwrap();
+    content[8192..].fill(0xde);
+    stage.f2b.kill();
+    fs::write(&database, content).unwrap();
+}
+
+/// fail2ban is restarted without it, so that it can take the change.
+fn garbage_for_a_database_and_a_change(stage: &Stage) {
+    fs::write(stage.f2b.path("fail2ban.sqlite3"), [0xad; 9000]).unwrap();
+    change(stage);
+}
+
 fn pause_and_crash(stage: &Stage) {
     stage.jailwarden(&["pause", "--for", "3s", "--reason", "a test"]);
     wait_until(GUARD, || {
@@ -480,6 +495,25 @@ fn a_database_that_can_be_written_again() {
             HEALTHY,
         )
     });
+}
+
+#[test]
+#[ignore = "a minute more; JAILWARDEN_ALL=1 make test"]
+fn a_damaged_database_and_a_crash() {
+    at_each_step_of(&Scenario::new(
+        "a damaged database and a crash",
+        damage_database_and_crash,
+        HEALTHY,
+    ));
+}
+
+#[test]
+fn garbage_for_a_database() {
+    at_each_step_of(&Scenario::new(
+        "garbage for a database",
+        garbage_for_a_database_and_a_change,
+        HEALTHY,
+    ));
 }
 
 #[test]

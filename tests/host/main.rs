@@ -13,6 +13,8 @@ mod ansible;
 #[cfg(test)]
 mod boots;
 #[cfg(test)]
+mod database;
+#[cfg(test)]
 mod docs;
 #[cfg(test)]
 mod faults;

@@ -1,5 +1,5 @@
 //! A database that cannot be written to is no jail's fault: none is disabled for it, it is named, and fail2ban
-//! does without it until it can be.
+//! does without it until it can be. One that is damaged is moved aside, kept and named, and fail2ban makes another.
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -11,6 +11,10 @@ on_each_release! {
     a_locked_database_when_the_daemon_dies
     a_locked_database_when_a_jail_changes
     a_database_that_is_locked_while_a_jail_is_restarted
+    garbage_for_a_database_when_a_jail_changes
+    garbage_for_a_database_when_the_daemon_dies
+    a_database_with_a_broken_page_when_a_jail_changes
+    a_database_with_a_broken_page_when_the_daemon_dies
 }
 
 /// Another process's hold on the database, until it is dropped.
@@ -46,6 +50,8 @@ impl Drop for Hold {
 
 mod scenario {
     use std::fs;
+    use std::thread;
+    use std::time::Duration;
 
     use super::Hold;
     use crate::support::daemon::{Fail2ban, JailSpec, Version, Warden};
@@ -170,5 +176,114 @@ mod scenario {
         f2b.wait_bans(&JAILS);
         assert_eq!(f2b.threads("web"), web);
         assert_none_disabled(&f2b, &warden);
+    }
+
+    /// What lies beside the database, by what it holds.
+    fn is_kept(f2b: &Fail2ban, content: &[u8]) -> Option<String> {
+        let files = fs::read_dir(f2b.path("")).unwrap().map(Result::unwrap);
+        let named = files.map(|file| file.file_name().into_string().unwrap());
+        let mut beside = named.filter(|name| name.starts_with("fail2ban.sqlite3."));
+        beside.find(|name| fs::read(f2b.path(name)).unwrap() == content)
+    }
+
+    /// fail2ban runs with a database in its file, the damaged one is kept, and it is said where.
+    fn assert_set_aside(f2b: &Fail2ban, warden: &Warden, damaged: &[u8]) {
+        f2b.wait_bans(&JAILS);
+        assert_none_disabled(f2b, warden);
+        let kept = is_kept(f2b, damaged).expect("the damaged database is kept");
+        wait_until(GUARD, || {
+            let named = |line: &String| line.contains("damaged") && line.contains(&kept);
+            warden.lines().iter().any(named).then_some(())
+        })
+        .unwrap_or_else(|| panic!("no {kept} in {:#?}", warden.lines()));
+        let said = f2b.client(&["get", "dbfile"]).stdout;
+        let said = String::from_utf8_lossy(&said).into_owned();
+        assert!(said.contains("fail2ban.sqlite3"), "{said}");
+        let said = warden.lines().join("\n");
+        assert!(!said.contains("database in memory"), "{said}");
+    }
+
+    /// Overwrites the database in place, as a disk that fails does, once all bans are in it.
+    fn overwrite(f2b: &Fail2ban, damaged: fn(Vec<u8>) -> Vec<u8>) -> Vec<u8> {
+        f2b.wait_bans(&JAILS);
+        let database = f2b.path("fail2ban.sqlite3");
+        let read = || fs::read(&database).unwrap();
+        let mut before = read();
+        let rests = wait_until(GUARD, || {
+            thread::sleep(Duration::from_millis(200));
+            let last = std::mem::replace(&mut before, read());
+            (before == last).then_some(())
+        });
+        assert!(rests.is_some(), "it is written all the time");
+        let content = damaged(before);
+        fs::write(&database, &content).unwrap();
+        content
+    }
+
+    fn garbage(_: Vec<u8>) -> Vec<u8> {
+        vec![0xad; 9000]
+    }
+
+    /// The header is sound, and says that somebody wrote the rest, so that nothing of it is taken from memory.
+    fn broken_pages(mut content: Vec<u8>) -> Vec<u8> {
+        content[8192..].fill(0xde);
+        for counter in [24, 92] {
+            content[counter + 3] = content[counter + 3].wrapping_add(1);
+        }
+        content
+    }
+
+    fn a_damaged_database_when_a_jail_changes(version: Version, damage: fn(Vec<u8>) -> Vec<u8>) {
+        let Some((f2b, warden)) = supervised(version, &JAILS, LONG) else {
+            return;
+        };
+        warden.wait_told("STATUS=healthy: 2 of 2 jails protect");
+        let damaged = overwrite(&f2b, damage);
+        f2b.edit("jail.d/mail.conf", "maxretry = 3", "maxretry = 1");
+        warden.wait_for("fail2ban protects again");
+        warden.wait_told("STATUS=healthy: 2 of 2 jails protect");
+        assert_set_aside(&f2b, &warden, &damaged);
+        let once = f2b.fresh_ip();
+        f2b.log_lines("mail", &format!("fail from {once}"), 1);
+        assert!(f2b.is_banned_within(GUARD, "mail", &once));
+    }
+
+    pub(super) fn garbage_for_a_database_when_a_jail_changes(version: Version) {
+        a_damaged_database_when_a_jail_changes(version, garbage);
+    }
+
+    pub(super) fn a_database_with_a_broken_page_when_a_jail_changes(version: Version) {
+        a_damaged_database_when_a_jail_changes(version, broken_pages);
+    }
+
+    /// fail2ban moves it aside itself.
+    pub(super) fn garbage_for_a_database_when_the_daemon_dies(version: Version) {
+        let Some((f2b, warden)) = supervised(version, &JAILS, LONG) else {
+            return;
+        };
+        warden.wait_told("STATUS=healthy: 2 of 2 jails protect");
+        let damaged = overwrite(&f2b, garbage);
+        f2b.kill();
+        warden.wait_for("fail2ban protects again");
+        assert_set_aside(&f2b, &warden, &damaged);
+    }
+
+    /// fail2ban does not start with it, and is started once more, without it.
+    pub(super) fn a_database_with_a_broken_page_when_the_daemon_dies(version: Version) {
+        let Some(f2b) = Fail2ban::new(version) else {
+            return;
+        };
+        for jail in JAILS {
+            f2b.jail(jail, &JailSpec::default());
+        }
+        f2b.start();
+        let warden = Warden::start(&f2b, &patient());
+        warden.wait_told("STATUS=healthy: 2 of 2 jails protect");
+        let damaged = overwrite(&f2b, broken_pages);
+        f2b.kill();
+        warden.wait_for("is moved aside");
+        give_time(&f2b, &warden, SHORT);
+        warden.wait_for("fail2ban protects again");
+        assert_set_aside(&f2b, &warden, &damaged);
     }
 }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Access, AtFlags, CWD, OFlags, StatVfsMountFlags, accessat, statvfs};
 use rustix::process::Pid;
 
-use super::super::database::{damage, holder};
+use super::super::database::{Damage, damage, holder};
 use super::{Evidence, Log, Start, Trouble};
 
 /// Less free room than this is none: the first write of a database takes more (12 pages of 4 KiB).
@@ -180,8 +180,15 @@ pub(super) fn of_database(database: &Path, daemon: Option<Pid>) -> Option<Eviden
         true,
     );
     let is_read_only = |it: &Shown| it.evidence.trouble == Some(Trouble::ReadOnly);
-    let words = shown.into_iter().find(is_read_only)?.evidence.words;
-    Some(Evidence::of(Some(Trouble::ReadOnly), Some(database), words))
+    let read_only = shown.into_iter().find(is_read_only);
+    let (trouble, words) = match read_only {
+        Some(shown) => (Trouble::ReadOnly, shown.evidence.words),
+        None => match damage(database).ok()?? {
+            Damage::NoFile => return None,
+            damage => (Trouble::DatabaseDamaged, damage.to_string()),
+        },
+    };
+    Some(Evidence::of(Some(trouble), Some(database), words))
 }
 
 impl View {
@@ -208,7 +215,7 @@ pub(super) fn is_writable(database: &Path, daemon: Option<Pid>) -> bool {
         options.read(true).write(true);
         let options = options.custom_flags(OFlags::NONBLOCK.bits().cast_signed());
         match options.open(&database) {
-            Ok(_) => damage(&database).is_ok_and(|damage| damage.is_none()),
+            Ok(_) => damage(&database).is_ok_and(|damage| damage != Some(Damage::NoFile)),
             Err(error) => error.kind() == io::ErrorKind::NotFound,
         }
     };

@@ -23,7 +23,11 @@ const TROUBLES: [(&[&str], Trouble); 10] = [
         Trouble::DatabaseLocked,
     ),
     (
-        &["is not a database", "disk image is malformed"],
+        &[
+            "is not a database",
+            "disk image is malformed",
+            "malformed database schema",
+        ],
         Trouble::DatabaseDamaged,
     ),
     (

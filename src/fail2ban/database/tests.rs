@@ -1,4 +1,5 @@
 use std::fs;
+use std::thread::sleep;
 
 use super::*;
 
@@ -41,6 +42,38 @@ fn a_folder_is_no_database_and_a_missing_file_is_an_error() {
     assert_eq!(damage(folder.path()).unwrap(), Some(Damage::NoFile));
     let none = damage(&folder.path().join("none")).unwrap_err();
     assert_eq!(none.kind(), io::ErrorKind::NotFound);
+}
+
+#[test]
+fn one_that_is_set_aside_is_kept_and_found_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("db");
+    assert_eq!(set_aside(&file, None).unwrap(), None);
+    set_aside(folder.path(), None).unwrap_err();
+    fs::write(&file, "garbage").unwrap();
+    fs::write(folder.path().join("db.20261126-170000"), "fail2ban's").unwrap();
+    let begun = SystemTime::now() - Duration::from_secs(1);
+    let seen = identity(&file).ok();
+    let aside = set_aside(&file, seen).unwrap().unwrap();
+    assert!(!file.exists());
+    assert_eq!(fs::read_to_string(&aside).unwrap(), "garbage");
+    assert_eq!(aside_since(&file, begun).unwrap().as_ref(), Some(&aside));
+    let later = SystemTime::now() + Duration::from_secs(1);
+    assert_eq!(aside_since(&file, later).unwrap(), None);
+    // What is there now is another.
+    fs::write(&file, "more").unwrap();
+    assert_eq!(set_aside(&file, seen).unwrap(), None);
+    assert!(file.exists());
+    // No other gives way to it.
+    let second = loop {
+        match set_aside(&file, identity(&file).ok()) {
+            Ok(second) => break second.unwrap(),
+            Err(error) => assert_eq!(error.kind(), io::ErrorKind::AlreadyExists),
+        }
+        sleep(Duration::from_millis(100));
+    };
+    assert_eq!(fs::read_to_string(&aside).unwrap(), "garbage");
+    assert_eq!(aside_since(&file, begun).unwrap(), Some(second));
 }
 
 #[test]

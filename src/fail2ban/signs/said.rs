@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::super::cause::{self, Trouble};
 use super::super::literal;
 use super::super::ownlog::{self, Level, Message, Position, messages};
 use super::super::process::Pid;
@@ -18,10 +19,22 @@ pub struct Said {
     pub complaints: BTreeMap<Complaint, Times>,
     /// The checks of the actions of which something had gone ([`Complaint::Gone`]), as far as the log has them.
     pub gone: Vec<String>,
+    /// The databases that a start found to be damaged.
+    pub replaced: Vec<Replaced>,
     /// Whether there was more in the log than is read at once, so that counts are too low.
     pub skipped: bool,
     /// Where to go on.
     pub end: Position,
+}
+
+/// A database that fail2ban could not open, moved aside and replaced at a start (`_connectDB` and `repairDB` of
+/// `server/database.py`).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Replaced {
+    /// The database.
+    pub database: PathBuf,
+    /// Where the damaged one lies, if the log level lets fail2ban say so (`INFO`).
+    pub aside: Option<PathBuf>,
 }
 
 /// How often a complaint came.
@@ -93,6 +106,11 @@ pub enum Complaint {
     /// Some jail's filter had 100 errors in a row, and went idle (`server/filter.py`).
     #[error("a filter went idle after too many errors")]
     WentIdle,
+    /// A ban could not be written to the database (`server/observer.py`).
+    #[error(
+        "its database is damaged: it bans, but keeps no ban, and would lose a jail that it is told to load or stop"
+    )]
+    Database,
     /// Lines of a log lead to an exception, as with a date pattern that does not compile.
     #[error("lines of a log cannot be processed")]
     Lines,
@@ -129,6 +147,10 @@ pub fn said(log: &Path, from: &Position) -> io::Result<Said> {
             ended = end_of_command(&message).or(ended);
             let failed = message.words.split_once(" -- exec: ");
             command = failed.map(|(_, words)| words.to_owned()).or(command);
+            continue;
+        }
+        if message.logger == "fail2ban.database" {
+            said.note_database(&message.words);
             continue;
         }
         let Some(complaint) = complaint(&message, ended.as_deref()) else {
@@ -169,6 +191,24 @@ pub fn gave_out(log: &Path, from: &Position, pid: Pid) -> bool {
 }
 
 impl Said {
+    fn note_database(&mut self, words: &str) {
+        let opening = "Error opening fail2ban persistent database '";
+        if let Some((database, _)) = words
+            .strip_prefix(opening)
+            .and_then(|it| it.split_once("': "))
+            && self.replaced.len() < COMPLAINTS
+        {
+            self.replaced.push(Replaced {
+                database: database.into(),
+                aside: None,
+            });
+        } else if let Some(path) = words.trim_start().strip_prefix("Database backup created: ")
+            && let Some(last) = self.replaced.last_mut()
+        {
+            last.aside = Some(path.into());
+        }
+    }
+
     fn add(&mut self, complaint: Complaint, ended: Option<String>) {
         if self.complaints.len() >= COMPLAINTS && !self.complaints.contains_key(&complaint) {
             return;
@@ -205,6 +245,7 @@ fn complaint(message: &Message, ended: Option<&str>) -> Option<Complaint> {
             let log = literal::leading_string(quoted).ok()?.into();
             Some(Complaint::Dropped { log })
         }
+        ("fail2ban.observer", Level::Error) if is_of_damage(words) => Some(Complaint::Database),
         (_, Level::Error) if words.starts_with("Too many errors at once (") => {
             Some(Complaint::WentIdle)
         }
@@ -223,6 +264,10 @@ fn complaint(message: &Message, ended: Option<&str>) -> Option<Complaint> {
         }
         _ => None,
     }
+}
+
+fn is_of_damage(words: &str) -> bool {
+    cause::trouble_of_database(words) == Some(Trouble::DatabaseDamaged)
 }
 
 /// `Failed to execute ban jail 'J' action 'A' info …`, `Failed to start jail 'J' action 'A': …`.

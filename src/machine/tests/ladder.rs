@@ -14,6 +14,7 @@ fn words(rungs: &[Rung]) -> String {
                 format!("put-back({})", names.collect::<Vec<_>>().join(" "))
             }
             What::InMemory => "in-memory".to_owned(),
+            What::Aside => "aside".to_owned(),
         };
         format!("{}{what}", if rung.guess { "guess:" } else { "" })
     });
@@ -175,6 +176,7 @@ fn a_culprit_is_blamed_where_it_can_be() {
         &["m"],
         "guess:in-memory",
     );
+    check(&reading, &Culprit::Damaged, &["m"], "aside guess:in-memory");
     check(&reading, &surroundings(Some("a"), false), &["m"], "");
     check(
         &reading,

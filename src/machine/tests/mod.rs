@@ -9,6 +9,7 @@ mod change;
 mod command;
 mod cramped;
 mod crash;
+mod damaged;
 mod explore;
 #[cfg(test)]
 mod flapping;
@@ -160,6 +161,7 @@ impl Rig {
             Effect::WriteRollback { jails, .. } => What::Disable(jails.clone()),
             Effect::PutBack { files, .. } => What::PutBack(files.clone()),
             Effect::KeepInMemory { .. } => What::InMemory,
+            Effect::SetAside => What::Aside,
             _ => return,
         };
         if self.no_room.is_some() {
@@ -364,6 +366,8 @@ pub(super) fn word(effect: &Effect) -> String {
         Effect::FindCulprit => "find-culprit".into(),
         Effect::WriteRollback { jails, .. } => format!("rollback({})", jails.join(" ")),
         Effect::KeepInMemory { .. } => "in-memory".into(),
+        Effect::SetAside => "aside".into(),
+        Effect::FindAside => "find-aside".into(),
         Effect::TakeBack {
             jails,
             replaced,

@@ -138,11 +138,15 @@ impl Machine {
     }
 
     pub(in super::super) fn say_hindered(&mut self, why: &str) {
+        let then = if self.daemon.damaged.is_some() {
+            "It is restarted without that as soon as no faulty change waits that could keep it from coming back"
+        } else {
+            "It is tried again by itself"
+        };
         let mut report = self.report(
             Kind::ChangeRefused,
             format!(
-                "fail2ban can take no change now, and no jail is to blame for that: {why}. It is tried again \
-                 by itself"
+                "fail2ban can take no change now, and no jail is to blame for that: {why}. {then}"
             ),
         );
         report.reason = Some(why.to_owned());
@@ -346,6 +350,7 @@ impl Machine {
                 self.say(report);
             }
             What::InMemory => self.say_in_memory_failed(why),
+            What::Aside => self.say_not_set_aside(why),
         }
     }
 

@@ -122,6 +122,14 @@ impl Machine {
                  banned meanwhile and logged within findtime is banned again"
                     .to_owned(),
             ),
+            Cause::Damaged(why) => (
+                Kind::DatabaseDamaged,
+                Some(why.clone()),
+                format!(
+                    "fail2ban bans, but loses each jail that it is told to load, as its database is damaged: {why}; \
+                     jailwarden moves that aside and restarts it"
+                ),
+            ),
             Cause::Retry => (Kind::Restarting, None, "jailwarden tries to start fail2ban once more".to_owned()),
         };
         let mut report = self.report(kind, message);

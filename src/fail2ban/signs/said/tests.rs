@@ -57,6 +57,33 @@ fn what_a_line_of_a_jail_s_log_says_is_no_complaint() {
 }
 
 #[test]
+fn a_damaged_database_is_named_and_where_fail2ban_keeps_it() {
+    let log = "\
+x fail2ban.observer       [7]: ERROR   database disk image is malformed\n\
+x fail2ban.observer       [7]: ERROR   file is not a database\n\
+x fail2ban.observer       [7]: ERROR   database is locked\n\
+x fail2ban.database       [8]: ERROR   Error opening fail2ban persistent database '/a/it's': file is not a database\n\
+x fail2ban.database       [8]: INFO    Trying to repair database /a/it's\n\
+x fail2ban.database       [8]: INFO      Database backup created: /a/it's.20261126-170000\n\
+x fail2ban.database       [8]: WARNING New database created. Version '4'\n\
+x fail2ban.database       [9]: ERROR   Error opening fail2ban persistent database '/b': file is not a database\n";
+    let found = said_of(log);
+    let told = Complaint::Database;
+    assert_eq!(kinds(&found), [format!("2x {told} None")]);
+    let replaced = |database: &str, aside: Option<&str>| Replaced {
+        database: database.into(),
+        aside: aside.map(PathBuf::from),
+    };
+    assert_eq!(
+        found.replaced,
+        [
+            replaced("/a/it's", Some("/a/it's.20261126-170000")),
+            replaced("/b", None),
+        ]
+    );
+}
+
+#[test]
 fn logs_that_are_read_no_more_are_named() {
     let log = "\
 x fail2ban.filterpoll [7]: WARNING Too many errors. Remove file '/a b' from monitoring process\n\

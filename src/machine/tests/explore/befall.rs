@@ -24,6 +24,7 @@ pub(in super::super) enum Befall {
     CheckFails,
     Surroundings,
     Lock,
+    Damage,
     /// Somebody removes the file that has the database in memory.
     UndoInMemory,
     /// Somebody removes a rollback.
@@ -67,6 +68,7 @@ impl fmt::Debug for Befall {
             Self::CheckFails => f.write_str("CheckFails"),
             Self::Surroundings => f.write_str("Surroundings"),
             Self::Lock => f.write_str("Lock"),
+            Self::Damage => f.write_str("Damage"),
             Self::UndoInMemory => f.write_str("UndoInMemory"),
             Self::UndoRollback => f.write_str("UndoRollback"),
             Self::Mend => f.write_str("Mend"),
@@ -133,6 +135,7 @@ impl Befall {
             Self::CheckFails => world.check_fails = true,
             Self::Surroundings => world.surroundings = true,
             Self::Lock => world.locked = true,
+            Self::Damage => world.damaged = true,
             Self::UndoInMemory => {
                 world.in_memory = false;
                 world.touch();
@@ -147,6 +150,7 @@ impl Befall {
                 world.check_fails = false;
                 world.surroundings = false;
                 world.locked = false;
+                world.damaged = false;
                 world.burning = None;
                 world.write("a", sound("a"), Fault::None);
                 world.write("m", sound("m"), Fault::None);
@@ -211,6 +215,7 @@ fn disk(world: &World, all: &mut Vec<Befall>) {
         (world.check_fails, Befall::CheckFails),
         (world.surroundings, Befall::Surroundings),
         (world.locked, Befall::Lock),
+        (world.damaged, Befall::Damage),
     ];
     let edited = ["a", "m"]
         .iter()

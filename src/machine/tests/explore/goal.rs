@@ -18,6 +18,8 @@ fn protects(world: &World) -> bool {
     let runs = |(jail, digest): (&String, &u128)| {
         let excused = world.stopped_jails.contains(jail)
             || world.held.contains(jail)
+            // A restart, which alone helps, could lose the jail whose faulty change waits.
+            || (world.damaged && world.machine.refusal.is_some())
             || is_left_to_the_clock(world, jail, *digest)
             || !is_sound(world, *digest)
             // It cannot be tried without its rollback.
@@ -81,7 +83,8 @@ fn can_run(world: &World) -> bool {
     let is_of_use = world.files.values().any(|digest| is_sound(world, *digest));
     let broken = world.unreadable || world.files.iter().any(breaks);
     let stuck = world.unreadable && world.good.is_none();
-    let broken = broken || (world.locked && !world.in_memory);
+    let database = world.locked || world.damaged;
+    let broken = broken || (database && !world.in_memory);
     is_of_use
         && !world.masked
         && !world.surroundings

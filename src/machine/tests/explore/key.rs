@@ -39,7 +39,10 @@ pub(super) fn picture(world: &World) -> String {
         (
             (world.doomed, world.frail),
             world.check_fails,
-            (world.surroundings, world.locked, world.in_memory),
+            (
+                (world.surroundings, world.damaged),
+                (world.locked, world.in_memory)
+            ),
             world.stopped_by_admin
         ),
         (

@@ -428,6 +428,29 @@ fn a_database_that_cannot_be_written() {
     );
 }
 
+/// No jail is disabled for it, and it gives way once.
+#[test]
+fn a_damaged_database() {
+    each(
+        CRASH,
+        &[
+            |world| {
+                world.damaged = true;
+                crash(world);
+            },
+            |world| {
+                world.damaged = true;
+                change(world, &[("a", Fault::None)]);
+            },
+            |world| {
+                world.damaged = true;
+                change(world, &[("a", Fault::ColdOnly)]);
+                crash(world);
+            },
+        ],
+    );
+}
+
 #[test]
 fn a_mend() {
     each(

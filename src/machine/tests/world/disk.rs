@@ -30,6 +30,7 @@ impl World {
         self.check_fails = false;
         self.surroundings = false;
         self.locked = false;
+        self.damaged = false;
         for jail in self.files.clone().into_keys() {
             self.edit(&jail, Fault::None);
         }

@@ -1,5 +1,7 @@
 //! The machine's effects on the host.
 
+use std::path::PathBuf;
+
 use super::super::*;
 use super::*;
 
@@ -22,6 +24,8 @@ impl World {
             Effect::Start { .. } => self.start_takes.min(START_COMMAND),
             Effect::WriteRollback { .. }
             | Effect::KeepInMemory { .. }
+            | Effect::SetAside
+            | Effect::FindAside
             | Effect::PutBack { .. }
             | Effect::FindPutBack { .. }
             | Effect::TakeBack { .. }
@@ -71,15 +75,9 @@ impl World {
                 self.held.retain(|jail| !jails.contains(jail));
                 Outcome::Effect(Ok(()))
             }
-            Effect::KeepInMemory { .. } => {
-                self.note_guess();
-                self.stir();
-                if self.disk_full {
-                    return Outcome::Effect(Err("no space left on device".into()));
-                }
-                self.in_memory = true;
-                Outcome::Effect(Ok(()))
-            }
+            Effect::KeepInMemory { .. } => Outcome::Effect(self.keep_in_memory()),
+            Effect::SetAside => Outcome::Aside(self.set_aside()),
+            Effect::FindAside => Outcome::Aside(Ok((!self.damaged).then(aside))),
             Effect::Keep { fingerprint, .. } => {
                 if self.read().fingerprint != *fingerprint {
                     return Outcome::Effect(Err("it changed meanwhile".into()));
@@ -139,6 +137,23 @@ impl World {
         }
     }
 
+    fn keep_in_memory(&mut self) -> Result<(), String> {
+        self.note_guess();
+        self.stir();
+        if self.disk_full {
+            return Err("no space left on device".into());
+        }
+        self.in_memory = true;
+        Ok(())
+    }
+
+    fn set_aside(&mut self) -> Result<Option<PathBuf>, String> {
+        if self.disk_full {
+            return Err("read-only file system".into());
+        }
+        Ok(std::mem::take(&mut self.damaged).then(aside))
+    }
+
     fn note_guess(&mut self) {
         if self.machine.guesses.is_empty() {
             self.touched_since_guess = false;
@@ -158,6 +173,8 @@ impl World {
                 jail: None,
                 database: true,
             }
+        } else if self.damaged && !self.in_memory {
+            Culprit::Damaged
         } else if self.blames {
             let jail = self.enabled().into_iter().find(breaks).map(|(n, _)| n);
             Culprit::Config { jail }
@@ -275,6 +292,7 @@ impl World {
         let faults = self.faults.clone();
         let in_memory = self.in_memory;
         let (burning, frail) = (self.burning, self.frail);
+        let damaged = self.damaged;
         let Some(process) = self.usable(peer) else {
             let unreachable = Some("no answer".into());
             return Outcome::Applied(Applied {
@@ -285,6 +303,15 @@ impl World {
         let mut applied = Applied::default();
         if server && process.in_memory != in_memory {
             applied.server = Some("Cannot change database".into());
+        }
+        if damaged && !process.in_memory {
+            if let Some(first) = changes.keys().next() {
+                process.jails.remove(first);
+                applied.refused.push((first.clone(), "malformed".into()));
+            }
+            applied.hindered = Some("the database is damaged".into());
+            applied.damaged = true;
+            return Outcome::Applied(applied);
         }
         for (name, change) in changes {
             let (Change::Load(digest) | Change::Restart(digest)) = change else {
@@ -333,6 +360,10 @@ impl World {
     pub(in super::super) fn digest_of(&self, jail: &str) -> Option<u128> {
         Some(self.process.as_ref()?.jails.get(jail)?.digest)
     }
+}
+
+fn aside() -> PathBuf {
+    "/var/lib/fail2ban/fail2ban.sqlite3.damaged".into()
 }
 
 /// An outcome in a few words.

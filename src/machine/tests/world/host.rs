@@ -8,8 +8,8 @@ impl World {
     pub(super) fn spawn(&mut self) -> bool {
         let enabled = self.enabled();
         let any = |fault: Fault| enabled.values().any(|d| self.faults[d] == fault);
-        let locked = self.locked && !self.in_memory;
-        let broken = self.unreadable || self.surroundings || locked || self.doomed;
+        let database = (self.locked || self.damaged) && !self.in_memory;
+        let broken = self.unreadable || self.surroundings || database || self.doomed;
         if broken || any(Fault::Fatal) || any(Fault::Hidden) || any(Fault::ColdOnly) {
             self.unit = unit_failed(255);
             self.note(|| "# the start fails".into());

@@ -98,6 +98,8 @@ pub(super) struct World {
     pub(super) surroundings: bool,
     /// The database cannot be written.
     pub(super) locked: bool,
+    /// The database is damaged: a daemon loses the jail that it is told to load, and none starts with it.
+    pub(super) damaged: bool,
     /// A file of jailwarden's has it in memory.
     pub(super) in_memory: bool,
     /// Nothing brings it back, and nothing says why.
@@ -197,6 +199,7 @@ impl World {
             check_fails: false,
             surroundings: false,
             locked: false,
+            damaged: false,
             in_memory: false,
             doomed: false,
             cramped: false,

@@ -18,6 +18,7 @@ impl World {
                 | Effect::Keep { .. }
                 | Effect::FindCulprit
                 | Effect::FindPutBack { .. }
+                | Effect::FindAside
                 | Effect::EndPause
         );
         assert!(
@@ -78,7 +79,9 @@ impl World {
                     "files put back though every jail protects"
                 );
             }
-            Effect::KeepInMemory { .. } | Effect::TakeBack { .. } => self.check_database(effect),
+            Effect::KeepInMemory { .. } | Effect::SetAside | Effect::TakeBack { .. } => {
+                self.check_database(effect);
+            }
             Effect::WriteRollback { jails, .. } => {
                 self.assert_intended(&What::Disable(jails.clone()));
                 let on_probation = |jail| {
@@ -127,6 +130,13 @@ impl World {
                 assert!(
                     !self.all_protect() || self.was_hung(),
                     "put into memory though every jail protects"
+                );
+            }
+            Effect::SetAside => {
+                self.assert_intended(&What::Aside);
+                assert!(
+                    !self.all_protect() || self.was_hung(),
+                    "the database moved aside though every jail protects"
                 );
             }
             Effect::TakeBack {
@@ -240,11 +250,16 @@ impl World {
         }
     }
 
-    /// It runs with a database in memory, and that has come to an end.
+    /// It runs with a database in memory, and that has come to an end; or with one that is damaged, and has to take
+    /// a change.
     fn is_due_for_its_database(&self) -> bool {
         let runs = self.process.as_ref().is_some_and(|p| p.in_memory);
         let cause = |restart: &Restart| restart.cause == Cause::Database;
-        runs && matches!(&self.machine.state, State::Restarting(restart) if cause(restart))
+        let damaged = |restart: &Restart| matches!(restart.cause, Cause::Damaged(_));
+        match &self.machine.state {
+            State::Restarting(restart) => runs && cause(restart) || damaged(restart),
+            _ => false,
+        }
     }
 
     /// Whether nothing is under way but looks.
