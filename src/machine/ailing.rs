@@ -10,6 +10,7 @@ use super::mend::why_not;
 use super::plan::{Change, Changes};
 use super::reload::Reload;
 use super::restart::Cause;
+use super::successor::Successor;
 use super::time::MonoTime;
 use super::{ActionId, Effect, Machine, Outcome, Policy, State};
 
@@ -155,9 +156,11 @@ impl Machine {
         {
             return self.disable_blocking(jail, &it.ailment);
         }
-        if self.relieved_until <= self.now
+        let may_be_cured = self.relieved_until <= self.now;
+        if may_be_cured
             && self.is_replaceable()
             && self.is_safe_to_start()
+            && !self.budget_is_spent()
             && let Some((jail, it)) = lasting.iter().find(|(_, it)| it.needs_another_daemon())
         {
             self.relieved_until = self.now + Policy::CURE_WINDOW;
@@ -172,10 +175,18 @@ impl Machine {
                 .cure
                 .filter(|_| known != 0 && it.cures < Policy::CURES)
                 .filter(|cure| *cure != Cure::Daemon);
-            let is_past =
-                it.needs_another_daemon() || it.ailment.cure.is_some() && it.cures >= Policy::CURES;
+            let waits = it.needs_another_daemon() && may_be_cured;
+            if waits && self.daemon.successor == Successor::Unknown {
+                // The next look asks for it.
+                continue;
+            }
+            let is_past = if it.needs_another_daemon() {
+                !waits
+            } else {
+                it.ailment.cure.is_some() && it.cures >= Policy::CURES
+            };
             let given_up = is_past && (!it.told || it.cures == Policy::CURES);
-            if cure.is_some() || given_up {
+            if cure.is_some() || given_up || waits {
                 self.open_incident();
             }
             if !it.told || cure.is_some() || given_up {
@@ -187,7 +198,9 @@ impl Machine {
             if let Some(ailing) = self.ailing.get_mut(&jail) {
                 ailing.told = true;
                 // One that was not healed is past treatment until it is well, or the hour is over.
-                ailing.cures += if it.needs_another_daemon() {
+                ailing.cures += if waits {
+                    0
+                } else if it.needs_another_daemon() {
                     Policy::CURES + 1
                 } else {
                     u32::from(it.ailment.cure.is_some())

@@ -346,10 +346,12 @@ impl Machine {
         };
         // Of an admin's stop it is waited for the end, however long that takes.
         let is_stuck = waited >= Policy::JOB_LIMIT && !self.being_stopped;
-        if waited >= limit && (!job || is_stuck) {
-            let why = if job {
-                JOB_LASTS
-            } else if self.client_restarts {
+        if job && is_stuck && waited >= limit {
+            // A start would wait for that job, too.
+            self.open_incident();
+            self.give_up(JOB_LASTS);
+        } else if waited >= limit && !job {
+            let why = if self.client_restarts {
                 CLIENT_FAILED
             } else {
                 "nobody else brings it back"

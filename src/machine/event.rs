@@ -196,7 +196,7 @@ pub struct Unit {
     pub main_status: i32,
     /// A job (start, stop, restart) is queued or running.
     pub job: bool,
-    /// That job is a restart: who asked for it wants the daemon to run.
+    /// That job is a restart, or a start that waits for the end of a stop: who asked for it wants the daemon to run.
     pub restarts: bool,
     /// systemd ended it by itself, as a time of its unit was over that is none of a stop: `TimeoutStartSec=`, or
     /// `RuntimeMaxSec=`.

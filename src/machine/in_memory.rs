@@ -133,7 +133,7 @@ impl Machine {
         let calm = matches!(self.state, State::Watching)
             && self.incident.is_none()
             && self.refusal.is_none()
-            // A restart would start them.
+            // A restart would start them, if only for a moment.
             && self.held.is_empty()
             && self.is_replaceable()
             && self.disk.is_read();

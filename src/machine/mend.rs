@@ -451,7 +451,7 @@ impl Machine {
 /// Why an effect came to nothing.
 pub(super) fn why_not(outcome: Outcome) -> String {
     match outcome {
-        Outcome::Effect(Err(why)) | Outcome::PutBack(Err(why)) => why,
+        Outcome::Effect(Err(why)) | Outcome::PutBack(Err(why)) | Outcome::Aside(Err(why)) => why,
         _ => "it was lost on its way".to_owned(),
     }
 }

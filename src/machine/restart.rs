@@ -255,7 +255,7 @@ impl Machine {
         if cause != (Cause::Hung { stopped: true }) {
             self.note_restarted();
         }
-        if cause == Cause::Asked {
+        if cause == Cause::Asked && self.asked_to_roll_back().is_none() {
             self.release_all();
         }
         self.doubt_reload();

@@ -77,7 +77,7 @@ pub(super) struct Kept {
     pub(super) database: Option<PathBuf>,
     /// The file whose place a database in memory takes.
     pub(super) usual_database: Option<PathBuf>,
-    /// That file, when it was last seen to be damaged.
+    /// `database`, as it was when it was last seen to be damaged.
     pub(super) damaged: Option<Identity>,
     /// The jails of the last reading.
     pub(super) jails: Vec<String>,

@@ -199,8 +199,7 @@ async fn ask(
     health.writable = is_writable(handle, process.pid(), timeout).await;
     connection.close();
     let revived = revived(handle, Some(&process), None).await;
-    // It may have to be restarted though it answers.
-    let unit = if unit || handle.kept().damaged.is_some() {
+    let unit = if unit {
         handle.show().await.map(|shown| shown.unit)
     } else {
         None

@@ -78,10 +78,10 @@ pub(super) async fn show(name: &str) -> io::Result<Option<Shown>> {
     Ok(shown)
 }
 
-/// Whether a job is a restart (`JOB UNIT TYPE STATE` of `systemctl list-jobs`, systemd 252): until the stop is
-/// over, it is one and the same job.
+/// Whether a job has it run again once it has stopped (`JOB UNIT TYPE STATE` of `systemctl list-jobs`, systemd 252):
+/// a restart is one and the same job until the stop is over, and a start waits for the end of a stop without a job.
 fn is_restart(jobs: &str) -> bool {
-    let kind = |line: &str| line.split_whitespace().nth(2) == Some("restart");
+    let kind = |line: &str| matches!(line.split_whitespace().nth(2), Some("restart" | "start"));
     jobs.lines().any(kind)
 }
 
@@ -343,7 +343,7 @@ mod tests {
         let job = |kind| {
             format!("JOB  UNIT             TYPE    STATE\n1143 fail2ban.service {kind} running\n")
         };
-        assert!(is_restart(&job("restart")));
+        assert!(is_restart(&job("restart")) && is_restart(&job("start")));
         assert!(!is_restart(&job("stop")));
         assert!(!is_restart("No jobs running.\n"));
     }

@@ -14,7 +14,7 @@ fn a_damaged_database_costs_no_jail_and_is_kept() {
         "head -c 9000 /dev/zero | tr '\\0' x | dd of={DATABASE} 2>&1 && cp {DATABASE} /root/garbage; \
          sed -i 's/maxretry = 5/maxretry = 4/' /etc/fail2ban/jail.d/web.conf"
     ));
-    host.wait_said("as its database is damaged");
+    host.wait_said("loses each jail that it is told to load, as the database is damaged");
     host.wait_said("fail2ban protects again");
     host.wait_all_protect();
     host.wait_status("healthy: 2 of 2 jails protect");

@@ -339,10 +339,11 @@ fn the_daemon_is_not_restarted_for_a_jail_where_it_may_not_come_back() {
     let mut masked = unit_stopped();
     masked.load = "masked".into();
     let mut rig = Rig::healthy(&["a", "m"]);
-    rig.sees_for(2, &hidden(Some(masked))).does("JailAiling");
-    rig.sees_for(10, &hidden(None))
-        .does("AllClear")
-        .is("degraded");
+    rig.sees_for(2, &hidden(Some(masked.clone())))
+        .does("JailAiling");
+    rig.sees_for(100, &hidden(Some(masked))).does("");
+    // It was unmasked.
+    rig.sees(hidden(None)).does("JailAiling save");
     let mut rig = Rig::healthy(&["a", "m"]);
     rig.edits(config(&["a", "m"]).fault("a", true));
     rig.sees_for(2, &hidden(None));

@@ -139,7 +139,7 @@ impl Machine {
 
     pub(in super::super) fn say_hindered(&mut self, why: &str) {
         let then = if self.daemon.damaged.is_some() {
-            "It is restarted without that as soon as no faulty change waits that could keep it from coming back"
+            "It is restarted with a new one once that is safe: no faulty change waits, and it can be started again"
         } else {
             "It is tried again by itself"
         };

@@ -126,8 +126,8 @@ impl Machine {
                 Kind::DatabaseDamaged,
                 Some(why.clone()),
                 format!(
-                    "fail2ban bans, but loses each jail that it is told to load, as its database is damaged: {why}; \
-                     jailwarden moves that aside and restarts it"
+                    "fail2ban bans, but loses each jail that it is told to load, as {why}; jailwarden moves the \
+                     database aside and restarts it"
                 ),
             ),
             Cause::Retry => (Kind::Restarting, None, "jailwarden tries to start fail2ban once more".to_owned()),
@@ -261,8 +261,8 @@ impl Machine {
             }
             (Some(Cure::Daemon), _) | (None, Some(Cure::Daemon)) => {
                 format!(
-                    "nothing cures that but a restart of fail2ban, which jailwarden does once an hour at most, and \
-                     only where that is safe; to do it now: {} restart",
+                    "nothing cures that but a restart of fail2ban, which jailwarden does once, and only where that \
+                     is safe; to do it now: {} restart",
                     self.names.called
                 )
             }
@@ -449,9 +449,13 @@ impl Machine {
         let mut report = self.report(
             Kind::GaveUp,
             format!(
-                "{state}: {why}. {look} \
-                 It is tried again in {}, and at once when the config changes",
-                seconds(wait),
+                "{state}: {why}. {look} {}",
+                if self.is_masked() {
+                    format!("It is not restarted {}", self.while_barred())
+                } else {
+                    let wait = seconds(wait);
+                    format!("It is tried again in {wait}, and at once when the config changes")
+                }
             ),
         );
         report.reason = Some(why.to_owned());
