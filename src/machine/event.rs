@@ -323,8 +323,8 @@ pub struct Health {
     pub cramped: Option<String>,
     /// fail2ban's own log says that it ended by itself, after errors.
     pub gave_out: bool,
-    /// A `fail2ban-client restart` of somebody's is under way; looked at only where it seems to have been
-    /// stopped.
+    /// A `fail2ban-client restart` of somebody's is under way; looked at only where it seems to have been, or
+    /// to be, stopped.
     pub client_restarts: bool,
     /// The database is in memory, and its file can be written.
     pub writable: bool,

@@ -352,8 +352,12 @@ async fn absent(handle: &Handle, why: String, missed: Option<Missed>) -> Sight {
     let process = process.map(|p| number(p.pid()));
     let instance = handle.instance();
     let traces = instance.socket.exists() || instance.pid_file.exists();
-    let looks_stopped =
-        process.is_none() && matches!(absence::read(unit.as_ref(), traces), Absence::Deliberate(_));
+    // The client may be through with it by the time the unit has ended.
+    let looks_stopped = process.is_none()
+        && matches!(
+            absence::read(unit.as_ref(), traces),
+            Absence::Deliberate(_) | Absence::AtWork
+        );
     Sight {
         daemon: Daemon::Absent {
             process,
