@@ -27,8 +27,8 @@ pub(super) enum Sign {
     Silent { told: bool },
     /// These jails are dead or missing; in how many looks in a row.
     Jails { jails: BTreeSet<String>, looks: u32 },
-    /// It lives but has no socket to be asked at; whether that it stays so was told.
-    Unaskable { told: bool },
+    /// It lives but has no socket to be asked at.
+    Unaskable,
     /// It is away, and systemd has something under way, or whoever installs packages.
     /// Whether that it takes long was told.
     AtWork { packages: bool, told: bool },
@@ -292,26 +292,26 @@ impl Machine {
 
     /// The daemon protects, so it is restarted only when its start is known to be safe.
     fn assess_unaskable(&mut self, pid: u32, why: &str) {
-        let (waited, told) = match &self.state {
+        let waited = match &self.state {
             State::Suspect(Suspect {
-                sign: Sign::Unaskable { told },
+                sign: Sign::Unaskable,
                 since,
-            }) => (self.now.since(*since), *told),
-            _ => (Duration::ZERO, false),
+            }) => self.now.since(*since),
+            _ => Duration::ZERO,
         };
         let enough = waited >= self.policy.comeback && self.disk.is_known();
         // It may be what makes the socket.
         let is_early = self.daemon.successor == Successor::Job && waited < self.policy.stop_timeout;
         if !enough || is_early {
             let pace = pace(waited, self.policy.comeback);
-            self.suspect(Sign::Unaskable { told }, pace);
+            self.suspect(Sign::Unaskable, pace);
         } else if self.is_replaceable() && self.is_safe_to_start() {
             self.restart(Cause::Unaskable(why.to_owned()), Some(pid));
         } else {
-            if !told {
+            if !std::mem::replace(&mut self.daemon.told_unaskable, true) {
                 self.say_unaskable_waits(why);
             }
-            self.suspect(Sign::Unaskable { told: true }, self.policy.interval);
+            self.suspect(Sign::Unaskable, self.policy.interval);
         }
     }
 

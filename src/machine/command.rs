@@ -216,7 +216,7 @@ impl Machine {
                 ..
             }) => "fail2ban does not answer its socket".to_owned(),
             State::Suspect(Suspect {
-                sign: Sign::Unaskable { .. },
+                sign: Sign::Unaskable,
                 ..
             }) => "fail2ban lives, without a socket to be asked at".to_owned(),
             _ if self.is_free() && self.daemon.ping.is_some() => {
@@ -237,11 +237,7 @@ impl Machine {
                     .unwrap_or_else(|| self.health_answer()),
             ),
             State::Suspect(Suspect {
-                sign:
-                    Sign::Silent { .. }
-                    | Sign::Unaskable { .. }
-                    | Sign::AtWork { .. }
-                    | Sign::Leaving(_),
+                sign: Sign::Silent { .. } | Sign::Unaskable | Sign::AtWork { .. } | Sign::Leaving(_),
                 ..
             })
             | State::Restarting(_)
@@ -363,11 +359,7 @@ impl Machine {
                 Some(self.no_way_back(&restart.failure))
             }
             State::Suspect(Suspect {
-                sign:
-                    Sign::Silent { .. }
-                    | Sign::Unaskable { .. }
-                    | Sign::AtWork { .. }
-                    | Sign::Leaving(_),
+                sign: Sign::Silent { .. } | Sign::Unaskable | Sign::AtWork { .. } | Sign::Leaving(_),
                 ..
             }) => Some(self.no_way_back("fail2ban does not answer any more")),
             State::Standby { why } => Some(refused(format!(

@@ -53,14 +53,4 @@ impl Machine {
         }
         self.proceed();
     }
-
-    /// jailwarden was killed while it moved it.
-    pub(super) fn found_aside(&mut self, found: Result<Option<PathBuf>, String>) {
-        let reason = self.saved.intent.as_ref().map(|it| it.reason.clone());
-        match found {
-            Ok(None) => {}
-            Ok(Some(path)) => self.say_set_aside(path, &reason.unwrap_or_default()),
-            Err(why) => self.say_not_set_aside(&why),
-        }
-    }
 }

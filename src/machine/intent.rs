@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::event::{ActionId, ConfigRead, PutBack, Reading};
+use super::event::{ActionId, ConfigRead, Outcome, PutBack, Reading};
 use super::ladder::{Rung, What, is_none_left, shared_lines};
 use super::{Effect, Machine, State};
 
@@ -138,11 +138,11 @@ impl Machine {
         self.guesses.replaced.push(name.clone());
     }
 
-    /// jailwarden was killed between an intent and its outcome: the disk says what came of it.
-    /// What did not come to pass is decided afresh.
-    pub(super) fn settle_intent(&mut self, config: &ConfigRead, found: Option<PutBack>) {
+    /// jailwarden was killed between an intent and its outcome: the disk says what came of it. What did not come to
+    /// pass, as far as is known, is decided afresh; whether something is left to be.
+    pub(super) fn settle_intent(&mut self, config: &ConfigRead, found: Option<Outcome>) -> bool {
         let Some(intent) = self.saved.intent.clone() else {
-            return;
+            return false;
         };
         let reading = match config {
             ConfigRead::Read(reading) => Some(reading.as_ref()),
@@ -155,26 +155,42 @@ impl Machine {
                 if !standing.is_empty() {
                     self.note_rolled_back(&standing, &intent);
                 }
+                standing.len() < jails.len()
             }
-            What::Disable(jails) => self.may_stand(jails, &intent),
+            What::Disable(jails) => {
+                self.may_stand(jails, &intent);
+                true
+            }
             What::InMemory => match reading {
-                Some(reading) if reading.in_memory => self.note_in_memory(&intent),
-                Some(_) => {}
-                None => self.guess_in_memory(&intent),
-            },
-            // It was told when it was found out.
-            What::Aside => {}
-            What::PutBack(_) => {
-                let told = self.put_back.clone();
-                let Some(done) = found.filter(|d| d.replaced.is_some() && d.replaced != told)
-                else {
-                    return;
-                };
-                self.note_put_back(&done, &intent);
-                if reading.is_none_or(is_still_broken) {
-                    self.guess_replaced(done.replaced.as_ref(), intent.before);
+                Some(reading) if reading.in_memory => {
+                    self.note_in_memory(&intent);
+                    false
                 }
-            }
+                Some(_) => true,
+                None => {
+                    self.guess_in_memory(&intent);
+                    true
+                }
+            },
+            What::Aside => match found {
+                Some(Outcome::Aside(Ok(Some(path)))) => {
+                    self.say_set_aside(path, &intent.reason);
+                    false
+                }
+                _ => true,
+            },
+            What::PutBack(_) => match found {
+                Some(Outcome::PutBack(Ok(done)))
+                    if done.replaced.is_some() && done.replaced != self.put_back =>
+                {
+                    self.note_put_back(&done, &intent);
+                    if reading.is_none_or(is_still_broken) {
+                        self.guess_replaced(done.replaced.as_ref(), intent.before);
+                    }
+                    false
+                }
+                _ => true,
+            },
         }
     }
 }

@@ -33,6 +33,8 @@ pub(super) struct Known {
     pub(super) first_seen: MonoTime,
     /// Somebody else started it, with what was on disk, which has not been read since.
     pub(super) is_others: bool,
+    /// That it cannot be asked, and is not restarted for that, was told.
+    pub(super) told_unaskable: bool,
     /// It may open no more files.
     pub(super) cramped: Option<Cramped>,
     /// Whether another could be started in its place.
@@ -126,6 +128,7 @@ impl Machine {
                 self.daemon.had.extend(listed.iter().cloned());
             }
             self.daemon.ping = Some(*ping);
+            self.daemon.told_unaskable = false;
             self.daemon.listed.clone_from(listed);
             self.daemon.dead.clone_from(dead);
         }

@@ -196,11 +196,15 @@ pub enum Start {
     Given,
     /// It was seen, and not yet to run well.
     Seen,
+    /// It came to nothing, and with what was done about that another is due.
+    Due,
 }
 
 impl Machine {
     fn start_under_way(&self, given: bool) -> Option<Start> {
-        if given || self.awaited {
+        if matches!(&self.state, State::Restarting(restart) if restart.is_due()) {
+            Some(Start::Due)
+        } else if given || self.awaited {
             Some(Start::Given)
         } else {
             self.daemon.cold.then_some(Start::Seen)
@@ -209,9 +213,15 @@ impl Machine {
 
     /// As what is intended is saved, so is that nothing is being started.
     pub(super) fn memory_with(&self, intent: &Intent) -> Memory {
+        let failed = matches!(&self.state, State::Restarting(restart) if restart.rungs.is_some());
+        let start = if failed {
+            Some(Start::Due)
+        } else {
+            self.start_under_way(false)
+        };
         Memory {
             intent: Some(intent.clone()),
-            start: self.start_under_way(false),
+            start,
             ..self.memory()
         }
     }

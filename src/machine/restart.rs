@@ -189,6 +189,22 @@ impl Restart {
         self.rungs.is_some() && self.intent().is_some()
     }
 
+    /// Whether a start has come to nothing, and with what was done about that another is to be given.
+    pub(super) fn is_due(&self) -> bool {
+        let goes_on = self.cause == Cause::Interrupted && self.old.is_some();
+        let is_between = matches!(
+            self.step,
+            Step::Reading(_)
+                | Step::Intending { .. }
+                | Step::RollingBack { .. }
+                | Step::Verifying { .. }
+                | Step::EndingInMemory(_)
+                | Step::Saving(_)
+                | Step::Stopping(_)
+        );
+        (self.rungs.is_some() || goes_on) && is_between
+    }
+
     /// Until when the daemon has to be back.
     pub(super) fn comes_back_until(&self) -> Option<MonoTime> {
         match &self.step {
@@ -287,6 +303,8 @@ impl Machine {
     /// time to come back that any start has.
     pub(super) fn await_start(&mut self, sight: Sight) {
         self.open_incident();
+        // It is there: from here on a stop is somebody else's.
+        self.stopping = false;
         if let Some(incident) = &mut self.incident {
             incident.restarted = true;
         }

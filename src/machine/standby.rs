@@ -30,7 +30,7 @@ impl Machine {
         };
         self.know_config(&config, &sight);
         self.say_supervising(&sight);
-        self.settle_intent(&config, found);
+        let undecided = self.settle_intent(&config, found);
         let is_gone = matches!(sight.daemon, Daemon::Absent { process: None, .. });
         // What jailwarden itself stopped is started first.
         let interrupted = is_gone && self.is_our_stop(sight.unit.as_ref());
@@ -63,13 +63,16 @@ impl Machine {
             Daemon::Answers { .. } => {
                 self.saved.start.is_some() && self.not_alive().len() == self.expected().len()
             }
-            _ => self.saved.start == Some(Start::Given),
+            _ => matches!(self.saved.start, Some(Start::Given | Start::Due)),
         };
         if comes_up {
             if let ConfigRead::Read(reading) = config {
                 self.note_reading(*reading);
             }
-            return self.await_start(sight);
+            return match self.failed_before(&sight).filter(|_| !undecided) {
+                Some(pid) => self.restart(Cause::Interrupted, Some(pid)),
+                None => self.await_start(sight),
+            };
         }
         if let ConfigRead::Read(reading) = config {
             self.apply_reading(*reading);
@@ -79,28 +82,32 @@ impl Machine {
         }
     }
 
-    /// Whether files were put back before jailwarden was killed is found out, or not.
-    pub(super) fn found(&mut self, outcome: Outcome) {
-        let why = match outcome {
-            Outcome::PutBack(Ok(_)) => None,
-            Outcome::Aside(ref found) => {
-                self.found_aside(found.clone());
-                None
-            }
-            Outcome::PutBack(Err(ref why)) => Some(why.clone()),
-            _ => Some("the answer was lost on its way".to_owned()),
+    /// The process of a start that came to nothing, if something was done about that: what comes next is another
+    /// start, with that, and not to wait for this one anew.
+    fn failed_before(&self, sight: &Sight) -> Option<u32> {
+        let (Daemon::Answers { pid, .. }
+        | Daemon::Silent { pid: Some(pid), .. }
+        | Daemon::Absent {
+            process: Some(pid), ..
+        }) = &sight.daemon
+        else {
+            return None;
         };
-        if let State::Starting {
-            find, found: slot, ..
-        } = &mut self.state
-        {
-            *find = None;
-            if let Outcome::PutBack(Ok(done)) = outcome {
-                *slot = Some(done);
-            }
+        let same = self.saved.process == Some(*pid);
+        (same && self.saved.start == Some(Start::Due)).then_some(*pid)
+    }
+
+    /// What came of something that was begun before jailwarden was killed is found out, or not.
+    pub(super) fn found(&mut self, outcome: Outcome) {
+        match &outcome {
+            Outcome::PutBack(Ok(_)) | Outcome::Aside(Ok(_)) => {}
+            Outcome::PutBack(Err(why)) => self.say_not_found_out(why),
+            Outcome::Aside(Err(why)) => self.say_not_set_aside(why),
+            _ => self.say_not_found_out("the answer was lost on its way"),
         }
-        if let Some(why) = why {
-            self.say_not_found_out(&why);
+        if let State::Starting { find, found, .. } = &mut self.state {
+            *find = None;
+            *found = Some(outcome);
         }
         self.take_stock();
     }

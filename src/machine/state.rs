@@ -2,7 +2,7 @@
 
 use super::Machine;
 use super::assess::{Sign, Suspect};
-use super::event::{ActionId, ConfigRead, PutBack, Sight};
+use super::event::{ActionId, ConfigRead, Outcome, Sight};
 use super::give_up::{By, Undo};
 use super::intent::Intent;
 use super::mend::Mending;
@@ -15,9 +15,9 @@ use super::time::MonoTime;
 pub(super) enum State {
     /// Taking stock: the first reading of the config and the first look at the daemon.
     Starting {
-        /// Whether files were put back before jailwarden was killed is being found out.
+        /// What came of something that was begun before jailwarden was killed is being found out.
         find: Option<ActionId>,
-        found: Option<PutBack>,
+        found: Option<Outcome>,
         read: ActionId,
         config: Option<ConfigRead>,
         sight: Option<Sight>,
@@ -97,7 +97,7 @@ impl Machine {
             State::Watching => self.daemon.ping.is_some(),
             State::GaveUp { read, undo, .. } => read.is_none() && undo.is_none(),
             State::Suspect(suspect) => {
-                matches!(suspect.sign, Sign::Jails { .. } | Sign::Unaskable { .. })
+                matches!(suspect.sign, Sign::Jails { .. } | Sign::Unaskable)
             }
             _ => false,
         }

@@ -127,7 +127,7 @@ fn a_killed_jailwarden_finds_out_whether_it_was_moved() {
         rig.reads(changed()).gets(Outcome::Aside(Ok(found)));
         rig.sees(gone(Some(unit_failed(0)), false));
         rig.does(&format!(
-            "find-aside read-afresh {told}ready Supervising DaemonDown start"
+            "find-aside read-afresh ready Supervising {told}DaemonDown start"
         ));
     }
 }

@@ -18,6 +18,7 @@ pub fn sequence(bytes: &[u8]) {
     let root = Root {
         has_unit: first & 1 == 1,
         blames: first & 2 == 2,
+        lingers: first & 4 == 4,
     };
     show(|| format!("let mut world = {root:?}.begin();"));
     let mut world = root.begin();

@@ -129,8 +129,9 @@ pub(super) fn heal(world: &mut World) {
     world.admin_starts();
 }
 
-fn run(steps: &[Step], has_unit: bool) {
+fn run(steps: &[Step], has_unit: bool, lingers: bool) {
     let mut world = World::new(&JAILS, has_unit);
+    world.lingers = lingers;
     for step in steps {
         befall(&mut world, *step);
     }
@@ -165,8 +166,9 @@ proptest! {
     fn the_host_is_protected_in_the_end(
         steps in prop::collection::vec(step(), 1..40),
         has_unit in any::<bool>(),
+        lingers in any::<bool>(),
     ) {
-        run(&steps, has_unit);
+        run(&steps, has_unit, lingers);
     }
 
     /// What lasts is told once, and then at the pace of the waits between tries.
@@ -187,6 +189,23 @@ proptest! {
     }
 }
 
+/// Each time that the config is read anew, and cannot be.
+#[test]
+fn that_a_daemon_cannot_be_asked_is_told_once() {
+    let mut world = World::new(&JAILS, false);
+    for step in [
+        Step::CheckFails(true),
+        Step::RemoveSocket,
+        Step::Edit(0, Fault::None),
+    ] {
+        befall(&mut world, step);
+    }
+    world.pass(secs(3600));
+    let told = world.reports.iter().map(|report| report.kind);
+    let told = told.filter(|kind| *kind == Kind::DaemonHung).count();
+    assert_eq!(told, 1, "{:#?}", world.reports);
+}
+
 /// systemd starts it with the one config, while the start with the next is on its way.
 #[test]
 fn what_somebody_else_started_is_not_taken_to_run_what_is_on_disk() {
@@ -196,7 +215,7 @@ fn what_somebody_else_started_is_not_taken_to_run_what_is_on_disk() {
         Step::JailwardenRestarts,
         Step::Wait(12203),
     ];
-    run(&steps, true);
+    run(&steps, true, false);
 }
 
 #[test]
@@ -208,7 +227,7 @@ fn a_change_that_was_given_up_does_not_come_after_the_next() {
         Step::Edit(0, Fault::None),
         Step::Wait(580),
     ];
-    run(&steps, false);
+    run(&steps, false, false);
 }
 
 #[test]
@@ -221,5 +240,5 @@ fn a_process_that_ends_while_it_is_examined_is_not_waited_for() {
         Step::Wait(10201),
         Step::Crash,
     ];
-    run(&steps, false);
+    run(&steps, false, false);
 }

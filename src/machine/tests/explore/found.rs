@@ -6,6 +6,7 @@ fn begin() -> World {
     Root {
         has_unit: true,
         blames: false,
+        lingers: false,
     }
     .begin()
 }
@@ -88,6 +89,7 @@ fn a_stop_during_a_pause_is_known_by_the_next_jailwarden() {
     let mut world = Root {
         has_unit: false,
         blames: false,
+        lingers: false,
     }
     .begin();
     Befall::Pause(None).happens(&mut world);

@@ -60,9 +60,12 @@ fn is_honest(world: &World) -> bool {
         State::GaveUp { .. } => !can_run(world),
         // It protects, and a start would not be safe.
         State::Suspect(Suspect {
-            sign: Sign::Unaskable { told: true },
+            sign: Sign::Unaskable,
             ..
-        }) => world.process.as_ref().is_some_and(|p| p.hang.is_none()),
+        }) => {
+            let lives = world.process.as_ref().is_some_and(|p| p.hang.is_none());
+            world.machine.daemon.told_unaskable && lives
+        }
         // It could not be started again.
         State::Suspect(Suspect {
             sign: Sign::Silent { told: true },

@@ -37,7 +37,7 @@ pub(super) fn picture(world: &World) -> String {
         (&world.files, &world.rollbacks, &world.good),
         (&world.replaced, world.unreadable, world.disk_full),
         (
-            (world.doomed, world.frail),
+            (world.doomed, world.lingers, world.frail),
             world.check_fails,
             (
                 (world.surroundings, world.damaged),

@@ -19,12 +19,15 @@ struct Scenario {
     /// What the daemon was started with is known to each jailwarden. It is not where systemd may have
     /// started it while none looked: such a start proves nothing.
     proves: bool,
+    /// What a start that fails leaves behind is a daemon that answers and runs no jail.
+    lingers: bool,
 }
 
 const CRASH: Scenario = Scenario {
     jails: &["a", "m"],
     happens: crash,
     proves: true,
+    lingers: false,
 };
 
 /// What a host has come to.
@@ -83,6 +86,7 @@ impl Scenario {
         let mut world = World::new(self.jails, has_unit);
         world.pass(Policy::GOOD_AFTER + secs(2));
         assert!(world.good.is_some(), "its config is kept as good");
+        world.lingers = self.lingers;
         (self.happens)(&mut world);
         world
     }
@@ -208,6 +212,19 @@ fn each(scenario: Scenario, happens: &[fn(&mut World)]) {
     }
 }
 
+/// As [`each`], where a start fails: what that leaves behind has ended, or lingers.
+fn each_way(scenario: Scenario, happens: &[fn(&mut World)]) {
+    for lingers in [false, true] {
+        each(
+            Scenario {
+                lingers,
+                ..scenario
+            },
+            happens,
+        );
+    }
+}
+
 #[test]
 fn a_daemon_that_dies() {
     CRASH.ends_alike();
@@ -297,7 +314,7 @@ fn a_change() {
 
 #[test]
 fn a_change_that_breaks_the_start() {
-    each(
+    each_way(
         CRASH,
         &[
             |world| {
@@ -334,7 +351,7 @@ const THREE: Scenario = Scenario {
 #[test]
 fn several_changes_that_break_the_start() {
     use Fault::{ColdOnly, None};
-    each(
+    each_way(
         THREE,
         &[
             |world| {
@@ -357,7 +374,7 @@ fn several_changes_that_break_the_start() {
 /// it.
 #[test]
 fn everything_in_vain() {
-    each(
+    each_way(
         THREE,
         &[
             |world| {
@@ -403,7 +420,7 @@ fn a_database_that_cannot_be_written() {
         world.pass(secs(60));
         assert!(world.process.as_ref().is_some_and(|it| it.in_memory));
     }
-    each(
+    each_way(
         CRASH,
         &[
             |world| {
@@ -431,13 +448,14 @@ fn a_database_that_cannot_be_written() {
 /// No jail is disabled for it, and it gives way once.
 #[test]
 fn a_damaged_database() {
+    let happens = |world: &mut World| {
+        world.damaged = true;
+        crash(world);
+    };
+    each_way(CRASH, &[happens]);
     each(
         CRASH,
         &[
-            |world| {
-                world.damaged = true;
-                crash(world);
-            },
             |world| {
                 world.damaged = true;
                 change(world, &[("a", Fault::None)]);
@@ -453,7 +471,7 @@ fn a_damaged_database() {
 
 #[test]
 fn a_mend() {
-    each(
+    each_way(
         CRASH,
         &[|world| {
             change(world, &[("a", Fault::ColdOnly)]);

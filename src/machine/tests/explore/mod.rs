@@ -68,8 +68,14 @@ fn explore(roots: &[Root], faults: usize, may: impl Fn(Befall) -> bool) {
     );
 }
 
-fn roots(has_unit: bool) -> [Root; 2] {
-    [false, true].map(|blames| Root { has_unit, blames })
+fn roots(has_unit: bool) -> [Root; 3] {
+    let root = Root {
+        has_unit,
+        blames: false,
+        lingers: false,
+    };
+    let (blames, lingers) = (true, true);
+    [root, Root { blames, ..root }, Root { lingers, ..root }]
 }
 
 #[test]
@@ -85,14 +91,14 @@ fn no_single_fault_leaves_a_host_without_a_unit_unprotected() {
 #[test]
 fn no_pair_of_faults_leaves_a_host_unprotected() {
     let all = everything();
-    let roots = &roots(true)[..if all { 2 } else { 1 }];
+    let roots = &roots(true)[..if all { 3 } else { 1 }];
     explore(roots, 2, |befall| all || is_common(befall));
 }
 
 #[test]
 fn no_pair_of_faults_leaves_a_host_without_a_unit_unprotected() {
     let all = everything();
-    let roots = &roots(false)[..if all { 2 } else { 1 }];
+    let roots = &roots(false)[..if all { 3 } else { 1 }];
     explore(roots, 2, |befall| all || is_common(befall));
 }
 

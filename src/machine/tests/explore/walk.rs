@@ -22,12 +22,14 @@ pub(in super::super) struct Root {
     pub(in super::super) has_unit: bool,
     /// fail2ban's own words name the jail at fault.
     pub(in super::super) blames: bool,
+    /// What a start that fails leaves behind is a daemon that answers and runs no jail.
+    pub(in super::super) lingers: bool,
 }
 
 impl Root {
     pub(in super::super) fn begin(self) -> World {
         let mut world = World::begin(&["a", "m"], self.has_unit, FIRST_PID);
-        world.blames = self.blames;
+        (world.blames, world.lingers) = (self.blames, self.lingers);
         // What the daemon ran before jailwarden first looked is taken to be what is on disk.
         world.pass(secs(1));
         world

@@ -9,13 +9,14 @@ impl World {
         let enabled = self.enabled();
         let any = |fault: Fault| enabled.values().any(|d| self.faults[d] == fault);
         let database = (self.locked || self.damaged) && !self.in_memory;
-        let broken = self.unreadable || self.surroundings || database || self.doomed;
-        if broken || any(Fault::Fatal) || any(Fault::Hidden) || any(Fault::ColdOnly) {
+        let broken = self.surroundings || database || self.doomed || any(Fault::ColdOnly);
+        let ends = self.unreadable || any(Fault::Fatal) || any(Fault::Hidden);
+        if ends || broken && !self.lingers {
             self.unit = unit_failed(255);
             self.note(|| "# the start fails".into());
             return false;
         }
-        let alive = !any(Fault::Phantom);
+        let alive = !broken && !any(Fault::Phantom);
         let burns = enabled.values().any(|digest| self.burning == Some(*digest));
         self.next_pid += 1;
         self.gave_up_at = None;

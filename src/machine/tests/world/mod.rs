@@ -104,6 +104,8 @@ pub(super) struct World {
     pub(super) in_memory: bool,
     /// Nothing brings it back, and nothing says why.
     pub(super) doomed: bool,
+    /// What a start that fails leaves behind is a daemon that answers and runs no jail.
+    pub(super) lingers: bool,
     /// A daemon can open no more files.
     pub(super) cramped: bool,
     /// This jail reads nothing, whoever loads it.
@@ -202,6 +204,7 @@ impl World {
             damaged: false,
             in_memory: false,
             doomed: false,
+            lingers: false,
             cramped: false,
             blind: None,
             looked_for_blind: MonoTime::START,
