@@ -219,15 +219,11 @@ impl Machine {
         };
         let at_work = at_work && waited < Policy::JOB_LIMIT;
         let hangs = self.is_hung(motion) && !at_work;
+        let stopped = motion == Motion::Stopped;
+        // One that is masked is never ended, but may be told to go on.
+        let may_be_moved = !self.is_masked() || stopped && !told;
         match pid {
-            Some(pid) if hangs && !self.is_masked() => {
-                self.restart(
-                    Cause::Hung {
-                        stopped: motion == Motion::Stopped,
-                    },
-                    Some(pid),
-                );
-            }
+            Some(pid) if hangs && may_be_moved => self.restart(Cause::Hung { stopped }, Some(pid)),
             _ => {
                 let limit = if at_work {
                     self.policy.stop_timeout

@@ -2,6 +2,7 @@
 //! is up.
 
 use super::absence::{self, Absence};
+use super::assess::Sign;
 use super::event::{Daemon, Diagnosis, Outcome, Sight};
 use super::leaving::WHILE_STOPPED;
 use super::restart::Step;
@@ -92,6 +93,12 @@ impl Machine {
         };
         let failure = restart.failure.clone();
         match restart.step.clone() {
+            // It could not be started again.
+            Step::Resuming { .. } if restart.old.is_some() && self.is_masked() => {
+                let told = true;
+                self.say_silent(Policy::RESUME_GRACE, true, true, false);
+                self.suspect(Sign::Silent { told }, Policy::SUSPECT_PACE);
+            }
             Step::Resuming { .. } => match restart.old {
                 Some(pid) => self.diagnose(pid),
                 None => self.before_start(),

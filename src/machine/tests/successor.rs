@@ -145,6 +145,27 @@ fn one_that_protects_nobody_is_not_ended_where_its_unit_is_masked() {
 }
 
 #[test]
+fn one_that_is_stopped_by_a_signal_is_told_to_go_on_though_its_unit_is_masked() {
+    let stopped = || masked(silent(Motion::Stopped));
+    let told_to = || {
+        let mut rig = Rig::healthy(&["a"]);
+        rig.keeps_seeing(&stopped()).does("DaemonHung CONT:7");
+        rig
+    };
+    let mut rig = told_to();
+    rig.ok().sees(masked(answers(&["a"])));
+    rig.does("AllClear read-afresh");
+    // Once: it may be meant to stand still.
+    let mut rig = told_to();
+    rig.ok().sees_for(100, &stopped());
+    rig.does("DaemonHung").is("suspect");
+    told_last(
+        &rig,
+        "and hangs; it is not restarted while its unit is masked",
+    );
+}
+
+#[test]
 fn one_that_may_open_no_more_files_is_not_restarted() {
     let cramped = |mut sight: Sight| {
         sight.health.cramped = Some("of 30 files 30 are open".into());
