@@ -37,6 +37,8 @@ const ROUNDS_OF_WAITS: usize = 5;
 const PACE: Duration = Duration::from_millis(5);
 /// Long enough for jailwarden to hear that a file was written, and too short for it to settle.
 const NOTICED: Duration = Duration::from_millis(50);
+/// Within this a jail has read a new line of its log.
+const HANGS: Duration = Duration::from_secs(2);
 /// A timeout of 4 s is the least of which a look at a silent daemon makes full use.
 const SETTINGS: &str = "settle: 100ms\nprobe:\n  interval: 3s\n  timeout: 4s\n  busy_limit: 8s\n\
                         restart:\n  comeback: 10s\n";
@@ -76,6 +78,8 @@ enum Proof {
 enum Bare {
     /// SIGKILL, where it is dead or cannot be asked; start.
     Kill,
+    /// The same where it hangs and takes a processor for itself, also while its config is read.
+    KillHung,
     /// SIGTERM, where there is no socket; start.
     Terminate,
     /// `stop` over the socket; start.
@@ -191,7 +195,7 @@ const FAULTS: &[Fault] = &[
             ]
         },
         proof: Proof::Another,
-        bare: Bare::Kill,
+        bare: Bare::KillHung,
         readings: 1,
         filter: None,
         jails: &OTHERS,
@@ -478,6 +482,13 @@ impl Scene {
             (fault.strike)(f2b);
             thread::sleep(waited);
         }
+        if matches!(fault.bare, Bare::KillHung) {
+            self.restore();
+            (fault.strike)(f2b);
+            thread::sleep(HANGS);
+            // With this jail the next one would hang on the same line.
+            f2b.write("jail.d/zzz.local", "[web]\nenabled = false\n");
+        }
         let old = f2b.pid();
         if matches!(fault.bare, Bare::Reload) {
             let took = time(client(f2b, &["reload", "--restart", "web"]));
@@ -492,7 +503,7 @@ impl Scene {
         match fault.bare {
             Bare::Stop => stop(&f2b.socket()),
             Bare::Terminate => process.signal(Signal::TERM).unwrap(),
-            Bare::Kill | Bare::Reload => process.signal(Signal::KILL).unwrap(),
+            Bare::Kill | Bare::KillHung | Bare::Reload => process.signal(Signal::KILL).unwrap(),
         }
         while process.is_alive() {
             thread::sleep(Duration::from_millis(1));
