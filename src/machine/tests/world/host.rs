@@ -177,8 +177,13 @@ impl World {
     }
 
     /// Not between jailwarden's last look and its own start: which of the two starts counted, and
-    /// so which config was read, is then past telling.
+    /// so which config was read, is then past telling. Nor before it has seen the end of a stop: a start that
+    /// fails at once then looks as that end.
     pub(in super::super) fn admin_starts(&mut self) {
+        let stands_by = matches!(self.machine.state, State::Standby { .. });
+        if self.process.is_none() && self.machine.being_stopped && !stands_by {
+            return;
+        }
         self.stopped_by_admin = false;
         self.masked = false;
         let ours = matches!(self.machine.state, State::Restarting(_));
