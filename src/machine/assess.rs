@@ -221,7 +221,7 @@ impl Machine {
         let hangs = self.is_hung(motion) && !at_work;
         let stopped = motion == Motion::Stopped;
         // One that is masked is never ended, but may be told to go on.
-        let may_be_moved = !self.is_masked() || stopped && !told;
+        let may_be_moved = !self.is_masked() || stopped && !told && !self.budget_is_spent();
         match pid {
             Some(pid) if hangs && may_be_moved => self.restart(Cause::Hung { stopped }, Some(pid)),
             _ => {

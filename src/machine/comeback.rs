@@ -11,11 +11,17 @@ use super::{Effect, Machine, Policy, State};
 impl Machine {
     /// The process of the daemon has ended while a restart was under way.
     pub(super) fn restart_exited(&mut self) {
+        let is_masked = self.is_masked();
         let State::Restarting(restart) = &mut self.state else {
             return;
         };
         restart.is_now(None);
         match restart.step {
+            // Whether somebody wanted that is for a look to say.
+            Step::Resuming { .. } if is_masked => {
+                self.watch();
+                self.next_look = self.now;
+            }
             Step::Resuming { .. } | Step::Diagnosing(_) | Step::Stopping(_) => self.before_start(),
             Step::ComingBack { .. } => self.next_look = self.now,
             // Nobody answers for a process that is gone.

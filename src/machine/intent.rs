@@ -139,7 +139,7 @@ impl Machine {
     }
 
     /// jailwarden was killed between an intent and its outcome: the disk says what came of it. What did not come to
-    /// pass, as far as is known, is decided afresh; whether something is left to be.
+    /// pass, as far as is known, is decided afresh. Whether there is such.
     pub(super) fn settle_intent(&mut self, config: &ConfigRead, found: Option<Outcome>) -> bool {
         let Some(intent) = self.saved.intent.clone() else {
             return false;

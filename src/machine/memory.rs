@@ -211,9 +211,10 @@ impl Machine {
         }
     }
 
-    /// As what is intended is saved, so is that nothing is being started.
+    /// As what is intended is saved, so is that nothing is being started, or that another start is due.
     pub(super) fn memory_with(&self, intent: &Intent) -> Memory {
-        let failed = matches!(&self.state, State::Restarting(restart) if restart.rungs.is_some());
+        let failed =
+            matches!(&self.state, State::Restarting(it) if it.rungs.is_some() && it.old.is_some());
         let start = if failed {
             Some(Start::Due)
         } else {

@@ -29,7 +29,7 @@ pub(super) enum Cause {
     Blind { jail: String, why: String },
     /// It answers, but these jails could not be revived in it.
     DeadJails(BTreeSet<String>),
-    /// jailwarden itself had stopped it, and was then interrupted.
+    /// jailwarden itself had stopped it, or was about to, and was then interrupted.
     Interrupted,
     /// Nobody started it, and starting it is jailwarden's task (there is no unit).
     NotRunning,
@@ -191,18 +191,17 @@ impl Restart {
 
     /// Whether a start has come to nothing, and with what was done about that another is to be given.
     pub(super) fn is_due(&self) -> bool {
-        let goes_on = self.cause == Cause::Interrupted && self.old.is_some();
+        let goes_on = self.cause == Cause::Interrupted;
         let is_between = matches!(
             self.step,
             Step::Reading(_)
                 | Step::Intending { .. }
                 | Step::RollingBack { .. }
                 | Step::Verifying { .. }
-                | Step::EndingInMemory(_)
                 | Step::Saving(_)
                 | Step::Stopping(_)
         );
-        (self.rungs.is_some() || goes_on) && is_between
+        self.old.is_some() && (self.rungs.is_some() || goes_on) && is_between
     }
 
     /// Until when the daemon has to be back.
@@ -303,8 +302,8 @@ impl Machine {
     /// time to come back that any start has.
     pub(super) fn await_start(&mut self, sight: Sight) {
         self.open_incident();
-        // It is there: from here on a stop is somebody else's.
-        self.stopping = false;
+        // Another one is there: from here on a stop is somebody else's.
+        self.stopping &= self.daemon.pid == self.saved.process;
         if let Some(incident) = &mut self.incident {
             incident.restarted = true;
         }

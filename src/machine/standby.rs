@@ -63,7 +63,7 @@ impl Machine {
             Daemon::Answers { .. } => {
                 self.saved.start.is_some() && self.not_alive().len() == self.expected().len()
             }
-            _ => matches!(self.saved.start, Some(Start::Given | Start::Due)),
+            _ => self.saved.start == Some(Start::Given),
         };
         if comes_up {
             if let ConfigRead::Read(reading) = config {
@@ -85,16 +85,12 @@ impl Machine {
     /// The process of a start that came to nothing, if something was done about that: what comes next is another
     /// start, with that, and not to wait for this one anew.
     fn failed_before(&self, sight: &Sight) -> Option<u32> {
-        let (Daemon::Answers { pid, .. }
-        | Daemon::Silent { pid: Some(pid), .. }
-        | Daemon::Absent {
-            process: Some(pid), ..
-        }) = &sight.daemon
-        else {
+        let Daemon::Answers { pid, .. } = &sight.daemon else {
             return None;
         };
-        let same = self.saved.process == Some(*pid);
-        (same && self.saved.start == Some(Start::Due)).then_some(*pid)
+        let is_it = self.saved.start == Some(Start::Due) && self.saved.process == Some(*pid);
+        let leaves = sight.unit.as_ref().is_some_and(Unit::is_being_stopped);
+        (is_it && !leaves).then_some(*pid)
     }
 
     /// What came of something that was begun before jailwarden was killed is found out, or not.

@@ -97,6 +97,13 @@ impl Machine {
                 None,
                 format!("{} could not be revived alone; jailwarden restarts fail2ban", names(dead)),
             ),
+            Cause::Interrupted if self.daemon.pid.is_some() => (
+                Kind::Restarting,
+                None,
+                "fail2ban answers and runs no jail, and jailwarden was interrupted before it restarted it; jailwarden \
+                 restarts it"
+                    .to_owned(),
+            ),
             Cause::Interrupted => (
                 Kind::DaemonDown,
                 None,
