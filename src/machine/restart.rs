@@ -498,6 +498,7 @@ impl Machine {
             ConfigRead::Failed(_) => self.disk.reading = None,
             ConfigRead::Read(reading) => {
                 self.note_half_done(&reading.rollbacks);
+                self.note_undone(&reading.rollbacks);
                 self.rollbacks.clone_from(&reading.rollbacks);
                 self.note_reading(*reading);
             }

@@ -186,6 +186,20 @@ impl Machine {
         }
     }
 
+    /// Rollbacks that somebody removed meanwhile: what was done before that is no reason not to do it again, should
+    /// the daemon not start without.
+    pub(super) fn note_undone(&mut self, standing: &BTreeSet<String>) {
+        let undone = |jail: &String| self.rollbacks.contains(jail) && !standing.contains(jail);
+        if let Some(incident) = &mut self.incident {
+            incident.rolled_back.retain(|jail| !undone(jail));
+        }
+        if let State::Restarting(restart) = &mut self.state {
+            let is_undone =
+                |what: &What| matches!(what, What::Disable(jails) if jails.iter().any(undone));
+            restart.tried.retain(|what| !is_undone(what));
+        }
+    }
+
     fn was_put_back(&mut self, done: &PutBack, intent: &Intent) {
         self.note_put_back(done, intent);
         self.verify(&intent.what);

@@ -161,3 +161,22 @@ fn a_jail_stopped_by_hand_stays_so() {
         }
     }
 }
+
+/// Somebody removes a rollback while the daemon is being restarted, and the jail is faulty still.
+#[test]
+fn a_rollback_that_somebody_removed_is_written_again_where_nothing_starts_without() {
+    let mut world = Root {
+        has_unit: false,
+        blames: false,
+        lingers: false,
+    }
+    .begin();
+    steps(&mut world, 13);
+    Befall::Hang(Hang::Frozen).happens(&mut world);
+    Befall::Edit("a", Fault::Fatal).happens(&mut world);
+    steps(&mut world, 12);
+    Befall::Edit("a", Fault::Skipped).happens(&mut world);
+    Befall::Edit("a", Fault::Fatal).happens(&mut world);
+    Befall::UndoRollback.happens(&mut world);
+    comes_to_good(&mut world);
+}
