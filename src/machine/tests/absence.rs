@@ -172,3 +172,36 @@ fn a_unit_that_was_masked_or_disabled_is_not_started_for_a_restart_by_the_client
         rig.sees(absent(unit)).does("Standby");
     }
 }
+
+/// It may have given out before; how it ended is what counts.
+#[test]
+fn one_that_gave_out_and_was_ended_otherwise_is_left_alone() {
+    use ActiveState::Failed;
+    use ExitKind::{Exited, Killed};
+    let mut masked = unit_stopped();
+    masked.load = "masked".into();
+    for (unit, does) in [
+        (unit_stopped(), "DaemonDown start"),
+        (masked, "Standby"),
+        (unit(Failed, "timeout", Exited, 0), "Standby"),
+        (unit(Failed, "exit-code", Killed, 15), "Standby"),
+    ] {
+        let mut sight = absent(unit);
+        sight.health.gave_out = true;
+        let mut rig = Rig::healthy(&["a"]);
+        rig.exits(7).sees(sight).does(does);
+    }
+}
+
+/// Also once every way back has failed.
+#[test]
+fn a_disabled_unit_that_jailwarden_stopped_is_tried_again() {
+    let mut failed = unit_failed(255);
+    failed.disabled = true;
+    let mut rig = Rig::healthy(&["a"]);
+    rig.sees(silent(Motion::Frozen)).gets(Outcome::Lost).ok();
+    rig.ok().exits(7).ok().sees(absent(failed.clone()));
+    rig.reads(config(&["a"]));
+    rig.does("diagnose:7 DaemonHung save TERM:7 start read-afresh GaveUp");
+    rig.keeps_seeing(&absent(failed)).does("Restarting start");
+}

@@ -108,3 +108,14 @@ fn a_killed_jailwarden_restarts_none_again() {
         rig.keeps_seeing(&full).does(does);
     }
 }
+
+/// It could be one with which it does not come back.
+#[test]
+fn a_config_that_changes_meanwhile_is_read_before_it_is_restarted() {
+    let mut rig = Rig::healthy(&["a"]);
+    let full = cramped(answers(&["a"]));
+    rig.sees(full.clone()).pass(ms(9800)).touched();
+    rig.sees(full.clone()).does("");
+    rig.reads_as(ConfigRead::Unchanged).keeps_seeing(&full);
+    rig.does("read JailAiling save");
+}

@@ -576,3 +576,108 @@ fn starts_of_long_ago_do_not_count_after_a_restart_of_jailwarden() {
         rig.does(&format!("read-afresh ready Supervising DaemonDown {does}"));
     }
 }
+
+/// What the process hung with is held against the jail, and what is on disk may be newer.
+#[test]
+fn the_commands_that_are_held_against_a_jail_are_the_ones_that_failed() {
+    let failed = |rig: &Rig| rig.kept.intent.as_ref().unwrap().failed.clone();
+    let digest = |digest| [("m".to_owned(), digest)].into();
+    let mut rig = Rig::healthy(&["a", "m"]);
+    rig.pass(ms(9800)).touched().sees(silent(Motion::Frozen));
+    rig.gets(Outcome::Diagnosis(Diagnosis {
+        burning: Some("m".into()),
+        ..Diagnosis::default()
+    }));
+    rig.reads(changed());
+    rig.does("diagnose:7 DaemonHung read rollback(m)");
+    assert_eq!(failed(&rig), digest(1));
+
+    // It does not start with what came after what was last sent to it.
+    let mut rig = Rig::healthy(&["a", "m"]);
+    rig.edits(config_of_versions(&[("a", 2), ("m", 1)]))
+        .applied()
+        .sees(answers(&["a", "m"]));
+    rig.exits(7).sees(absent(unit_killed())).does_not_start();
+    rig.reads(config_of_versions(&[("a", 2), ("m", 2)]));
+    rig.does("read apply(+a) ChangeApplied DaemonDown start read-afresh rollback(m)");
+    assert_eq!(failed(&rig), digest(2));
+}
+
+/// The start of process 8 came to nothing, and something was about to be done about it.
+#[test]
+fn only_the_process_that_failed_is_stopped_for_what_was_done_about_that() {
+    let mut rig = Rig::healthy(&["a", "m"]);
+    rig.exits(7).sees(absent(unit_failed(255)));
+    let faulty = changed().fault("m", true);
+    let phantom = |pid| with_dead(pid, &["a", "m"], &["a", "m"]);
+    let mut rig = Rig::stock(rig.killed(), faulty.clone(), phantom(8));
+    rig.keeps_seeing(&phantom(8));
+    rig.gets(Outcome::Diagnosis(Diagnosis::default()));
+    rig.keeps_seeing(&phantom(8)).reads(faulty.clone());
+    rig.does("read-afresh ready Supervising ChangeRefused diagnose:8 read-afresh rollback(m)");
+    let due = rig.killed();
+    assert_eq!((due.start, due.process), (Some(Start::Due), Some(8)));
+    let done = changed().rolled_back(&["m"]);
+    let stopped = |memory: &Memory, reading: &Reading, sight: Sight| {
+        let rig = Rig::stock(memory.clone(), reading.clone(), sight);
+        rig.words.last().is_some_and(|word| word == "save")
+    };
+    assert!(stopped(&due, &done, phantom(8)));
+    assert!(!stopped(&due, &done, phantom(9)));
+    // It was not done: the process has its time, as it may come up.
+    assert!(!stopped(&due, &changed(), phantom(8)));
+    let seen = Memory {
+        start: Some(Start::Seen),
+        ..due
+    };
+    assert!(!stopped(&seen, &done, phantom(8)));
+}
+
+#[test]
+fn what_was_replaced_is_to_blame_unless_the_same_is_found_without_it() {
+    use super::super::intent::is_still_broken;
+    let three = || config(&["a", "m1", "m2"]);
+    assert!(!is_still_broken(&three()));
+    assert!(!is_still_broken(&three().fault("m1", true)));
+    // A line that both have.
+    assert!(is_still_broken(
+        &three().fault("m1", true).fault("m2", true)
+    ));
+    assert!(is_still_broken(&config(&["a"]).fault("a", true)));
+    assert!(is_still_broken(&three().unreadable()));
+}
+
+#[test]
+fn why_what_was_begun_cannot_be_found_out_is_told() {
+    let rig = about_to_put_back();
+    let mut rig = Rig::with(rig.killed());
+    rig.reads(config(&["a", "m"]));
+    rig.gets(Outcome::PutBack(Err("no room".into())));
+    let told = &rig.told.last().unwrap().message;
+    assert!(told.contains("no room"), "{told}");
+    let intent = about_to_disable().kept.intent.map(|intent| Intent {
+        what: What::Aside,
+        ..intent
+    });
+    let mut rig = Rig::with(Memory {
+        intent,
+        ..Memory::default()
+    });
+    rig.reads(config(&["a", "m"]));
+    rig.gets(Outcome::Aside(Err("read-only file system".into())));
+    let told = &rig.told.last().unwrap().message;
+    assert!(
+        told.contains("could not be moved aside: read-only file system"),
+        "{told}"
+    );
+}
+
+#[test]
+fn why_it_could_not_be_saved_is_told() {
+    let mut rig = Rig::healthy(&["a", "m"]);
+    rig.no_room = Some("no room");
+    rig.edits(changed().fault("m", true));
+    rig.does("read ChangeRefused StateNotKept");
+    let told = &rig.told.last().unwrap().message;
+    assert!(told.contains("no room"), "{told}");
+}

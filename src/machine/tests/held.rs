@@ -222,3 +222,13 @@ fn what_was_lost_by_a_load_of_ours_is_not_held() {
     rig.does("Restarting save");
     assert_eq!(rig.kept.held, set(&[]));
 }
+
+/// Nothing has brought it back, so nobody but an admin starts it from then on.
+#[test]
+fn one_that_a_new_daemon_does_not_run_need_not_be_stopped_again() {
+    let mut rig = started();
+    rig.sees(answers_as(8, &["a"])).does("AllClear");
+    assert_eq!(rig.kept.to_stop, set(&[]));
+    rig.sees(answers_as(8, &["a", "m"])).does("");
+    assert_eq!(rig.kept.held, set(&[]));
+}

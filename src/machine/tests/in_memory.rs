@@ -145,6 +145,8 @@ fn a_file_that_cannot_be_written_is_told() {
     let mut rig = down();
     rig.fails("read-only file system");
     rig.does("RollbackFailed GaveUp undo(dbfile)");
+    // Nothing was there to be taken back.
+    rig.ok().does("read-afresh");
 }
 
 /// The daemon cannot be told of another database, and a reload by hand would lose every jail.
@@ -235,4 +237,35 @@ fn one_in_memory_is_not_put_there_again() {
     rig.exits(8).sees(absent(unit_failed(255)));
     rig.does_not_start().reads(in_memory());
     rig.does("DaemonDown start read-afresh GaveUp");
+}
+
+/// How often it came to that counts for a while after the last time, and not for ever.
+#[test]
+fn a_database_that_can_be_written_for_long_is_as_any_other() {
+    let times = |rig: &Rig| rig.kept.in_memory.times;
+    let mut rig = run();
+    rig.keeps_seeing(&writable(8)).does("Restarting save").ok();
+    rig.exits(8).ok().reads(config(&["a", "m"])).ok();
+    let back = answers_as(9, &["a", "m"]);
+    rig.sees(back.clone()).is("healthy");
+    assert_eq!(times(&rig), 1);
+    while rig.now.since(MonoTime::START) < Policy::BUDGET_WINDOW {
+        rig.sees(back.clone());
+        assert_eq!(times(&rig), 1);
+    }
+    rig.sees_for(6, &back);
+    assert_eq!(times(&rig), 0);
+    // As long as it is in memory, it has not ended.
+    let mut rig = run();
+    rig.sees_for(100, &answers_as(8, &["a", "m"]));
+    assert_eq!(times(&rig), 1);
+}
+
+/// Whoever restarts fail2ban does not take our file away.
+#[test]
+fn a_daemon_that_somebody_restarts_has_it_in_memory_as_well() {
+    let mut rig = run();
+    rig.exits(8).sees(answers_as(9, &["a", "m"]));
+    rig.does("BackByHand read-afresh");
+    assert!(rig.kept.in_memory.runs);
 }

@@ -127,3 +127,23 @@ fn one_that_still_lifts_bans_has_the_time_that_it_takes() {
         rig.sees(leaving(true, false)).does("");
     }
 }
+
+/// systemd starts it again: what fails from then on is another matter.
+#[test]
+fn the_end_of_a_stop_is_past_once_it_is_started() {
+    let starting = unit(ActiveState::Activating, "success", ExitKind::None, 0);
+    let mut rig = Rig::healthy(&["a"]);
+    rig.sees(leaving(false, false)).exits(7);
+    rig.sees(absent(with_job(starting))).does("");
+    rig.sees(absent(unit_failed(255))).does("DaemonDown start");
+}
+
+/// Whoever starts it after that wants it to run.
+#[test]
+fn a_stop_that_ended_well_does_not_count_for_the_next_start() {
+    let mut rig = Rig::healthy(&["a"]);
+    rig.sees(leaving(false, false)).exits(7);
+    rig.sees(absent(unit_stopped())).does("Standby");
+    rig.sees(absent(unit_failed(255))).does("DaemonDown start");
+    rig.does_not_start().does("read-afresh");
+}

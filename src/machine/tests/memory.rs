@@ -91,3 +91,52 @@ fn what_only_the_clock_changes_is_nothing_new() {
         assert!(!new.says_as(&before), "{new:?}");
     }
 }
+
+/// It has other processes, all of what is on disk was started in it, and what kept fail2ban down may be gone.
+#[test]
+fn another_boot_carries_what_is_on_disk_and_nothing_of_what_ran() {
+    let on_disk = Memory {
+        accepted: config(&["a", "m"]).plan,
+        recent: vec!["m".into()],
+        standby: true,
+        good: Some(1),
+        ..Memory::default()
+    };
+    let cures = Cures {
+        times: 1,
+        freed: true,
+        left: secs(60),
+    };
+    let before = Memory {
+        process: Some(7),
+        held: set(&["m"]),
+        to_stop: set(&["m"]),
+        being_stopped: true,
+        gave_up: GaveUp {
+            times: 3,
+            left: Some(secs(60)),
+        },
+        cures: [("a".to_owned(), cures)].into(),
+        relieved: Some(secs(60)),
+        ..on_disk.clone()
+    };
+    assert_eq!(before.clone().carried(), before);
+    let booted = Memory {
+        booted: true,
+        ..before
+    };
+    assert_eq!(booted.carried(), on_disk);
+}
+
+#[test]
+fn what_is_on_probation_has_no_rollback() {
+    let mend = |on_probation| Mend {
+        on_probation,
+        ..Mend::default()
+    };
+    let memory = Memory {
+        mends: [("a".to_owned(), mend(true)), ("m".to_owned(), mend(false))].into(),
+        ..Memory::default()
+    };
+    assert_eq!(memory.rolled_back(), set(&["m"]));
+}

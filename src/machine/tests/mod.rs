@@ -15,6 +15,7 @@ mod explore;
 mod flapping;
 #[cfg(fuzzing)]
 pub mod fuzz;
+mod give_up;
 mod held;
 mod in_memory;
 mod keep;

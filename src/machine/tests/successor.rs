@@ -221,3 +221,31 @@ fn a_host_keeps_the_jails_that_protect() {
         assert_eq!(world.protecting(), set(&["a", "m"]));
     }
 }
+
+#[test]
+fn packages_are_waited_for_ten_minutes_and_no_longer() {
+    let barred = while_packages(dead());
+    let mut rig = with_a_dead_jail(&barred);
+    rig.keeps_seeing(&barred).does("JailDead");
+    let began = rig.machine.snapshot().since;
+    while rig.words.is_empty() {
+        rig.sees(barred.clone());
+    }
+    assert_eq!(rig.now.since(began), Policy::PACKAGES_LIMIT);
+}
+
+/// It began before there was a sign, and asked for less.
+#[test]
+fn that_a_jail_waits_is_told_after_a_look_that_did_not_see_why() {
+    let mut rig = with_a_dead_jail(&while_packages(dead()));
+    while !matches!(rig.machine.state, State::Suspect(_)) {
+        rig.sees(while_packages(dead()));
+    }
+    rig.sees(while_packages(dead())).does("");
+    while rig.machine.look.is_none() {
+        rig.next_deadline();
+    }
+    rig.machine.looks_at_unit = false;
+    rig.sees(dead()).does("");
+    rig.sees(while_packages(dead())).does("JailDead");
+}

@@ -1,0 +1,294 @@
+//! Giving up for a while: what is a reason to try at once, and what is not.
+
+use super::super::give_up::GaveUp;
+use super::*;
+
+fn both() -> Reading {
+    config(&["a", "m"])
+}
+
+fn down() -> Sight {
+    absent(unit_failed(255))
+}
+
+/// Every way back has failed, and nothing is to blame.
+fn given_up() -> Rig {
+    let mut rig = Rig::healthy(&["a", "m"]);
+    rig.exits(7).sees(down()).does_not_start();
+    rig.reads(both());
+    rig.does("DaemonDown start read-afresh GaveUp");
+    rig
+}
+
+/// The kernel holds the process that jailwarden was stopping.
+fn given_up_in_the_stop() -> Rig {
+    let mut rig = Rig::healthy(&["a", "m"]);
+    rig.sees(silent(Motion::Frozen));
+    rig.gets(Outcome::Lost).ok().ok().pass(secs(5));
+    rig.gets(Outcome::Motion(Motion::Frozen));
+    rig.ok().pass(secs(5)).is("gave-up");
+    rig.does("diagnose:7 DaemonHung save TERM:7 sample:7 KILL:7 GaveUp");
+    assert!(rig.kept.stopping);
+    rig
+}
+
+/// It answers, and runs none of its jails, even after a restart.
+fn given_up_on_jails() -> Rig {
+    let jails = ["a", "m"];
+    let mut rig = Rig::healthy(&jails);
+    let dead = with_dead(7, &jails, &jails);
+    rig.keeps_seeing(&dead).applied();
+    rig.machine.incident.as_mut().unwrap().restarted = true;
+    rig.keeps_seeing(&dead);
+    rig.does("JailDead apply(*a *m) GaveUp").is("gave-up");
+    rig
+}
+
+// ---- how long
+
+#[test]
+fn a_start_counts_for_as_long_as_the_window_lasts() {
+    let mut rig = Rig::healthy(&["a"]);
+    rig.machine.starts = [MonoTime::START; Policy::RESTART_BUDGET].into();
+    rig.machine.now = MonoTime::new(Policy::BUDGET_WINDOW.saturating_sub(ms(1)));
+    assert_eq!(rig.machine.recent_starts(), Policy::RESTART_BUDGET);
+    assert!(rig.machine.budget_is_spent());
+    rig.machine.now = MonoTime::new(Policy::BUDGET_WINDOW);
+    assert_eq!(rig.machine.recent_starts(), 0);
+    assert!(!rig.machine.budget_is_spent());
+}
+
+#[test]
+fn the_wait_that_is_told_is_the_one_that_is_kept() {
+    let mut rig = Rig::healthy(&["a"]);
+    rig.machine.seed = 7;
+    rig.exits(7).sees(down()).fails("no such unit");
+    rig.does("DaemonDown start GaveUp");
+    let told = rig.told.last().unwrap();
+    assert!(told.message.contains("tried again in 10.9 s"), "{told}");
+}
+
+/// It is as long as any that there is, and no longer.
+#[test]
+fn the_longest_wait_goes_on_whole_after_a_kill() {
+    let carried = |left| {
+        let gave_up = GaveUp {
+            times: 9,
+            left: Some(left),
+        };
+        gave_up.carried(Duration::ZERO).left.unwrap()
+    };
+    let longest = Policy::BACKOFF_LIMIT + Policy::BACKOFF_LIMIT / 10 * 7 / 8;
+    assert_eq!(carried(longest), longest);
+    assert!(carried(Duration::MAX) < longest + secs(10));
+}
+
+#[test]
+fn packages_are_waited_for_until_the_limit_is_over() {
+    let mut rig = given_up();
+    let Some(retry_at) = rig.machine.snapshot().deadline else {
+        panic!("no next try");
+    };
+    rig.pass(retry_at.since(rig.now) + Policy::PACKAGES_LIMIT);
+    let busy = Sight {
+        packages: true,
+        ..down()
+    };
+    rig.sees(busy).does("Restarting start");
+}
+
+#[test]
+fn it_is_looked_at_no_more_often_than_one_that_is_well() {
+    let mut rig = given_up_in_the_stop();
+    rig.machine.incident.as_mut().unwrap().given_up = 5;
+    rig.exits(7).sees(down()).keeps_seeing(&down());
+    rig.does("Restarting start").fails("no such unit");
+    rig.does("GaveUp");
+    for _ in 0..2 {
+        let before = rig.now;
+        rig.sees(down()).does("");
+        assert_eq!(rig.now.since(before), Policy::default().interval);
+    }
+}
+
+// ---- what is a reason to try at once
+
+/// It ends each time, and so is no reason to start each time.
+#[test]
+fn a_config_that_changes_all_the_time_waits_as_any_other() {
+    let tried_at_once = |starts| {
+        let mut rig = given_up();
+        rig.machine.starts = std::iter::repeat_n(rig.now, starts).collect();
+        rig.edits(config_of_versions(&[("a", 2), ("m", 1)]));
+        rig.does("read");
+        rig.machine.look.is_some()
+    };
+    assert!(tried_at_once(2 * Policy::RESTART_BUDGET - 1));
+    assert!(!tried_at_once(2 * Policy::RESTART_BUDGET));
+}
+
+/// What disables it may have been mended.
+#[test]
+fn an_edit_meanwhile_has_a_disabled_jail_tried_and_a_mere_touch_has_not() {
+    let disabled = both().rolled_back(&["m"]);
+    let back = |edited: Reading| {
+        let mut rig = Rig::stock(Memory::default(), disabled.clone(), answers(&["a"]));
+        let faulty = Trial::Faulty(finding(Some("m"), true));
+        rig.gets(Outcome::Tried(Ok([("m".to_owned(), faulty)].into())));
+        rig.exits(7).sees(down()).does_not_start();
+        rig.reads(disabled.clone());
+        rig.does("read-afresh ready Supervising try(m) DaemonDown start read-afresh GaveUp");
+        rig.edits(edited).keeps_seeing(&down()).ok();
+        rig.does("read Restarting start");
+        rig.sees(answers_as(8, &["a"]));
+        rig
+    };
+    back(disabled.clone()).does("AllClear");
+    let edited = config_of_versions(&[("a", 2), ("m", 1)]).rolled_back(&["m"]);
+    back(edited).does("AllClear try(m)");
+}
+
+/// It may still be loading the others.
+#[test]
+fn one_that_begins_to_protect_is_not_stopped_for_the_next_try() {
+    let mut rig = given_up_on_jails();
+    rig.sees(with_dead(7, &["a", "m"], &["m"])).does("");
+    rig.is("suspect");
+}
+
+// ---- whose stop it is
+
+#[test]
+fn what_jailwarden_itself_has_stopped_is_started_again() {
+    let mut rig = given_up_in_the_stop();
+    rig.exits(7).sees(absent(unit_stopped()));
+    rig.is("gave-up").keeps_seeing(&absent(unit_stopped()));
+    rig.does("Restarting start");
+}
+
+#[test]
+fn a_stop_after_the_end_of_ours_is_an_admin_s() {
+    let mut rig = given_up_in_the_stop();
+    rig.exits(7).sees(down()).does("").is("gave-up");
+    assert!(!rig.kept.stopping);
+    rig.machine.next_look = rig.now;
+    rig.sees(absent(unit_stopped())).does("Standby");
+}
+
+// ---- after a kill
+
+/// What is seen first after a kill is what was given up, or is not.
+#[track_caller]
+fn waits_on(memory: &Memory, sight: Sight) -> bool {
+    let rig = Rig::stock(memory.clone(), both(), sight);
+    rig.machine.snapshot().state == "gave-up"
+}
+
+#[test]
+fn the_wait_for_a_daemon_without_jails_goes_on_for_the_same_process_alone() {
+    let jails = ["a", "m"];
+    let memory = given_up_on_jails().kept;
+    assert!(memory.gave_up.left.is_some());
+    assert!(waits_on(&memory, with_dead(7, &jails, &jails)));
+    assert!(!waits_on(&memory, with_dead(8, &jails, &jails)));
+    assert!(!waits_on(&memory, with_dead(7, &jails, &["m"])));
+    assert!(!waits_on(&memory, answers(&jails)));
+}
+
+#[test]
+fn the_wait_for_one_that_is_silent_goes_on_for_the_same_process_alone() {
+    let memory = given_up_in_the_stop().kept;
+    assert!(memory.gave_up.left.is_some());
+    assert!(waits_on(&memory, silent(Motion::Frozen)));
+    assert!(!waits_on(&memory, silent_as(8, Motion::Frozen)));
+    // Who that is cannot be seen.
+    let hidden = Sight {
+        daemon: Daemon::Silent {
+            pid: None,
+            motion: Motion::Frozen,
+        },
+        ..silent(Motion::Frozen)
+    };
+    assert!(waits_on(&memory, hidden));
+}
+
+/// What was never started looks as what was stopped.
+#[test]
+fn without_a_unit_the_wait_goes_on_unless_it_was_stopped() {
+    let memory = given_up().kept;
+    let away = || gone(None, false);
+    assert!(waits_on(&memory, away()));
+    let stopped = Memory {
+        standby: true,
+        ..memory.clone()
+    };
+    assert!(!waits_on(&stopped, away()));
+    let ours = Memory {
+        stopping: true,
+        ..memory.clone()
+    };
+    assert!(waits_on(&ours, absent(unit_stopped())));
+    assert!(!waits_on(&memory, absent(unit_stopped())));
+}
+
+// ---- what is taken back
+
+/// `m` was disabled on a guess, in vain.
+fn taken_back() -> Rig {
+    let changed = config_of_versions(&[("a", 1), ("m", 2)]);
+    let mut rig = Rig::healthy(&["a", "m"]);
+    rig.edits(changed.clone()).applied();
+    rig.sees(answers(&["a", "m"]));
+    rig.exits(7).sees(down()).does_not_start();
+    rig.reads(changed.clone()).ok();
+    rig.reads(changed.rolled_back(&["m"])).does_not_start();
+    rig.does(
+        "read apply(+m) ChangeApplied DaemonDown start read-afresh rollback(m) RolledBack \
+         read-afresh start GaveUp undo(m)",
+    );
+    rig
+}
+
+#[test]
+fn an_answer_to_something_else_is_not_the_end_of_the_taking_back() {
+    let mut rig = taken_back();
+    let stale = Outcome::Effect(Err("of long ago".into()));
+    rig.event(done(ActionId(1), stale)).does("");
+    rig.ok().does("RollbackUndone read-afresh");
+}
+
+#[test]
+fn of_jails_that_were_disabled_in_vain_no_file_is_taken_for_it() {
+    assert_eq!(taken_back().kept.in_vain.jails, set(&["m"]));
+    assert!(!taken_back().kept.in_vain.files);
+}
+
+#[test]
+fn what_is_taken_back_is_not_told_as_disabled() {
+    let rig = taken_back();
+    assert_eq!(rig.machine.incident.as_ref().unwrap().rolled_back, set(&[]));
+}
+
+/// It would start with what is being taken back.
+#[test]
+fn the_next_try_waits_for_the_end_of_the_taking_back() {
+    let mut rig = taken_back();
+    rig.sees_for(2, &down()).does("");
+    let last = rig.now;
+    rig.sees(down()).does("");
+    assert_eq!(rig.now.since(last), Policy::SUSPECT_PACE);
+    rig.ok();
+    rig.reads(config_of_versions(&[("a", 1), ("m", 2)]));
+    rig.keeps_seeing(&down());
+    rig.does("RollbackUndone read-afresh Restarting start");
+}
+
+/// One that answers, and protects nobody, may be restarted after each look.
+#[test]
+fn each_look_meanwhile_asks_whether_another_may_be_started() {
+    let mut rig = given_up_on_jails();
+    rig.pass(Policy::default().interval);
+    let looks =
+        |(_, effect): &(ActionId, Effect)| matches!(effect, Effect::Look { unit: true, .. });
+    assert!(rig.asked.iter().any(looks), "{:?}", rig.asked);
+}
