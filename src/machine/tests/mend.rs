@@ -377,3 +377,42 @@ fn a_change_that_is_read_before_a_start_is_tried_after_it() {
     rig.reads(mended).ok().sees(answers_as(9, &["a"]));
     rig.does("DaemonDown read start AllClear try(m)");
 }
+
+/// When something is due although a look is under way, so that none wakes the machine.
+#[track_caller]
+fn wakes_by_itself(rig: &mut Rig) -> MonoTime {
+    while rig.machine.look.is_none() {
+        rig.next_deadline();
+    }
+    rig.machine.poll_timeout().expect("a deadline")
+}
+
+#[test]
+fn the_next_try_is_shown_and_made_even_if_no_look_comes_back() {
+    let mut rig = degraded();
+    let due = wakes_by_itself(&mut rig);
+    let next_try = |rig: &Rig| rig.machine.snapshot().jails["m"].next_try;
+    assert_eq!(next_try(&rig), Some(due));
+    assert!(due > rig.now, "it waits");
+    rig.now = due;
+    rig.event(Event::Timeout).does("try(m)");
+
+    // One that runs again is tried no more, and is called mended in time.
+    tried(&mut rig, sound(2)).ok().ok();
+    rig.reads(config_of_versions(&[("a", 1), ("m", 2)]));
+    rig.applied().sees(answers_as(8, &["a", "m"])).is("healthy");
+    assert_eq!(next_try(&rig), None);
+    let runs = rig.now;
+    rig.sees_for(20, &answers_as(8, &["a", "m"]));
+    assert_eq!(wakes_by_itself(&mut rig), runs + Policy::PROBATION);
+}
+
+#[test]
+fn a_jail_that_waits_for_a_person_has_no_next_try() {
+    let mut rig = degraded();
+    for _ in 0..Policy::FLAP_LIMIT {
+        waits(&mut rig).does("try(m)");
+        flap(&mut rig, sound(1));
+    }
+    assert_eq!(rig.machine.snapshot().jails["m"].next_try, None);
+}
