@@ -13,7 +13,7 @@ use super::{Machine, State};
 
 impl Machine {
     /// Restarts a daemon that can take no change for it, where that loses nothing: its start must be safe, but
-    /// for what hinders it now. Whether it is being restarted.
+    /// for what hinders it now, or it protects nobody. Whether it is being restarted.
     pub(super) fn renew_database_if_due(&mut self) -> bool {
         let Some(why) = self.daemon.damaged.clone() else {
             return false;
@@ -21,7 +21,8 @@ impl Machine {
         let failing = self.disk.why_failing();
         let can_be_read = failing.is_none() || failing == self.hindrance.as_deref();
         let is_safe = can_be_read && self.refusal.is_none() && self.is_replaceable();
-        if !is_safe || self.budget_is_spent() {
+        let protects_nobody = self.not_alive() == self.expected() && !self.is_masked();
+        if !is_safe && !protects_nobody || self.budget_is_spent() {
             return false;
         }
         self.restart(Cause::Damaged(why), self.daemon.pid);

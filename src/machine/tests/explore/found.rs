@@ -180,3 +180,24 @@ fn a_rollback_that_somebody_removed_is_written_again_where_nothing_starts_withou
     Befall::UndoRollback.happens(&mut world);
     comes_to_good(&mut world);
 }
+
+/// Its database is damaged, so that it has lost each jail that it was told to load, and packages are being installed.
+#[test]
+fn a_daemon_that_lost_all_its_jails_is_restarted_whatever_bars_that() {
+    let mut world = Root {
+        has_unit: true,
+        blames: true,
+        lingers: true,
+    }
+    .begin();
+    steps(&mut world, 7);
+    Befall::Lost(0, false).happens(&mut world);
+    Befall::KillJail.happens(&mut world);
+    Befall::Edit("m", Fault::Fatal).happens(&mut world);
+    Befall::Edit("m", Fault::ColdOnly).happens(&mut world);
+    Befall::Damage.happens(&mut world);
+    steps(&mut world, 3);
+    Befall::Packages.happens(&mut world);
+    steps(&mut world, 16);
+    comes_to_good(&mut world);
+}
