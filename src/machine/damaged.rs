@@ -21,8 +21,10 @@ impl Machine {
         let failing = self.disk.why_failing();
         let can_be_read = failing.is_none() || failing == self.hindrance.as_deref();
         let is_safe = can_be_read && self.refusal.is_none() && self.is_replaceable();
-        let protects_nobody = self.not_alive() == self.expected() && !self.is_masked();
-        if !is_safe && !protects_nobody || self.budget_is_spent() {
+        let missing = self.not_alive();
+        let protects_nobody = !missing.is_empty() && missing == self.expected();
+        let costs_nothing = protects_nobody && !self.is_masked();
+        if !(is_safe || costs_nothing) || self.budget_is_spent() {
             return false;
         }
         self.restart(Cause::Damaged(why), self.daemon.pid);
