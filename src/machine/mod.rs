@@ -173,7 +173,8 @@ pub struct Machine {
     stopping: bool,
     /// systemd was stopping the daemon for good when it was last seen.
     being_stopped: bool,
-    /// It ended while a `fail2ban-client restart` was under way, and has not been seen since.
+    /// It ended while a `fail2ban-client restart` was under way, and has not been seen since but by a look during
+    /// which systemd was still ending the unit: with that it ends the client's new server, too (`ExecStop=`).
     client_restarts: bool,
     /// jailwarden had started the daemon when it was killed, and has not seen it since.
     awaited: bool,
@@ -441,6 +442,8 @@ impl Machine {
         self.note_cramped(&sight);
         self.note_leaving(&sight);
         let gone = matches!(sight.daemon, Daemon::Absent { process: None, .. });
+        let ending = |unit: &Unit| unit.active == ActiveState::Deactivating;
+        let gone = gone || sight.unit.as_ref().is_some_and(ending);
         self.client_restarts = gone && (self.client_restarts || sight.health.client_restarts);
         self.note_successor(&sight);
         self.note_health(&sight.health);

@@ -57,6 +57,7 @@ impl Machine {
             || self.daemon.damaged.is_some()
             || self.ailing.values().any(Ailing::needs_another_daemon)
             || self.is_asked_to_restart()
+            || self.client_restarts
     }
 
     /// Whether it may be stopped in order to start another: the one place where that is decided.

@@ -200,7 +200,12 @@ async fn ask(
     connection.close();
     let revived = revived(handle, Some(&process), None).await;
     let unit = if unit {
-        handle.show().await.map(|shown| shown.unit)
+        let shown = handle.show().await;
+        // A unit that is stopped would seem to have been before this daemon came.
+        if !process.is_alive() {
+            return absent(handle, "it ended while it was asked".to_owned(), None).await;
+        }
+        shown.map(|shown| shown.unit)
     } else {
         None
     };

@@ -354,8 +354,9 @@ impl Host {
         if !self.protects_within(GUARD, jail) {
             let log = self.run(&["tail", "-n", "40", "/var/log/fail2ban.log"]);
             panic!(
-                "{jail} does not protect\n{}",
-                String::from_utf8_lossy(&log.stdout)
+                "{jail} does not protect\n{}\nand of jailwarden.service:\n{}",
+                String::from_utf8_lossy(&log.stdout),
+                self.journal("jailwarden")
             );
         }
     }

@@ -160,6 +160,25 @@ fn a_restart_by_the_client_that_succeeds_is_not_fought() {
     rig.exits(8).sees(absent(unit_failed(0))).does("Standby");
 }
 
+/// With the unit, whose main process the client stopped, systemd ends whatever serves the socket by then.
+#[test]
+fn a_server_of_the_client_that_systemd_stops_with_the_unit_did_not_come_back() {
+    let mut ending = unit_failed(0);
+    ending.active = ActiveState::Deactivating;
+    let with = |unit: Unit| Sight {
+        unit: Some(unit),
+        ..answers_as(8, &["a"])
+    };
+    for (unit, does) in [(ending, "DaemonDown start"), (unit_failed(0), "Standby")] {
+        let mut rig = Rig::healthy(&["a"]);
+        rig.exits(7).sees(seen_by_client(unit_failed(0)));
+        rig.sees(with(unit));
+        assert!(rig.machine.looks_at_unit);
+        rig.does("BackByHand read-afresh").reads(config(&["a"]));
+        rig.exits(8).sees(absent(unit_failed(0))).does(does);
+    }
+}
+
 #[test]
 fn a_unit_that_was_masked_or_disabled_is_not_started_for_a_restart_by_the_client() {
     let mut masked = unit_failed(0);
