@@ -256,7 +256,9 @@ impl World {
             }
         }
         self.later.retain(|(_, t)| !matches!(t, Then::Answer(..)));
-        if self.memory.gave_up.left.is_none() {
+        // What was just taken back may look like somebody's change.
+        let known = [self.memory.config, self.memory.in_vain.config];
+        if self.memory.gave_up.left.is_none() || !known.contains(&Some(self.read().fingerprint)) {
             self.gave_up_at = None;
         }
         // One clock for the world, a new one for each machine, would only obscure the tests.
