@@ -264,9 +264,8 @@ impl Machine {
     /// Whether it keeps all jails from acting, though a command of it was ended less than an hour ago, or it was
     /// disabled for that before.
     fn blocks_again(&self, jail: &str, it: &Ailing) -> bool {
-        let again = it.freed.is_some() && it.cures < Policy::CURES;
         let blocks = it.looks > 0 && it.ailment.cure == Some(Cure::Free);
-        blocks && (again || self.is_on_probation(jail))
+        blocks && (it.freed.is_some() || self.is_on_probation(jail))
     }
 
     /// It goes, so that the others act. It cannot before its commands have ended.

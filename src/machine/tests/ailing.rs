@@ -179,6 +179,17 @@ fn a_command_that_keeps_all_from_acting_is_ended_and_its_jail_disabled_if_that_c
     assert_eq!(lost.keys().collect::<Vec<_>>(), ["a", "m"]);
 }
 
+#[test]
+fn a_jail_that_was_healed_before_is_disabled_too_when_its_command_blocks_again() {
+    let mut rig = Rig::healthy(&["a", "m"]);
+    let blind = ailing("it reads no log", Some(Cure::Load));
+    rig.sees_for(2, &blind).applied();
+    rig.sees(well()).does("JailAiling apply(+m) AllClear");
+    rig.sees_for(2, &blocks()).does("JailAiling end(m)");
+    rig.sees_for(2, &blocks());
+    rig.does("JailAiling end-all(m) rollback(m)");
+}
+
 /// Which is not one that came again.
 #[test]
 fn a_command_that_cannot_be_ended_is_told_and_its_jail_stays() {
