@@ -54,7 +54,7 @@ impl Ailing {
             },
             looks: 0,
             told: false,
-            cures: before.times.min(Policy::CURES + 1),
+            cures: before.times.min(Policy::CURES),
             until: now + left.min(Policy::CURE_WINDOW),
             freed: before.freed.then_some(now),
             freeing: None,
@@ -71,7 +71,7 @@ impl Ailing {
 
     /// Something is still done about it.
     fn is_treated(&self) -> bool {
-        self.looks > 0 && self.ailment.cure.is_some() && self.cures <= Policy::CURES
+        self.is_ill() && self.ailment.cure.is_some() && self.cures <= Policy::CURES
     }
 
     /// Whether the next command of it may still prove to block.
@@ -97,7 +97,7 @@ impl Machine {
                 ailing.told &= ailing.is_watched(now);
             }
         }
-        self.ailing.retain(|_, it| it.looks > 0 || it.until > now);
+        self.ailing.retain(|_, it| it.is_ill() || it.until > now);
         for (jail, ailment) in found {
             let ailing = self.ailing.entry(jail.clone()).or_insert_with(|| Ailing {
                 ailment: ailment.clone(),
@@ -264,7 +264,7 @@ impl Machine {
     /// Whether it keeps all jails from acting, though a command of it was ended less than an hour ago, or it was
     /// disabled for that before.
     fn blocks_again(&self, jail: &str, it: &Ailing) -> bool {
-        let blocks = it.looks > 0 && it.ailment.cure == Some(Cure::Free);
+        let blocks = it.ailment.cure == Some(Cure::Free);
         blocks && (it.freed.is_some() || self.is_on_probation(jail))
     }
 
@@ -293,10 +293,7 @@ impl Machine {
     /// What a jailwarden has to know that comes after this one.
     pub(super) fn cures(&self) -> BTreeMap<String, Cures> {
         let treated = |it: &Ailing| it.cures > 0 || it.freed.is_some();
-        let counts = self
-            .ailing
-            .iter()
-            .filter(|(_, it)| treated(it) && it.until > self.now);
+        let counts = self.ailing.iter().filter(|(_, it)| treated(it));
         let cures = |(jail, it): (&String, &Ailing)| {
             let cures = Cures {
                 times: it.cures,

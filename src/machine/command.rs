@@ -107,7 +107,6 @@ impl Machine {
         while let Some(order) = self.commands.0.front().cloned() {
             let is_overdue = self.now >= order.until;
             let answer = match (&order.command, order.begun) {
-                (_, _) if matches!(self.state, State::Ended) => return,
                 (_, false) if is_overdue => Some(refused(format!(
                     "it was not begun, as something else is under way; see: {} status",
                     self.names.called

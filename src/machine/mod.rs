@@ -340,11 +340,7 @@ impl Machine {
                 self.disk.distrust(self.now);
                 self.hint_mends_afresh();
             }
-            Observed::SocketMoved => {
-                if self.looks_in_this_state() && self.look.is_none() {
-                    self.next_look = self.now;
-                }
-            }
+            Observed::SocketMoved => self.next_look = self.now,
             Observed::DaemonExited { pid } => self.daemon_exited(pid),
         }
     }

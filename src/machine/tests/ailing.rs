@@ -90,7 +90,7 @@ fn what_somebody_wants_is_said_and_left_alone() {
     let mut rig = Rig::healthy(&["a", "m"]);
     let idle = ailing("it is idle as somebody told it to be", None);
     rig.sees_for(2, &idle).does("JailFaulty");
-    rig.sees_for(300, &idle).does("").is("healthy");
+    rig.sees_for(800, &idle).does("").is("healthy");
 }
 
 #[test]
@@ -180,6 +180,18 @@ fn a_command_that_keeps_all_from_acting_is_ended_and_its_jail_disabled_if_that_c
 }
 
 #[test]
+fn with_the_jail_that_blocked_its_incident_ends() {
+    let mut rig = Rig::healthy(&["a", "m"]);
+    rig.sees_for(4, &blocks()).ok();
+    rig.reads(config(&["a", "m"]).rolled_back(&["m"])).applied();
+    rig.does(
+        "JailAiling end(m) JailAiling end-all(m) rollback(m) RolledBack read-afresh apply(-m)",
+    );
+    rig.sees(answers(&["a"]));
+    rig.does("ChangeApplied AllClear try(m)");
+}
+
+#[test]
 fn a_jail_that_was_healed_before_is_disabled_too_when_its_command_blocks_again() {
     let mut rig = Rig::healthy(&["a", "m"]);
     let blind = ailing("it reads no log", Some(Cure::Load));
@@ -188,6 +200,31 @@ fn a_jail_that_was_healed_before_is_disabled_too_when_its_command_blocks_again()
     rig.sees_for(2, &blocks()).does("JailAiling end(m)");
     rig.sees_for(2, &blocks());
     rig.does("JailAiling end-all(m) rollback(m)");
+}
+
+#[test]
+fn a_jail_whose_command_was_ended_is_not_disabled_for_what_else_ails_it() {
+    let mut rig = Rig::healthy(&["a", "m"]);
+    rig.sees_for(2, &blocks()).ok().does("JailAiling end(m)");
+    rig.sees_for(2, &ailing("it reads no log", Some(Cure::Load)));
+    rig.does("JailAiling apply(*m)");
+}
+
+#[test]
+fn a_cure_that_did_not_reach_the_daemon_is_not_counted() {
+    let mut rig = Rig::healthy(&["a", "m"]);
+    let blind = ailing("it reads no log", Some(Cure::Load));
+    let hindered = Outcome::Applied(Applied {
+        hindered: Some("the database is locked".into()),
+        ..Applied::default()
+    });
+    rig.sees_for(2, &blind).gets(hindered.clone());
+    rig.does("JailAiling apply(+m) ChangeRefused");
+    for _ in 0..=Policy::CURES {
+        rig.reads(config(&["a", "m"])).keeps_seeing(&blind);
+        rig.gets(hindered.clone());
+        rig.does("read-afresh JailAiling apply(+m) ChangeRefused");
+    }
 }
 
 /// Which is not one that came again.

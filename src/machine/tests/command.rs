@@ -59,6 +59,83 @@ fn a_reload_of_a_daemon_that_cannot_be_asked_is_said_to_be_so() {
     let mut rig = Rig::healthy(&["a"]);
     rig.sees(silent(Motion::Busy)).event(tell(Command::Reload));
     answered(&mut rig, "unreachable: fail2ban does not answer");
+    let mut rig = Rig::healthy(&["a"]);
+    rig.sees(unaskable()).event(tell(Command::Reload));
+    answered(&mut rig, "unreachable: fail2ban lives, without a socket");
+    let mut rig = given_up();
+    rig.event(tell(Command::Reload)).does("read-afresh");
+    answered(
+        &mut rig,
+        "unreachable: fail2ban is down and does not come back",
+    );
+    rig.reads(config(&["a"])).sees(absent(unit_failed(255)));
+    rig.does("Restarting start");
+}
+
+/// Every way has failed, and it is down.
+fn given_up() -> Rig {
+    let mut rig = Rig::healthy(&["a"]);
+    rig.exits(7).sees(absent(unit_failed(255)));
+    rig.fails("no such unit").does("DaemonDown start GaveUp");
+    rig
+}
+
+#[test]
+fn a_command_waits_for_what_is_under_way() {
+    let mut rig = Rig::healthy(&["a"]);
+    rig.touched().pass(secs(1)).does("read");
+    rig.event(tell(Command::Reload)).does("");
+    rig.reads(config(&["a"])).does("read-afresh");
+    rig.reads(config(&["a"]));
+    answered(&mut rig, "done:1");
+    rig.touched().pass(secs(1)).does("read");
+    rig.event(tell(Command::Restart)).does("");
+    rig.reads(config(&["a"])).sees(answers(&["a"]));
+    rig.does("Restarting save");
+    // It has just ended, and is started first.
+    let mut rig = Rig::healthy(&["a"]);
+    rig.exits(7).event(tell(Command::Reload)).does("");
+    rig.sees(absent(unit_killed())).does("DaemonDown start");
+    rig.ok().sees(answers_as(8, &["a"]));
+    rig.does("AllClear read-afresh").reads(config(&["a"]));
+    answered(&mut rig, "done:1");
+}
+
+#[test]
+fn what_cannot_be_begun_for_minutes_is_refused() {
+    let mut rig = Rig::healthy(&["a"]);
+    rig.touched().pass(secs(1)).does("read");
+    rig.event(tell(Command::Restart)).pass(secs(301)).does("");
+    answered(&mut rig, "refused:0 it was not begun");
+}
+
+#[test]
+fn while_others_are_at_work_on_it_nothing_is_begun() {
+    let stopping = Sight {
+        unit: Some(with_job(unit(
+            ActiveState::Deactivating,
+            "success",
+            ExitKind::None,
+            0,
+        ))),
+        ..silent(Motion::Busy)
+    };
+    let mut unpacked = absent(unit_failed(1));
+    unpacked.packages = true;
+    for (sight, why) in [
+        (
+            absent(unit_restarting()),
+            "refused:0 systemd is at work on fail2ban",
+        ),
+        (unpacked, "refused:0 packages are being installed"),
+        (stopping, "refused:0 systemd is stopping fail2ban"),
+    ] {
+        for command in [Command::Reload, Command::Restart] {
+            let mut rig = Rig::healthy(&["a"]);
+            rig.sees(sight.clone()).event(tell(command));
+            answered(&mut rig, why);
+        }
+    }
 }
 
 #[test]
@@ -86,6 +163,25 @@ fn a_restart_stops_starts_and_proves() {
         .sees(answers_as(8, &["a", "m"]))
         .does("AllClear");
     answered(&mut rig, "done:2");
+}
+
+/// Whether it may be started again has to be known before it is stopped.
+#[test]
+fn before_a_restart_systemd_is_asked_at_once() {
+    let asked = |rig: &Rig| {
+        let looks = rig.asked.iter();
+        let looks = looks.filter(|(_, it)| matches!(it, Effect::Look { unit: true, .. }));
+        looks.count()
+    };
+    let mut rig = Rig::healthy(&["a"]);
+    rig.event(tell(Command::Restart));
+    assert_eq!(asked(&rig), 1);
+    // Also where a look is under way that does not ask.
+    let mut rig = Rig::healthy(&["a"]);
+    rig.pass(secs(10));
+    assert_eq!(asked(&rig), 0);
+    rig.event(tell(Command::Restart)).touched();
+    assert_eq!(asked(&rig), 1);
 }
 
 #[test]
@@ -140,6 +236,29 @@ fn a_daemon_that_is_down_is_started() {
     rig.event(tell(Command::Restart)).does("Restarting start");
     rig.ok().sees(answers_as(8, &["a"]));
     answered(&mut rig, "done:1");
+}
+
+#[test]
+fn one_that_every_way_has_failed_to_start_is_tried_at_once() {
+    let mut rig = given_up();
+    rig.event(tell(Command::Restart)).does("Restarting start");
+    rig.ok().sees(answers_as(8, &["a"]));
+    answered(&mut rig, "done:1");
+    // Not with a config that is just being read.
+    let mut rig = given_up();
+    rig.touched().pass(secs(1)).does("read");
+    rig.event(tell(Command::Restart)).does("");
+    rig.reads(config(&["a"])).does("Restarting start");
+}
+
+#[test]
+fn a_stop_by_other_hands_ends_a_restart() {
+    let mut rig = Rig::healthy(&["a"]);
+    rig.exits(7).sees(absent(unit_killed()));
+    rig.event(tell(Command::Restart));
+    rig.ok().sees(absent(unit_stopped()));
+    rig.does("DaemonDown start Standby");
+    answered(&mut rig, "refused:0 somebody stopped fail2ban meanwhile");
 }
 
 #[test]
@@ -221,6 +340,36 @@ fn a_rollback_that_cannot_be_written_is_refused() {
 }
 
 #[test]
+fn a_jail_is_disabled_though_the_config_cannot_be_read() {
+    let mut rig = Rig::healthy(&["a", "m"]);
+    rig.edits(config(&["a", "m"]).unreadable());
+    rig.event(roll_back("m"));
+    rig.does("read ChangeRefused rollback(m)");
+}
+
+#[test]
+fn a_jail_that_is_disabled_already_is_left_as_it_is() {
+    let mut rig = Rig::healthy(&["a", "m"]);
+    rig.event(roll_back("m")).ok();
+    rig.reads(config(&["a"]).rolled_back(&["m"])).applied();
+    rig.sees(answers(&["a"]));
+    answered(&mut rig, "done:1");
+    rig.does("rollback(m) RolledBack read-afresh apply(-m) ChangeApplied");
+    rig.event(roll_back("m")).sees(answers(&["a"])).does("");
+    answered(&mut rig, "done:1");
+}
+
+#[test]
+fn a_rollback_that_does_not_disable_its_jail_is_owned_up_to() {
+    let mut rig = Rig::healthy(&["a", "m"]);
+    rig.event(roll_back("m")).ok();
+    let mut enabled = config(&["a", "m"]);
+    enabled.rollbacks = set(&["m"]);
+    rig.reads(enabled.sealed()).sees(answers(&["a", "m"]));
+    answered(&mut rig, "refused:0 its rollback is written, but something");
+}
+
+#[test]
 fn nobody_s_jail_is_unknown() {
     let mut rig = Rig::healthy(&["a"]);
     rig.event(roll_back("sshd")).does("");
@@ -237,6 +386,24 @@ fn nothing_is_done_while_it_is_paused() {
         rig.event(tell(command)).does("");
         answered(&mut rig, "refused:0 jailwarden is paused (root: works)");
     }
+}
+
+#[test]
+fn a_pause_ends_what_has_begun() {
+    let pause = || {
+        let why = "root: works".to_owned();
+        Event::Operator(Operator::Pause { left: None, why })
+    };
+    let mut rig = Rig::healthy(&["a"]);
+    rig.event(tell(Command::Reload)).event(pause());
+    rig.touched().does("read-afresh Paused");
+    answered(&mut rig, "refused:0 jailwarden is paused (root: works)");
+    let mut rig = Rig::healthy(&["a"]);
+    rig.exits(7).sees(absent(unit_killed()));
+    rig.event(tell(Command::Restart)).event(pause());
+    rig.does_not_start().touched();
+    rig.does("DaemonDown start Paused");
+    answered(&mut rig, "refused:0 jailwarden is paused (root: works)");
 }
 
 #[test]
@@ -286,5 +453,7 @@ fn jails_are_shown_with_what_keeps_them() {
             ("z", Condition::Protects, Some(true)),
         ]
     );
-    assert!(views["new"].why.is_some());
+    let why = views["new"].why.as_deref();
+    assert!(why.is_some_and(|why| why.contains("new is faulty")));
+    assert_eq!(views["a"].why, None);
 }

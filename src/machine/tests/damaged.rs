@@ -42,6 +42,7 @@ fn it_is_moved_aside_between_the_stop_and_the_start_and_no_jail_is_to_blame() {
     let told = &rig.told.last().unwrap();
     assert_eq!(told.file.as_deref(), Some(KEPT.as_ref()));
     assert!(told.message.contains("kept as"), "{told}");
+    assert_eq!(told.reason.as_deref(), Some("the database is damaged"));
     rig.ok().sees(answers_as(8, &["a", "m"]));
     rig.does("AllClear").is("healthy");
 }
@@ -81,9 +82,12 @@ fn it_is_not_restarted_for_it_at_the_cost_of_a_jail() {
 fn one_with_which_it_does_not_start_gives_way_and_no_jail_is_disabled() {
     let mut rig = Rig::healthy(&["a", "m"]);
     rig.verdict.culprit = Culprit::Damaged;
+    rig.verdict.evidence = "file is not a database".into();
     rig.exits(7).sees(absent(unit_failed(255))).does_not_start();
     rig.reads(config(&["a", "m"]));
     rig.does("DaemonDown start read-afresh aside").gets(moved());
+    let told = rig.told.last().unwrap();
+    assert_eq!(told.reason.as_deref(), Some("file is not a database"));
     rig.ok().sees(answers_as(8, &["a", "m"]));
     rig.does("DatabaseDamaged start AllClear").is("healthy");
 }

@@ -255,6 +255,22 @@ fn an_answer_to_something_else_is_not_the_end_of_the_taking_back() {
     let stale = Outcome::Effect(Err("of long ago".into()));
     rig.event(done(ActionId(1), stale)).does("");
     rig.ok().does("RollbackUndone read-afresh");
+    let told = rig.told.last().unwrap();
+    assert_eq!(
+        told.message,
+        "disabling m did not help, so it is taken back"
+    );
+}
+
+#[test]
+fn how_to_take_back_what_cannot_be_is_told() {
+    let mut rig = taken_back();
+    rig.fails("read-only file system").does("RollbackFailed");
+    let told = rig.told.last().unwrap();
+    assert!(
+        told.message.ends_with("mended: jailwarden rollback undo m"),
+        "{told}"
+    );
 }
 
 #[test]

@@ -70,6 +70,8 @@ fn it_goes_back_once_that_can_be_written_between_the_stop_and_the_start() {
     rig.sees(writable(8)).sees(answers_as(8, &["a", "m"]));
     rig.does("").sees(writable(8)).does("");
     rig.sees(writable(8)).does("Restarting save");
+    let told = rig.told.last().unwrap();
+    assert!(told.message.contains("which can be written now"), "{told}");
     rig.ok().gets(Outcome::StopAsked(StopAnswer::Agreed));
     rig.does("ask-stop").exits(8).does("undo(dbfile)");
     rig.ok().reads(config(&["a", "m"])).ok();
@@ -126,6 +128,9 @@ fn what_is_overruled_or_does_not_help_is_taken_back() {
     rig.does_not_start().reads(in_memory());
     rig.does("InMemory read-afresh start read-afresh GaveUp undo(dbfile)");
     rig.ok().does("RollbackUndone read-afresh");
+    let told = rig.told.last().unwrap();
+    let words = "keeping the database in memory did not help, so it is taken back";
+    assert_eq!(told.message, words);
 }
 
 /// A jail that breaks the start beside it is found all the same.
@@ -155,6 +160,8 @@ fn one_whose_file_somebody_removed_is_restarted() {
     let mut rig = run();
     rig.edits(config(&["a", "m"])).does("read");
     rig.sees(answers_as(8, &["a", "m"])).does("Restarting save");
+    let told = rig.told.last().unwrap();
+    assert!(told.message.contains("somebody removed the file"), "{told}");
     rig.ok().does("ask-stop").exits(8).does("start");
 }
 
@@ -222,6 +229,25 @@ fn it_stays_as_long_as_it_had_to() {
 }
 
 /// It had been stopped for that.
+#[test]
+fn one_that_cannot_be_put_back_into_its_file_is_told_and_tried_later() {
+    let mut rig = run();
+    rig.keeps_seeing(&writable(8)).does("Restarting save").ok();
+    rig.exits(8).fails("read-only file system");
+    rig.does("ask-stop undo(dbfile) RollbackFailed read-afresh");
+    let told = rig.told.last().unwrap();
+    assert!(
+        told.message
+            .contains("stays in memory: read-only file system"),
+        "{told}"
+    );
+    rig.reads(in_memory()).ok().sees(answers_as(9, &["a", "m"]));
+    rig.does("start AllClear")
+        .sees_for(3, &writable(9))
+        .does("");
+    rig.keeps_seeing(&writable(9)).does("Restarting save");
+}
+
 #[test]
 fn one_that_was_about_to_be_in_its_file_again_is_started_with_that() {
     let mut rig = run();

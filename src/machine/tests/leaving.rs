@@ -50,7 +50,12 @@ fn one_that_hangs_without_a_socket_is_ended_too() {
 #[test]
 fn one_that_hangs_in_a_stop_is_told_and_left_to_systemd() {
     let mut rig = Rig::healthy(&["a"]);
+    rig.sees(leaving(false, true));
+    let text = rig.machine.status_line();
+    assert_eq!(text, "suspect: 0 of 1 jails protect");
     rig.keeps_seeing(&leaving(false, true)).does("Waiting");
+    let text = rig.machine.status_line();
+    assert!(text.contains("which hangs before its end"), "{text}");
     rig.sees_for(100, &leaving(false, true)).does("");
     rig.exits(7).sees(absent(unit(
         ActiveState::Failed,

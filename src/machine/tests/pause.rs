@@ -44,7 +44,11 @@ fn what_happened_meanwhile_is_dealt_with_afterwards() {
 fn it_ends_by_itself() {
     let mut rig = Rig::healthy(&["a"]);
     rig.event(pause(Some(secs(60)))).does("Paused");
+    let told = rig.told.last().unwrap();
+    assert!(told.message.contains("for another 1 min"), "{told}");
+    let begin = rig.now;
     rig.sees_for(3, &answers(&["a"])).does("").is("paused");
+    assert_eq!(rig.now.since(begin), 2 * Policy::default().interval);
     rig.pass(secs(60)).is("checking");
     rig.does("end-pause Resumed read-afresh");
 }
@@ -66,6 +70,38 @@ fn a_ladder_under_way_goes_no_further() {
     rig.does("DaemonDown start").event(pause(None));
     rig.does_not_start().does("Paused").is("paused");
     rig.pass(secs(600)).does("");
+}
+
+#[test]
+fn a_mere_trial_is_broken_off_and_what_is_written_is_not() {
+    let on_trial = || {
+        let disabled = config(&["a", "m"]).rolled_back(&["m"]);
+        let mut rig = Rig::stock(Memory::default(), disabled, answers(&["a"]));
+        rig.does("read-afresh ready Supervising try(m)");
+        rig
+    };
+    on_trial().event(pause(None)).does("Paused").is("paused");
+    let mut rig = on_trial();
+    rig.gets(Outcome::Tried(Ok([("m".to_owned(), Trial::Gone)].into())));
+    rig.event(pause(None)).does("save").is("mending");
+    rig.ok().ok();
+    rig.does("undo(m) RollbackUndone read-afresh Paused")
+        .is("paused");
+}
+
+#[test]
+fn it_begins_at_once_where_every_way_has_failed() {
+    let mut rig = given_up();
+    rig.event(pause(None)).does("Paused").is("paused");
+}
+
+#[test]
+fn one_that_is_over_before_the_first_reading_disturbs_nothing() {
+    let mut rig = Rig::with(Memory::default());
+    rig.event(pause(Some(secs(1)))).pass(secs(2)).ok();
+    rig.reads(config(&["a"])).sees(answers(&["a"]));
+    rig.does("read-afresh end-pause ready Supervising");
+    rig.is("healthy");
 }
 
 #[test]
@@ -113,6 +149,7 @@ fn what_never_ran_is_started_after_it() {
     let mut rig = Rig::with(Memory::default());
     rig.event(pause(None));
     rig.reads(config(&["a"])).sees(gone(None, false));
+    rig.sees(gone(None, false));
     rig.does("read-afresh ready Supervising Paused");
     rig.event(resume()).does("Resumed");
     rig.sees(gone(None, false)).does("DaemonDown read-afresh");

@@ -118,3 +118,69 @@ fn what_protects_again_when_jailwarden_is_back_was_dark_as_long_as_it_looked() {
     assert!(rig.kept.dark.is_empty());
     assert_eq!(rig.told(Kind::AllClear), 0);
 }
+
+#[test]
+fn one_that_is_restarted_protects_until_it_has_ended() {
+    let mut rig = Rig::healthy(&["a"]);
+    let restart = Operator::Do(CommandId(1), Command::Restart);
+    rig.event(Event::Operator(restart)).sees(answers(&["a"]));
+    rig.ok().pass(secs(4));
+    rig.gets(Outcome::StopAsked(StopAnswer::Agreed)).exits(7);
+    rig.pass(secs(2).saturating_sub(Policy::FAST_PACE));
+    rig.ok().sees(answers_as(8, &["a"]));
+    assert_eq!(unprotected(&rig), [of("a", 2)]);
+}
+
+#[test]
+fn what_is_not_known_when_jailwarden_is_back_is_counted_once_it_is() {
+    let memory = Memory {
+        accepted: config(&["a"]).plan,
+        dark: [("a".to_owned(), secs(4)), ("old".to_owned(), secs(4))].into(),
+        age: secs(20),
+        ..Memory::default()
+    };
+    let mut rig = Rig::stock(memory, config(&["a"]), silent(Motion::Progressing));
+    assert_eq!(
+        unprotected(&rig),
+        [of("old", 4)],
+        "nobody wants it any more"
+    );
+    rig.pass(secs(5)).exits(7).sees(absent(unit_killed())).ok();
+    rig.sees(answers_as(8, &["a"]));
+    assert_eq!(unprotected(&rig)[0], of("a", 29));
+}
+
+#[test]
+fn each_incident_has_its_own_account() {
+    let mut rig = Rig::healthy(&["a"]);
+    rig.exits(7).sees(absent(unit_killed()));
+    rig.pass(secs(3)).event(Event::Timeout);
+    let first = rig.machine.snapshot().incident.unwrap();
+    assert_eq!(first.unprotected, [("a".to_owned(), secs(3))].into());
+    rig.ok().sees(absent(unit_stopped())).is("standby");
+    assert_eq!(rig.machine.snapshot().incident, None);
+    let ended = rig.ended.pop().unwrap();
+    assert_eq!(
+        (&ended.id, ended.ended),
+        (&first.id, Some((End::StoodBy, rig.now)))
+    );
+    assert_eq!(ended.unprotected["a"].as_secs(), 3);
+    rig.sees(answers_as(8, &["a"])).reads(config(&["a"]));
+    rig.exits(8).sees(absent(unit_killed()));
+    rig.pass(secs(2).saturating_sub(Policy::FAST_PACE)).ok();
+    rig.sees(answers_as(9, &["a"]));
+    let ended = rig.ended.pop().unwrap();
+    assert_ne!(ended.id, first.id);
+    assert_eq!(ended.unprotected["a"], secs(2));
+}
+
+#[test]
+fn an_incident_began_with_its_first_sign() {
+    let mut rig = Rig::healthy(&["a"]);
+    rig.sees(silent(Motion::Progressing));
+    let first = rig.now;
+    rig.keeps_seeing(&silent(Motion::Progressing));
+    rig.does("DaemonHung");
+    let incident = rig.machine.snapshot().incident.unwrap();
+    assert_eq!(incident.since, first);
+}

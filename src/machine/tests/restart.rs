@@ -675,6 +675,13 @@ fn the_jail_that_made_the_daemon_hang_is_disabled_before_the_start() {
     }));
     rig.does("DaemonHung rollback(m)").ok();
     rig.does("RolledBack read-afresh");
+    let told = rig.told.last().unwrap();
+    assert!(
+        told.message.contains("its filter made fail2ban hang"),
+        "{told}"
+    );
+    let file = "/etc/fail2ban/jail.d/zzz-jailwarden-m.local";
+    assert_eq!(told.file.as_deref(), Some(file.as_ref()));
     rig.reads(config(&["a", "m"]).rolled_back(&["m"]))
         .does("save")
         .ok();

@@ -654,3 +654,16 @@ fn a_change_of_the_config_ends_the_rest_of_a_jail() {
     world.pass(secs(20));
     assert_eq!(world.protecting(), set(&["a", "m"]));
 }
+
+#[test]
+fn a_look_that_is_lost_is_made_again_in_a_second() {
+    let mut rig = Rig::healthy(&["a"]);
+    rig.pass(Policy::default().interval);
+    let look = rig.machine.look.unwrap();
+    rig.event(done(look, Outcome::Lost));
+    let next = rig.now + Policy::SUSPECT_PACE;
+    assert_eq!(
+        (rig.machine.look, rig.machine.poll_timeout()),
+        (None, Some(next))
+    );
+}

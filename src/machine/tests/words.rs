@@ -80,3 +80,87 @@ fn spans_are_told_in_tenths_of_a_second_the_longest_first() {
     let all: BTreeMap<_, _> = [of("a", 940), of("m", 12_000), of("z", 860)].into();
     assert_eq!(spans(&all), "m 12.0 s, a, z 0.9 s");
 }
+
+/// As it is written in the code, in lower case and with hyphens.
+fn hyphened(name: impl std::fmt::Debug) -> String {
+    let name = format!("{name:?}");
+    let parts = name.split_inclusive(|_: char| true).enumerate();
+    let parts = parts.map(|(at, part)| {
+        let begins = at > 0 && part.chars().all(char::is_uppercase);
+        format!("{}{}", if begins { "-" } else { "" }, part.to_lowercase())
+    });
+    parts.collect()
+}
+
+#[test]
+fn programs_are_told_kinds_and_priorities_as_the_documents_name_them() {
+    for kind in Kind::ALL {
+        assert_eq!(kind.name(), hyphened(kind));
+        assert_eq!(kind.priority().name(), hyphened(kind.priority()));
+    }
+}
+
+#[track_caller]
+fn last(rig: &Rig, parts: &[&str]) {
+    let told = rig.told.last().unwrap();
+    for part in parts {
+        assert!(told.message.contains(part), "{told}");
+    }
+}
+
+#[test]
+fn the_first_report_says_what_protects_and_what_is_disabled() {
+    let rig = Rig::stock(
+        Memory::default(),
+        config(&["a", "m"]),
+        with_dead(7, &["a", "m"], &["m"]),
+    );
+    let told = &rig.told[0].message;
+    assert_eq!(
+        told,
+        "supervision begins: fail2ban runs (process 7); 1 of 2 jails protect"
+    );
+    let disabled = config(&["a", "m"]).rolled_back(&["m"]);
+    let rig = Rig::stock(Memory::default(), disabled, answers(&["a"]));
+    let told = &rig.told[0].message;
+    assert!(
+        told.ends_with("1 of 1 jail protects; disabled by a rollback: m"),
+        "{told}"
+    );
+}
+
+#[test]
+fn what_is_to_be_typed_for_jails_that_were_stopped_fits_on_a_line() {
+    let told = |count: u8| {
+        let jails: Vec<_> = (0..=count)
+            .map(|at| char::from(b'a' + at).to_string())
+            .collect();
+        let jails: Vec<_> = jails.iter().map(String::as_str).collect();
+        let mut rig = Rig::healthy(&jails);
+        rig.sees_for(3, &answers(&jails[..1])).does("JailHeld");
+        rig.told.pop().unwrap().message
+    };
+    let eight = told(8);
+    assert_eq!(eight.matches("reload --if-exists").count(), 8, "{eight}");
+    let nine = told(9);
+    assert!(nine.contains("reload --if-exists JAIL for each"), "{nine}");
+}
+
+#[test]
+fn how_to_start_what_is_masked_is_told() {
+    let mut masked = unit_stopped();
+    let mut rig = Rig::healthy(&["a"]);
+    rig.exits(7).sees(absent(masked.clone()));
+    let told = &rig.told.last().unwrap().message;
+    assert!(
+        told.ends_with("To start it: systemctl start fail2ban.service"),
+        "{told}"
+    );
+    masked.load = "masked".into();
+    let mut rig = Rig::healthy(&["a"]);
+    rig.exits(7).sees(absent(masked)).does("Standby");
+    last(
+        &rig,
+        &["systemctl unmask fail2ban.service && systemctl start"],
+    );
+}
