@@ -10,15 +10,14 @@ use super::{Effect, Machine, Policy, State};
 
 impl Machine {
     /// The process of the daemon has ended while a restart was under way.
-    pub(super) fn restart_exited(&mut self) {
-        let is_masked = self.is_masked();
+    pub(super) fn restart_exited(&mut self, was_masked: bool) {
         let State::Restarting(restart) = &mut self.state else {
             return;
         };
         restart.is_now(None);
         match restart.step {
             // Whether somebody wanted that is for a look to say.
-            Step::Resuming { .. } if is_masked => {
+            Step::Resuming { .. } if was_masked => {
                 self.watch();
                 self.next_look = self.now;
             }

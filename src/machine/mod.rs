@@ -350,9 +350,10 @@ impl Machine {
         if self.daemon.pid != Some(pid) && !leaving {
             return;
         }
+        let was_masked = self.is_masked();
         self.forget_daemon();
         match self.state {
-            State::Restarting(_) => self.restart_exited(),
+            State::Restarting(_) => self.restart_exited(was_masked),
             State::Checking { .. } | State::Reloading(_) => {
                 self.disk.touch(self.now);
                 self.watch();

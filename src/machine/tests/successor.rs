@@ -249,3 +249,17 @@ fn that_a_jail_waits_is_told_after_a_look_that_did_not_see_why() {
     rig.sees(dead()).does("");
     rig.sees(while_packages(dead())).does("JailDead");
 }
+
+/// Whoever masked it meant that.
+#[test]
+fn one_that_ends_after_it_was_told_to_continue_is_started_unless_it_is_masked() {
+    let mut rig = Rig::healthy(&["a"]);
+    rig.sees(masked(silent(Motion::Stopped))).exits(7);
+    rig.does("DaemonHung CONT:7");
+    let mut unit = unit_killed();
+    unit.load = "masked".into();
+    rig.sees(absent(unit)).does("Standby");
+    let mut rig = Rig::healthy(&["a"]);
+    rig.sees(silent(Motion::Stopped)).exits(7);
+    rig.does("DaemonHung CONT:7 start");
+}
