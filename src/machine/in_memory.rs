@@ -130,8 +130,7 @@ impl Machine {
             self.in_memory.times = 0;
         }
         let due = self.in_memory.may_end(self.now) || self.in_memory.ended;
-        let calm = matches!(self.state, State::Watching)
-            && self.incident.is_none()
+        let calm = self.incident.is_none()
             && self.refusal.is_none()
             // A restart would start them, if only for a moment.
             && self.held.is_empty()

@@ -350,6 +350,7 @@ fn what_only_another_process_cures_has_the_daemon_restarted_once() {
     rig.sees(hidden(None)).does("");
     rig.sees(hidden(None)).does("JailAiling save");
     let told = rig.told.last().unwrap();
+    assert_eq!(told.jails, ["m"]);
     assert!(
         told.message.contains("jailwarden restarts fail2ban"),
         "{told}"

@@ -459,3 +459,46 @@ fn what_somebody_started_the_daemon_with_is_loaded_anew_once_it_is_mended() {
         rig.edits(config(&["a", "m"])).does("read");
     }
 }
+
+/// It was started with another one.
+#[test]
+fn what_was_loaded_before_all_jails_are_up_is_not_proven_by_the_start() {
+    let mut rig = Rig::healthy(&["a", "m"]);
+    rig.exits(7).sees(absent(unit_killed())).ok();
+    rig.pass(Policy::default().comeback);
+    rig.sees(answers_as(8, &["a"])).is("suspect");
+    rig.edits(edited(2)).applied();
+    rig.does("DaemonDown start read apply(+a)");
+    rig.sees(answers_as(8, &["a", "m"])).is("healthy");
+    assert_eq!(rig.machine.proven, config(&["a", "m"]).plan);
+}
+
+/// It may have taken some of it.
+#[test]
+fn what_was_sent_in_vain_is_sent_again_though_the_config_is_as_before() {
+    let mut changed = config_of_versions(&[("a", 2), ("m", 2)]);
+    changed.plan.as_mut().unwrap().server = 2;
+    let all = answers(&["a", "m"]);
+    let sent = |refused: &[&str]| {
+        let mut rig = Rig::healthy(&["a", "m"]);
+        rig.edits(changed.clone()).gets(hindered(refused));
+        rig.does("read apply(server +a +m) ChangeRefused");
+        assert!(rig.machine.look.is_none(), "it has a moment");
+        rig.sees(all.clone()).keeps_seeing(&all);
+        rig.does("read-afresh").reads(config(&["a", "m"]));
+        rig
+    };
+    sent(&["m"]).does("apply(server +a +m)");
+    sent(&[]).does("");
+}
+
+#[test]
+fn a_dead_jail_that_cannot_be_loaded_was_not_stopped_by_hand() {
+    let mut rig = Rig::healthy(&["a", "m"]);
+    let dead = with_dead(7, &["a", "m"], &["m"]);
+    rig.keeps_seeing(&dead).gets(Outcome::Applied(Applied {
+        refused: vec![("m".into(), "no such thing".into())],
+        ..Applied::default()
+    }));
+    rig.does("JailDead apply(*m)");
+}

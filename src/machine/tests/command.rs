@@ -206,6 +206,20 @@ fn a_config_that_would_not_start_is_no_reason_to_lose_what_runs() {
 }
 
 #[test]
+fn a_config_that_cannot_be_checked_is_not_started_with() {
+    let mut rig = Rig::healthy(&["a"]);
+    rig.touched()
+        .reads_as(ConfigRead::Failed("no Python".into()));
+    rig.does("read ChangeRefused");
+    rig.event(tell(Command::Restart)).does("");
+    let why = "refused:0 the config could not be checked: no Python";
+    answered(&mut rig, why);
+    rig.event(tell(Command::Reload)).does("read-afresh");
+    rig.reads_as(ConfigRead::Failed("no Python".into()));
+    answered(&mut rig, why);
+}
+
+#[test]
 fn one_that_could_not_be_started_again_is_not_stopped() {
     let mut masked = answers(&["a"]);
     masked.unit = Some(unit(ActiveState::Active, "success", ExitKind::None, 0));
@@ -308,6 +322,8 @@ fn a_jail_is_disabled_in_a_daemon_that_runs() {
     let mut rig = Rig::healthy(&["a", "m"]);
     rig.event(roll_back("m")).does("rollback(m)");
     rig.ok().does("RolledBack read-afresh");
+    let told = rig.told.last().unwrap();
+    assert_eq!(told.reason.as_deref(), Some("asked for by hand"));
     rig.reads(config(&["a"]).rolled_back(&["m"]))
         .does("apply(-m)");
     rig.applied().sees(answers(&["a"]));
@@ -316,6 +332,26 @@ fn a_jail_is_disabled_in_a_daemon_that_runs() {
     // It is a person's to bring back.
     rig.pass(secs(30 * 3600)).is("degraded");
     rig.does("ChangeApplied");
+}
+
+#[test]
+fn a_daemon_that_fails_meanwhile_is_owned_up_to_or_brought_back_first() {
+    let mut rig = Rig::healthy(&["a", "m"]);
+    rig.event(roll_back("m")).ok();
+    rig.reads(config(&["a"]).rolled_back(&["m"]));
+    rig.gets(Outcome::Applied(Applied {
+        unreachable: Some("it does not answer".into()),
+        ..Applied::default()
+    }));
+    rig.sees(silent(Motion::Progressing));
+    answered(&mut rig, "not-back:None fail2ban does not answer any more");
+    let mut rig = Rig::healthy(&["a", "m"]);
+    rig.event(roll_back("m")).exits(7).ok();
+    rig.reads(config(&["a"]).rolled_back(&["m"]));
+    answered(&mut rig, "");
+    rig.sees(absent(unit_killed())).ok();
+    rig.sees(answers_as(8, &["a"]));
+    answered(&mut rig, "done:1");
 }
 
 #[test]

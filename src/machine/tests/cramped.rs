@@ -119,3 +119,12 @@ fn a_config_that_changes_meanwhile_is_read_before_it_is_restarted() {
     rig.reads_as(ConfigRead::Unchanged).keeps_seeing(&full);
     rig.does("read JailAiling save");
 }
+
+#[test]
+fn one_that_systemd_stops_is_left_to_that() {
+    let mut rig = Rig::healthy(&["a"]);
+    let stopping = unit(ActiveState::Deactivating, "success", ExitKind::None, 0);
+    let mut full = cramped(silent(Motion::Progressing));
+    full.unit = Some(with_job(stopping));
+    rig.sees_for(20, &full).does("").is("suspect");
+}

@@ -67,6 +67,7 @@ fn it_is_not_restarted_for_it_at_the_cost_of_a_jail() {
     rig.edits(faulty).gets(damaged(&[]));
     rig.does("read ChangeRefused apply(+m) ChangeRefused");
     rig.sees(answers(&["a", "m", "z"])).does("");
+    rig.sees(answers(&["a", "z"])).does("read-afresh");
 
     // It could not be started again.
     let mut rig = hindered();

@@ -285,6 +285,16 @@ fn what_is_taken_back_is_not_told_as_disabled() {
     assert_eq!(rig.machine.incident.as_ref().unwrap().rolled_back, set(&[]));
 }
 
+#[test]
+fn one_reading_waits_for_the_other_and_for_the_taking_back() {
+    let mut rig = given_up();
+    rig.touched().pass(secs(1)).does("read");
+    rig.touched().pass(secs(1)).does("");
+    rig.reads(both()).does("read");
+    let mut rig = taken_back();
+    rig.touched().pass(secs(1)).does("");
+}
+
 /// It would start with what is being taken back.
 #[test]
 fn the_next_try_waits_for_the_end_of_the_taking_back() {

@@ -228,6 +228,32 @@ fn it_stays_as_long_as_it_had_to() {
     assert!(rig.now >= MonoTime::new(secs(60)), "{:?}", rig.now);
 }
 
+/// Which file is meant is known only once the config is read.
+#[test]
+fn that_it_can_be_written_is_not_believed_of_the_first_look() {
+    let mut memory = run().kept.clone();
+    memory.in_memory.left = Duration::ZERO;
+    let mut rig = Rig::stock(memory, in_memory(), writable(8));
+    rig.does("read-afresh ready Supervising");
+    rig.sees(writable(8)).does("");
+    rig.keeps_seeing(&writable(8)).does("Restarting save");
+}
+
+#[test]
+fn it_does_not_go_back_while_a_jail_is_healed() {
+    let mut rig = run();
+    let ailment = Ailment {
+        words: "it reads no log".into(),
+        cure: Some(Cure::Load),
+        behind: None,
+    };
+    let mut blind = answers_as(8, &["a", "m"]);
+    blind.health.ailing = Some([("m".to_owned(), ailment)].into());
+    rig.sees_for(2, &blind).applied();
+    rig.does("JailAiling apply(+m)");
+    rig.sees_for(20, &writable(8)).does("");
+}
+
 /// It had been stopped for that.
 #[test]
 fn one_that_cannot_be_put_back_into_its_file_is_told_and_tried_later() {
@@ -255,6 +281,18 @@ fn one_that_was_about_to_be_in_its_file_again_is_started_with_that() {
     let memory = rig.kept.clone();
     let mut rig = Rig::stock(memory, in_memory(), gone(Some(unit_failed(0)), false));
     rig.does("read-afresh ready Supervising DaemonDown undo(dbfile)");
+}
+
+#[test]
+fn why_it_cannot_be_used_is_told_as_far_as_that_is_known() {
+    let mut rig = Rig::healthy(&["a", "m"]);
+    rig.verdict = locked();
+    rig.verdict.evidence.clear();
+    rig.exits(7).sees(absent(unit_failed(255))).does_not_start();
+    rig.reads(config(&["a", "m"])).ok();
+    rig.does("DaemonDown start read-afresh in-memory InMemory read-afresh");
+    let reason = rig.told.last().unwrap().reason.as_deref();
+    assert_eq!(reason, Some("the database cannot be used"));
 }
 
 #[test]

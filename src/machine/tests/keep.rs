@@ -37,6 +37,26 @@ fn a_config_is_kept_once_it_was_good_for_a_minute() {
     assert!(rig.kept.good.is_some());
 }
 
+/// What passes by itself takes nothing from it, and nobody need look for it to be over.
+#[test]
+fn a_minute_is_sixty_seconds() {
+    let mut rig = Rig::healthy(&["a"]);
+    rig.keeps = false;
+    rig.pass(secs(30)).sees(answers(&[])).is("suspect");
+    rig.sees(answers(&["a"])).is("healthy");
+    rig.pass(secs(59).saturating_sub(rig.now.since(MonoTime::START)));
+    rig.does("").pass(secs(1)).does("keep");
+}
+
+#[test]
+fn nothing_is_kept_during_a_pause() {
+    let mut rig = Rig::healthy(&["a"]);
+    rig.keeps = false;
+    let why = "root: works".to_owned();
+    rig.event(Event::Operator(Operator::Pause { left: None, why }));
+    rig.sees_for(20, &answers(&["a"])).does("Paused");
+}
+
 #[test]
 fn what_is_not_whole_is_not_kept() {
     let mut rig = Rig::healthy(&["a", "m"]);
@@ -75,11 +95,10 @@ fn a_file_that_does_not_parse_is_put_back_before_the_start() {
     rig.reads(config(&["a", "m"])).does("start");
     rig.ok().sees(answers_as(8, &["a", "m"])).does("AllClear");
     rig.is("healthy");
-    assert!(
-        rig.told
-            .iter()
-            .any(|r| r.message.contains("jailwarden restore 2026-1"))
-    );
+    assert!(rig.told.iter().any(|r| {
+        r.message
+            .contains("bring it back with: jailwarden restore 2026-1")
+    }));
     assert_eq!(
         rig.kept.guesses,
         Guesses::default(),

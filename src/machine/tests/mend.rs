@@ -416,3 +416,57 @@ fn a_jail_that_waits_for_a_person_has_no_next_try() {
     }
     assert_eq!(rig.machine.snapshot().jails["m"].next_try, None);
 }
+
+/// `m` has passed its trial and runs again, on probation.
+fn on_probation() -> Rig {
+    let mut rig = degraded();
+    edited(&mut rig).does("read try(m)");
+    tried(&mut rig, sound(2)).ok().ok();
+    rig.reads(config_of_versions(&[("a", 1), ("m", 2)]))
+        .applied();
+    rig.sees(answers_as(8, &["a", "m"])).is("healthy");
+    rig.does("save undo(m) JailMended read-afresh apply(+m) ChangeApplied");
+    rig
+}
+
+#[test]
+fn probation_ends_for_a_jail_that_somebody_takes_away_and_not_for_one_with_a_fault() {
+    let mut rig = on_probation();
+    let mut faulty = config(&["a"]).fault("m", true);
+    faulty.fingerprint += 1;
+    rig.edits(faulty).sees(answers_as(8, &["a", "m"]));
+    rig.does("read ChangeRefused");
+    assert!(rig.kept.mends["m"].on_probation);
+    let mut rig = on_probation();
+    rig.edits(config(&["a"])).applied();
+    rig.sees(answers_as(8, &["a"]));
+    rig.does("read apply(-m) ChangeApplied");
+    assert!(rig.kept.mends.is_empty());
+}
+
+#[test]
+fn a_load_that_the_daemon_could_not_take_is_no_second_death_on_probation() {
+    let mut rig = on_probation();
+    let dead = with_dead(8, &["a", "m"], &["m"]);
+    rig.keeps_seeing(&dead);
+    rig.gets(Outcome::Applied(Applied {
+        hindered: Some("the database is locked".into()),
+        ..Applied::default()
+    }));
+    rig.does("JailDead apply(*m) ChangeRefused");
+    rig.keeps_seeing(&dead).does("apply(*m)");
+}
+
+#[test]
+fn a_jail_that_is_dead_when_its_probation_is_over_is_disabled_again() {
+    let mut rig = on_probation();
+    let begin = rig.now;
+    while rig.now.since(begin) + secs(25) < Policy::PROBATION {
+        rig.sees(answers_as(8, &["a", "m"]));
+    }
+    let dead = with_dead(8, &["a", "m"], &["m"]);
+    rig.keeps_seeing(&dead).pass(secs(10)).applied();
+    rig.keeps_seeing(&dead);
+    assert!(rig.now.since(begin) > Policy::PROBATION);
+    rig.does("JailDead apply(*m) rollback(m)");
+}

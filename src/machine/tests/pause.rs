@@ -98,9 +98,9 @@ fn it_begins_at_once_where_every_way_has_failed() {
 #[test]
 fn one_that_is_over_before_the_first_reading_disturbs_nothing() {
     let mut rig = Rig::with(Memory::default());
-    rig.event(pause(Some(secs(1)))).pass(secs(2)).ok();
-    rig.reads(config(&["a"])).sees(answers(&["a"]));
-    rig.does("read-afresh end-pause ready Supervising");
+    rig.event(pause(Some(secs(1)))).sees(answers(&["a"]));
+    rig.pass(secs(2)).ok().reads(config(&["a"]));
+    rig.does("read-afresh ready end-pause Supervising");
     rig.is("healthy");
 }
 

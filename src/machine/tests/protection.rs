@@ -152,26 +152,31 @@ fn what_is_not_known_when_jailwarden_is_back_is_counted_once_it_is() {
 
 #[test]
 fn each_incident_has_its_own_account() {
-    let mut rig = Rig::healthy(&["a"]);
+    let lost = |incident: &IncidentView| {
+        let lost = incident.unprotected.iter();
+        let lost = lost.map(|(jail, span)| of(jail, span.as_secs()));
+        lost.collect::<Vec<_>>()
+    };
+    let mut rig = Rig::healthy(&["a", "m"]);
     rig.exits(7).sees(absent(unit_killed()));
-    rig.pass(secs(3)).event(Event::Timeout);
+    rig.pass(secs(3)).ok().sees(answers_as(8, &["a"]));
     let first = rig.machine.snapshot().incident.unwrap();
-    assert_eq!(first.unprotected, [("a".to_owned(), secs(3))].into());
-    rig.ok().sees(absent(unit_stopped())).is("standby");
+    assert_eq!(lost(&first), [of("a", 3), of("m", 3)]);
+    rig.sees(absent(unit_stopped())).is("standby");
     assert_eq!(rig.machine.snapshot().incident, None);
     let ended = rig.ended.pop().unwrap();
     assert_eq!(
         (&ended.id, ended.ended),
         (&first.id, Some((End::StoodBy, rig.now)))
     );
-    assert_eq!(ended.unprotected["a"].as_secs(), 3);
-    rig.sees(answers_as(8, &["a"])).reads(config(&["a"]));
-    rig.exits(8).sees(absent(unit_killed()));
-    rig.pass(secs(2).saturating_sub(Policy::FAST_PACE)).ok();
-    rig.sees(answers_as(9, &["a"]));
+    assert_eq!(lost(&ended), [of("a", 3), of("m", 3)]);
+    rig.sees(answers_as(9, &["a", "m"]));
+    rig.reads(config(&["a", "m"]));
+    rig.exits(9).sees(absent(unit_killed()));
+    rig.pass(secs(2)).ok().sees(answers_as(10, &["a", "m"]));
     let ended = rig.ended.pop().unwrap();
     assert_ne!(ended.id, first.id);
-    assert_eq!(ended.unprotected["a"], secs(2));
+    assert_eq!(lost(&ended), [of("a", 2), of("m", 2)]);
 }
 
 #[test]

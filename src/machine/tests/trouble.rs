@@ -108,19 +108,28 @@ fn a_busy_daemon_has_until_the_limit() {
 /// Each look waits for an answer in vain, and the last one begins so that the verdict is not late.
 #[test]
 fn the_last_look_at_a_busy_daemon_ends_when_the_limit_is_over() {
-    let mut rig = Rig::healthy(&["a"]);
-    let mut ends = Vec::new();
-    let began = rig.now + Policy::default().interval;
-    while rig.machine.state_name() != "restarting" {
-        while rig.machine.look.is_none() {
-            rig.next_deadline();
+    let ends_with = |limit| {
+        let mut rig = Rig::healthy(&["a"]);
+        let policy = Policy {
+            busy_limit: secs(limit),
+            ..Policy::default()
+        };
+        rig.event(Event::SettingsChanged(policy.clone()));
+        let mut ends = Vec::new();
+        let began = rig.now + policy.interval;
+        while rig.machine.state_name() != "restarting" {
+            while rig.machine.look.is_none() {
+                rig.next_deadline();
+            }
+            rig.pass(policy.timeout);
+            rig.sees(silent(Motion::Busy));
+            ends.push(rig.now.since(began).as_secs());
         }
-        rig.pass(Policy::default().timeout);
-        rig.sees(silent(Motion::Busy));
-        ends.push(rig.now.since(began).as_secs());
-    }
-    rig.does("diagnose:7");
-    assert_eq!(ends, [5, 11, 17, 23, 30]);
+        rig.does("diagnose:7");
+        ends
+    };
+    assert_eq!(ends_with(30), [5, 11, 17, 23, 30]);
+    assert_eq!(ends_with(27), [5, 11, 17, 27]);
 }
 
 #[test]
@@ -252,6 +261,45 @@ fn a_jail_that_cannot_be_revived_costs_one_restart_and_then_is_lost() {
         .applied()
         .does("read apply(+a)");
     rig.keeps_seeing(&dead).does("JailDead apply(*m)");
+}
+
+#[test]
+fn a_jail_that_a_restart_has_brought_back_is_worth_another_one() {
+    let mut rig = Rig::healthy(&["a", "m"]);
+    for pid in 7..9 {
+        let dead = with_dead(pid, &["a", "m"], &["m"]);
+        rig.keeps_seeing(&dead).applied().keeps_seeing(&dead);
+        rig.does("JailDead apply(*m) Restarting save");
+        assert_eq!(rig.told.last().unwrap().jails, ["m"]);
+        rig.ok().gets(Outcome::StopAsked(StopAnswer::Agreed));
+        rig.exits(pid).ok().sees(answers_as(pid + 1, &["a", "m"]));
+        rig.does("ask-stop start AllClear");
+    }
+}
+
+#[test]
+fn a_rest_that_is_over_is_not_begun_again_where_the_daemon_could_take_nothing() {
+    let mut rig = Rig::healthy(&["a", "m"]);
+    let dead = with_dead(7, &["a", "m"], &["m"]);
+    for _ in 0..Policy::REVIVALS {
+        rig.keeps_seeing(&dead).applied();
+        rig.sees(answers(&["a", "m"]));
+        rig.does("JailDead apply(*m) AllClear");
+    }
+    rig.keeps_seeing(&dead).does("JailDead");
+    let told = rig.told.last().unwrap();
+    assert!(
+        told.message.contains("loaded again it died each time"),
+        "{told}"
+    );
+    rig.sees(dead.clone()).does("AllClear");
+    rig.keeps_seeing(&dead).does("JailDead apply(*m)");
+    rig.gets(Outcome::Applied(Applied {
+        hindered: Some("the database is locked".into()),
+        ..Applied::default()
+    }));
+    rig.does("ChangeRefused").keeps_seeing(&dead);
+    rig.does("apply(*m)");
 }
 
 #[test]
