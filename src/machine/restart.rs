@@ -169,7 +169,8 @@ impl Restart {
             | Step::EndingInMemory(i)
             | Step::Starting(i) => *i == id,
             Step::Stopping(stop) => stop.awaits(id),
-            Step::Examining | Step::ComingBack { .. } => false,
+            Step::Examining => self.examining == Some(id),
+            Step::ComingBack { .. } => false,
         }
     }
 

@@ -326,6 +326,25 @@ fn a_killed_jailwarden_gives_no_new_cures() {
     again(secs(60), 8).does(anew);
 }
 
+/// It is no jail that rests after it has died again and again.
+#[test]
+fn a_killed_jailwarden_leaves_alone_what_could_not_be_healed() {
+    let mut rig = Rig::healthy(&["a", "m"]);
+    rig.keeps_seeing(&with_dead(7, &["a", "m"], &["m"]));
+    rig.applied().sees(well());
+    rig.does("JailDead apply(*m) AllClear");
+    let blind = ailing("it reads no log", Some(Cure::Load));
+    for looks in [2, 1] {
+        rig.sees_for(looks, &blind).applied();
+        rig.sees(answers(&["a", "m"]));
+    }
+    rig.sees_for(2, &blind).is("degraded");
+    rig.does("JailAiling apply(+m) JailAiling apply(*m) JailAiling AllClear");
+    let mut rig = Rig::stock(rig.kept.clone(), config(&["a", "m"]), blind.clone());
+    rig.does("read-afresh ready Supervising");
+    rig.sees_for(20, &blind).does("").is("degraded");
+}
+
 #[test]
 fn a_killed_jailwarden_knows_that_a_command_blocked_before() {
     let mut rig = Rig::healthy(&["a", "m"]);

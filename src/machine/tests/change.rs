@@ -502,3 +502,16 @@ fn a_dead_jail_that_cannot_be_loaded_was_not_stopped_by_hand() {
     }));
     rig.does("JailDead apply(*m)");
 }
+
+#[test]
+fn what_jailwarden_itself_has_started_it_with_is_not_loaded_anew() {
+    let faulty = config(&["a", "m"]).fault("m", false);
+    let mut rig = Rig::healthy(&["a", "m"]);
+    rig.edits(faulty.clone()).exits(7);
+    rig.sees(absent(unit_killed())).ok();
+    rig.sees(answers_as(8, &["a", "m"]));
+    rig.does("read ChangeRefused DaemonDown start AllClear");
+    rig.edits(faulty).does("read");
+    rig.edits(config(&["a", "m"]));
+    rig.does("read ChangeWithdrawn");
+}

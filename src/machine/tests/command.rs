@@ -384,6 +384,22 @@ fn a_jail_is_disabled_though_the_config_cannot_be_read() {
 }
 
 #[test]
+fn a_jail_that_has_not_run_yet_is_known_by_the_config() {
+    let memory = Memory {
+        accepted: config(&["a"]).plan,
+        ..Memory::default()
+    };
+    let mut rig = Rig::stock(memory, config(&["a", "m"]), absent(unit_stopped()));
+    rig.does("read-afresh ready Supervising Standby");
+    rig.event(roll_back("m")).does("Restarting rollback(m)");
+    // It is faulty.
+    let mut rig = Rig::healthy(&["a"]);
+    rig.edits(config(&["a"]).fault("m", true));
+    rig.event(roll_back("m"));
+    rig.does("read ChangeRefused rollback(m)");
+}
+
+#[test]
 fn a_jail_that_is_disabled_already_is_left_as_it_is() {
     let mut rig = Rig::healthy(&["a", "m"]);
     rig.event(roll_back("m")).ok();

@@ -634,6 +634,13 @@ fn only_the_process_that_failed_is_stopped_for_what_was_done_about_that() {
         rig.words.last().is_some_and(|word| word == "save")
     };
     assert!(stopped(&due, &done, phantom(8)));
+    let rig = Rig::stock(due.clone(), done.clone(), phantom(8));
+    let told = rig.told.last().unwrap();
+    assert!(
+        told.message
+            .starts_with("fail2ban answers and runs no jail"),
+        "{told}"
+    );
     assert!(!stopped(&due, &done, phantom(9)));
     // It was not done: the process has its time, as it may come up.
     assert!(!stopped(&due, &changed(), phantom(8)));
@@ -642,6 +649,23 @@ fn only_the_process_that_failed_is_stopped_for_what_was_done_about_that() {
         ..due
     };
     assert!(!stopped(&seen, &done, phantom(8)));
+}
+
+/// The stop that jailwarden was killed in was that of another process.
+#[test]
+fn a_process_that_was_started_since_is_stopped_by_others_alone() {
+    let mut rig = Rig::healthy(&["a"]);
+    rig.sees(silent(Motion::Frozen)).gets(Outcome::Lost).ok();
+    rig.ok().exits(7);
+    rig.does("diagnose:7 DaemonHung save TERM:7 start");
+    let memory = rig.killed();
+    assert!(memory.stopping && memory.start == Some(Start::Given));
+    let phantom = with_dead(8, &["a"], &["a"]);
+    let mut rig = Rig::stock(memory, config(&["a"]), phantom.clone());
+    rig.keeps_seeing(&phantom).gets(Outcome::Lost);
+    rig.keeps_seeing(&phantom).reads(config(&["a"]));
+    rig.does("read-afresh ready Supervising diagnose:8 read-afresh GaveUp");
+    rig.exits(8).sees(absent(unit_stopped())).does("Standby");
 }
 
 #[test]

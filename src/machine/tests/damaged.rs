@@ -32,6 +32,26 @@ fn hindered() -> Rig {
     rig
 }
 
+/// It is told of a change, and another one that waits is faulty.
+fn faulty_and_hindered() -> Rig {
+    let mut rig = Rig::healthy(&["a", "m", "z"]);
+    let faulty = config_of_versions(&[("a", 1), ("m", 2), ("z", 1)]).fault("z", true);
+    rig.edits(faulty).gets(damaged(&[]));
+    rig.does("read ChangeRefused apply(+m) ChangeRefused");
+    rig
+}
+
+fn masked(sight: Sight) -> Sight {
+    let unit = Unit {
+        load: "masked".into(),
+        ..unit(ActiveState::Active, "success", ExitKind::None, 0)
+    };
+    Sight {
+        unit: Some(unit),
+        ..sight
+    }
+}
+
 #[test]
 fn it_is_moved_aside_between_the_stop_and_the_start_and_no_jail_is_to_blame() {
     let mut rig = hindered();
@@ -62,21 +82,19 @@ fn a_jail_that_was_lost_to_it_is_there_again_after_the_restart() {
 #[test]
 fn it_is_not_restarted_for_it_at_the_cost_of_a_jail() {
     // A faulty change waits.
-    let mut rig = Rig::healthy(&["a", "m", "z"]);
-    let faulty = config_of_versions(&[("a", 1), ("m", 2), ("z", 1)]).fault("z", true);
-    rig.edits(faulty).gets(damaged(&[]));
-    rig.does("read ChangeRefused apply(+m) ChangeRefused");
-    rig.sees(answers(&["a", "m", "z"])).does("");
-    rig.sees(answers(&["a", "z"])).does("read-afresh");
-
+    for left in [&["a", "m", "z"][..], &["a", "z"]] {
+        faulty_and_hindered().sees(answers(left)).does("");
+    }
     // It could not be started again.
-    let mut rig = hindered();
-    let mut masked = answers(&["a", "m"]);
-    masked.unit = Some(Unit {
-        load: "masked".into(),
-        ..unit(ActiveState::Active, "success", ExitKind::None, 0)
-    });
-    rig.sees(masked).does("");
+    hindered().sees(masked(answers(&["a", "m"]))).does("");
+}
+
+/// Nothing is lost by it then.
+#[test]
+fn one_that_has_lost_all_its_jails_is_restarted_if_it_can_be_started_again() {
+    let mut rig = faulty_and_hindered();
+    rig.sees(answers(&[])).does("DatabaseDamaged read-afresh");
+    faulty_and_hindered().sees(masked(answers(&[]))).does("");
 }
 
 #[test]

@@ -114,7 +114,7 @@ fn the_last_look_at_a_busy_daemon_ends_when_the_limit_is_over() {
             busy_limit: secs(limit),
             ..Policy::default()
         };
-        rig.event(Event::SettingsChanged(policy.clone()));
+        rig.event(Event::SettingsChanged(policy));
         let mut ends = Vec::new();
         let began = rig.now + policy.interval;
         while rig.machine.state_name() != "restarting" {
@@ -300,6 +300,17 @@ fn a_rest_that_is_over_is_not_begun_again_where_the_daemon_could_take_nothing() 
     }));
     rig.does("ChangeRefused").keeps_seeing(&dead);
     rig.does("apply(*m)");
+}
+
+#[test]
+fn a_load_that_did_not_reach_the_daemon_is_given_again_before_a_restart() {
+    let mut rig = Rig::healthy(&["a", "m"]);
+    let dead = with_dead(7, &["a", "m"], &["m"]);
+    rig.keeps_seeing(&dead).gets(Outcome::Lost);
+    rig.does("JailDead apply(*m)").keeps_seeing(&dead);
+    rig.does("JailDead apply(*m)");
+    rig.gets(Outcome::Lost).keeps_seeing(&dead);
+    rig.does("Restarting save");
 }
 
 #[test]
