@@ -307,6 +307,18 @@ fn a_jail_that_does_not_come_up_after_a_reload_is_revived_not_held() {
 }
 
 #[test]
+fn a_jail_has_three_seconds_to_come_up_after_a_reload() {
+    let mut rig = Rig::healthy(&["a", "m"]);
+    rig.edits(config(&["a", "m", "z"])).applied();
+    let begin = rig.now;
+    while rig.machine.state_name() == "reloading" {
+        rig.sees(answers(&["a", "m"]));
+    }
+    assert_eq!(rig.now.since(begin), Policy::PROOF_LIMIT);
+    rig.does("read apply(+z)").is("suspect");
+}
+
+#[test]
 fn a_rollback_that_somebody_removed_is_told_and_its_jail_loaded() {
     let reading = config(&["a", "m"]).rolled_back(&["m"]);
     let mut rig = Rig::stock(Memory::default(), reading, answers(&["a"]));

@@ -821,8 +821,11 @@ fn a_daemon_that_takes_long_to_start_is_waited_for() {
         .keeps_seeing(&loading)
         .does("Waiting");
     // Not for ever: what is to blame is looked for.
+    let mut times = 0;
     while rig.keeps_seeing(&loading).words.last().unwrap() != "read-afresh" {
         rig.gets(working());
+        times += 1;
+        assert!(times < 60, "it is asked all the time");
     }
 }
 

@@ -263,3 +263,14 @@ fn one_that_ends_after_it_was_told_to_continue_is_started_unless_it_is_masked() 
     rig.sees(silent(Motion::Stopped)).exits(7);
     rig.does("DaemonHung CONT:7 start");
 }
+
+/// It may be what makes the socket.
+#[test]
+fn a_job_has_the_time_of_a_stop_to_bring_the_socket_back() {
+    let mut rig = Rig::healthy(&["a"]);
+    let waits = with_a_job(unaskable());
+    rig.sees(waits.clone());
+    let first = rig.now;
+    rig.keeps_seeing(&waits).does("DaemonHung");
+    assert_eq!(rig.now.since(first), Policy::default().stop_timeout);
+}
