@@ -171,6 +171,7 @@ impl Machine {
         // A process that has just been started gets its time before its jails are called dead.
         let young =
             self.daemon.cold && self.now.since(self.daemon.first_seen) < self.policy.comeback;
+        let spared = self.now < self.daemon.spared_until;
         if young {
             self.suspect(
                 Sign::Jails {
@@ -179,16 +180,19 @@ impl Machine {
                 },
                 Policy::FAST_PACE,
             );
-        } else if looks >= Policy::DEAD_LOOKS && self.disk.is_known() {
+        } else if looks >= Policy::DEAD_LOOKS && self.disk.is_known() && !spared {
             self.judge_missing(missing, looks);
         } else {
-            self.suspect(
-                Sign::Jails {
-                    jails: missing,
-                    looks,
-                },
-                Policy::SUSPECT_PACE.saturating_sub(self.now.since(self.look_began)),
-            );
+            let pace = if spared {
+                self.daemon.spared_until.since(self.now)
+            } else {
+                Policy::SUSPECT_PACE.saturating_sub(self.now.since(self.look_began))
+            };
+            let sign = Sign::Jails {
+                jails: missing,
+                looks,
+            };
+            self.suspect(sign, pace);
         }
     }
 

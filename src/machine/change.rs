@@ -247,6 +247,16 @@ impl Machine {
         }
     }
 
+    /// A daemon that somebody else has started, or jailwarden in the dark, runs what was on disk then: if that could
+    /// not be read before it changes, nobody knows what that is.
+    pub(super) fn doubt_if_unread(&mut self) {
+        let in_the_dark = self.daemon.cold && self.daemon.started_with.is_none();
+        if (self.daemon.is_others || in_the_dark) && self.disk.failing.is_some() {
+            self.doubt.server = true;
+            self.doubt.add(self.accepted.jails.keys(), &self.accepted);
+        }
+    }
+
     /// The jails that a waiting change concerns.
     pub(super) fn refused_jails(&self) -> BTreeSet<String> {
         self.refusal

@@ -266,7 +266,11 @@ impl Machine {
             ConfigRead::Read(reading) => known.map_or(!by_us, |known| reading.fingerprint != known),
             ConfigRead::Unchanged | ConfigRead::Failed(_) => false,
         };
-        self.take_reading(config);
+        if by_us && !differs {
+            self.take_own_reading(config);
+        } else {
+            self.take_reading(config);
+        }
         // Whoever, or whatever, changes it again and again waits as long as any other.
         self.forget_old_starts();
         let too_often = self.starts.len() >= 2 * Policy::RESTART_BUDGET;
@@ -333,7 +337,7 @@ impl Machine {
             self.next_look = next;
         } else if retry_at <= self.now {
             self.restart(Cause::Retry, self.daemon.pid);
-        } else {
+        } else if self.daemon.pid.is_some() || !self.mend_given_up() {
             self.next_look = retry_at.min(next);
         }
     }

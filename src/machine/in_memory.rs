@@ -107,6 +107,11 @@ impl Machine {
     pub(super) fn guess_in_memory(&mut self, intent: &Intent) {
         self.guesses.before = self.guesses.before.or(intent.before);
         self.guesses.in_memory = true;
+        if !std::mem::replace(&mut self.in_vain.in_memory, true) {
+            // With a database that can be used, what was of no use before may be.
+            self.in_vain.jails.clear();
+            self.in_vain.files = false;
+        }
     }
 
     /// The file was written, and fail2ban reads another database all the same.

@@ -103,6 +103,9 @@ impl Machine {
     pub(super) fn note_rolled_back(&mut self, jails: &[String], intent: &Intent) {
         self.may_stand(jails, intent);
         if let Some(incident) = &mut self.incident {
+            if incident.rolled_back.is_empty() {
+                incident.config = intent.before;
+            }
             incident.rolled_back.extend(jails.iter().cloned());
         }
         for jail in jails {

@@ -25,6 +25,8 @@ pub(super) struct Known {
     pub(super) had: BTreeSet<String>,
     /// When it is told again to stop the jails that are stopped by hand.
     pub(super) stop_again_at: MonoTime,
+    /// Until when no dead jail is loaded again, as it can take no change.
+    pub(super) spared_until: MonoTime,
     /// It was started while jailwarden looked on, and has not yet been seen fine with a config
     /// that is known: once it is, that config is proven to start.
     pub(super) cold: bool,

@@ -199,13 +199,32 @@ impl Machine {
             !self.is_hopeless(jail) && self.waits.get(*jail).is_some_and(due)
         };
         let due: BTreeSet<_> = self.rollbacks.iter().filter(is_due).cloned().collect();
-        if due.is_empty() {
-            return;
+        if !due.is_empty() {
+            self.try_without_rollback(due);
         }
-        let id = self.run(Effect::TryMend { jails: due.clone() });
+    }
+
+    /// No daemon runs, as every way back has failed: a jail that somebody may have mended since could run without
+    /// those that keep it down. Whether one is tried now.
+    pub(super) fn mend_given_up(&mut self) -> bool {
+        let changed = |wait: &Wait| wait.hinted && !wait.first;
+        let is_due =
+            |jail: &&String| !self.is_hopeless(jail) && self.waits.get(*jail).is_some_and(changed);
+        let due: BTreeSet<_> = self.rollbacks.iter().filter(is_due).cloned().collect();
+        let tries = self.disk.is_read() && !due.is_empty();
+        if tries {
+            self.try_without_rollback(due);
+        }
+        tries
+    }
+
+    fn try_without_rollback(&mut self, jails: BTreeSet<String>) {
+        let id = self.run(Effect::TryMend {
+            jails: jails.clone(),
+        });
         self.state = State::Mending(Mending {
             step: Step::Trying(id),
-            jails: due,
+            jails,
         });
     }
 

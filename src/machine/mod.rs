@@ -331,7 +331,10 @@ impl Machine {
 
     fn observe(&mut self, observed: Observed) {
         match observed {
-            Observed::ConfigTouched => self.disk.touch(self.now),
+            Observed::ConfigTouched => {
+                self.disk.touch(self.now);
+                self.doubt_if_unread();
+            }
             Observed::ConfigStale => {
                 self.disk.distrust(self.now);
                 self.hint_mends();

@@ -134,7 +134,11 @@ impl Machine {
             self.hindrance = Some(why.to_owned());
         }
         self.disk.failing = self.hindrance.clone();
-        self.disk.distrust(self.now + self.policy.interval);
+        let again = self.now + self.policy.interval;
+        if self.daemon.damaged.is_some() {
+            self.daemon.spared_until = again;
+        }
+        self.disk.distrust(again);
         self.watch();
         self.next_look = match self.daemon.damaged {
             // Whether it can be restarted for that is for a look to say, before it is tried again.

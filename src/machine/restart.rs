@@ -489,6 +489,13 @@ impl Machine {
         self.take_reading(config);
     }
 
+    /// Whom an admin stopped by hand stays stopped, though jailwarden has changed the config of it.
+    pub(super) fn take_own_reading(&mut self, config: ConfigRead) {
+        let (held, to_stop) = (self.held.clone(), self.to_stop.clone());
+        self.take_reading(config);
+        (self.held, self.to_stop) = (held, to_stop);
+    }
+
     pub(super) fn take_reading(&mut self, config: ConfigRead) {
         if !matches!(config, ConfigRead::Failed(_)) {
             self.disk.failing = None;

@@ -41,6 +41,8 @@ pub struct InVain {
     pub jails: BTreeSet<String>,
     /// All files had their last good content.
     pub files: bool,
+    /// The database was in memory.
+    pub in_memory: bool,
     /// Fingerprint of the config, without what was done.
     pub config: Option<u128>,
 }
@@ -236,7 +238,7 @@ impl Machine {
             ConfigRead::Read(reading) => self.note_overruled(jails, reading),
             ConfigRead::Unchanged | ConfigRead::Failed(_) => BTreeSet::new(),
         };
-        self.take_reading(config);
+        self.take_own_reading(config);
         let in_vain = *what == What::InMemory && self.is_in_memory_in_vain();
         if let Some((name, before)) = put_back
             && self.disk.reading.as_ref().is_some_and(is_still_broken)
@@ -336,9 +338,11 @@ impl Machine {
     fn note_overruled(&mut self, jails: &[String], reading: &Reading) -> BTreeSet<String> {
         if reading.plan.is_none() {
             // It is not the jails that keep the daemon from starting.
-            let incident = self.incident.as_ref();
-            let rolled_back = incident.map(|incident| incident.rolled_back.clone());
-            self.guesses.jails.extend(rolled_back.unwrap_or_default());
+            if let Some(incident) = &self.incident {
+                let jails = incident.rolled_back.iter().cloned();
+                self.guesses.jails.extend(jails);
+                self.guesses.before = self.guesses.before.or(incident.config);
+            }
             return BTreeSet::new();
         }
         let in_vain = jails.iter().filter(|jail| reading.runs(jail));

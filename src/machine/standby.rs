@@ -204,9 +204,13 @@ impl Machine {
                 Absence::Failed(why) | Absence::Broken(why) | Absence::Unpacked(why)
                     if matches!(&self.state, State::Standby { why: known }
                         if known.strip_suffix(WHILE_STOPPED) == Some(&why)) => {}
-                Absence::Failed(why) | Absence::Broken(why) => self.restart(Cause::Down(why), None),
                 // Somebody started it: it is waited for no longer than for any other.
+                Absence::Failed(why) | Absence::Broken(why) => {
+                    self.being_stopped = false;
+                    self.restart(Cause::Down(why), None);
+                }
                 Absence::Unpacked(_) => {
+                    self.being_stopped = false;
                     self.watch();
                     self.assess(sight);
                 }

@@ -154,3 +154,16 @@ fn a_killed_jailwarden_finds_out_whether_it_was_moved() {
         ));
     }
 }
+
+/// Found by the fuzzer: each two seconds.
+#[test]
+fn a_dead_jail_is_loaded_again_no_faster_than_a_change_where_a_restart_is_barred() {
+    let mut dead = with_dead(7, &["a", "m"], &["m"]);
+    dead.packages = true;
+    let mut rig = Rig::healthy(&["a", "m"]);
+    rig.sees_for(3, &dead).gets(damaged(&["m"]));
+    let began = rig.machine.now;
+    rig.does("JailDead apply(*m) ChangeRefused");
+    rig.sees_for(3, &dead).does("read-afresh");
+    assert!(rig.machine.now.since(began) >= secs(9));
+}

@@ -92,7 +92,23 @@ fn one_whose_stop_was_forced_is_started_again_with_whoever_starts_it_in_vain() {
         rig.keeps_seeing(&leaving(false, true)).does("Waiting");
         rig.exits(7).sees(absent(end)).does("Standby");
         rig.sees(absent(unit_failed(255))).does("DaemonDown start");
+        assert!(!rig.machine.being_stopped);
     }
+}
+
+/// Found by the fuzzer: once more, as the end of the stop still counted.
+#[test]
+fn one_that_is_started_in_vain_while_packages_are_installed_is_started_after_that() {
+    let mut failed = absent(unit_failed(255));
+    failed.packages = true;
+    let mut rig = Rig::healthy(&["a"]);
+    rig.keeps_seeing(&leaving(false, true)).does("Waiting");
+    rig.exits(7).sees(absent(unit_killed())).does("Standby");
+    rig.sees(failed.clone())
+        .sees_for(5, &failed)
+        .does("DaemonDown");
+    failed.packages = false;
+    rig.sees(failed).does("DaemonDown start");
 }
 
 /// It is looked at while the config is checked, and is gone before that has ended.

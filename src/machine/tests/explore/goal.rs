@@ -14,17 +14,22 @@ fn protects(world: &World) -> bool {
     let Some(process) = &world.process else {
         return false;
     };
+    let blind = world.check_fails || world.unreadable;
     let up = process.hang.is_none() && !process.stopping && process.up_at <= world.now;
     let runs = |(jail, digest): (&String, &u128)| {
         let excused = world.stopped_jails.contains(jail)
             || world.held.contains(jail)
-            // A restart, which alone helps, could lose the jail whose faulty change waits.
-            || (world.damaged && world.machine.refusal.is_some())
+            || world.is_back(jail)
+            // A restart, which alone helps, might not bring back what protects.
+            || (world.damaged
+                && (world.machine.refusal.is_some() || world.packages || world.check_fails))
             || is_left_to_the_clock(world, jail, *digest)
             || !is_sound(world, *digest)
             // It cannot be tried without its rollback.
-            || ((world.check_fails || world.unreadable) && world.rollbacks.contains(jail));
-        let current = |runs: u128| runs == *digest || world.check_fails || world.unreadable;
+            || (blind && world.rollbacks.contains(jail))
+            // That it should run cannot be read.
+            || (blind && !world.machine.expected().contains(jail));
+        let current = |runs: u128| runs == *digest || blind;
         excused
             || process
                 .jails
@@ -38,7 +43,7 @@ fn protects(world: &World) -> bool {
 
 /// Its database is in memory for no longer than it has to be.
 fn is_at_home(world: &World) -> bool {
-    let waits = world.machine.refusal.is_some() || !world.machine.held.is_empty();
+    let waits = world.machine.refusal.is_some() || !world.machine.held.is_empty() || world.packages;
     !world.in_memory || world.locked || world.check_fails || waits
 }
 

@@ -12,7 +12,9 @@ impl World {
     /// An admin writes this version of a jail's config.
     pub(in super::super) fn write(&mut self, jail: &str, digest: u128, fault: Fault) {
         self.files.insert(jail.to_owned(), digest);
-        self.held.remove(jail);
+        if self.held.remove(jail) {
+            self.released.insert(jail.to_owned());
+        }
         self.faults.insert(digest, fault);
         self.changed_ever.insert(jail.to_owned());
         self.touch();

@@ -65,7 +65,6 @@ impl World {
             }
             Effect::Start { .. } => self.start(),
             Effect::WriteRollback { jails, .. } => {
-                self.note_guess();
                 self.stir();
                 if self.disk_full {
                     return Outcome::Effect(Err("no space left on device".into()));
@@ -87,10 +86,7 @@ impl World {
                 self.good = Some(self.files.clone());
                 Outcome::Effect(Ok(()))
             }
-            Effect::PutBack { reason, .. } => {
-                self.note_guess();
-                Outcome::PutBack(self.put_back(reason))
-            }
+            Effect::PutBack { reason, .. } => Outcome::PutBack(self.put_back(reason)),
             Effect::FindPutBack { reason } => Outcome::PutBack(Ok(self.find_put_back(reason))),
             Effect::TakeBack {
                 jails,
@@ -138,7 +134,6 @@ impl World {
     }
 
     fn keep_in_memory(&mut self) -> Result<(), String> {
-        self.note_guess();
         self.stir();
         if self.disk_full {
             return Err("no space left on device".into());
@@ -152,12 +147,6 @@ impl World {
             return Err("read-only file system".into());
         }
         Ok(std::mem::take(&mut self.damaged).then(aside))
-    }
-
-    fn note_guess(&mut self) {
-        if self.machine.guesses.is_empty() {
-            self.touched_since_guess = false;
-        }
     }
 
     /// What fail2ban's own log says of a start that came to nothing.

@@ -90,7 +90,10 @@ impl World {
         }
     }
 
+    /// If an admin was stopping it and no look saw that, it is a crash as any other.
     pub(in super::super) fn crash(&mut self) {
+        let stopping = self.process.as_ref().is_some_and(|it| it.stopping);
+        self.stopped_by_admin &= self.machine.being_stopped || !stopping;
         self.die("killed");
     }
 
@@ -237,6 +240,7 @@ impl World {
     /// jailwarden is killed: of what was under way (by its place in that list), this was done,
     /// though nobody was told.
     pub(in super::super) fn jailwarden_is_killed(&mut self, done: &[usize]) {
+        self.at_this_instant = (self.now, 0);
         self.deaf = true;
         for (at, (_, then)) in self.later.clone().into_iter().enumerate() {
             if let (true, Then::Answer(id, effect, peer)) = (done.contains(&at), then) {

@@ -144,6 +144,8 @@ pub(super) struct World {
     pub(super) stopped_jails: BTreeSet<String>,
     /// Those of them of which jailwarden knew, until somebody wants them to run.
     pub(super) held: BTreeSet<String>,
+    /// Jails whose config was changed since, of which jailwarden does not know yet.
+    released: BTreeSet<String>,
     /// systemd starts the daemon again by itself.
     revives: bool,
     /// The process that it has started so, and of which jailwarden may know that.
@@ -156,7 +158,7 @@ pub(super) struct World {
     gave_up_at: Option<MonoTime>,
     /// Somebody touched the config since the last start.
     untried: bool,
-    /// Somebody touched the config since a guess was made.
+    /// Somebody touched the config since it was read for the first guess.
     touched_since_guess: bool,
     /// How often something was asked for or told, looks aside.
     pub(super) doings: u64,
@@ -228,6 +230,7 @@ impl World {
             stopped_by_admin: false,
             stopped_jails: BTreeSet::new(),
             held: BTreeSet::new(),
+            released: BTreeSet::new(),
             revives: false,
             revived: None,
             paused: None,
@@ -335,6 +338,8 @@ impl World {
         let before = self.machine.held.clone();
         let actions = self.machine.handle_event(self.now, event);
         self.held.extend(&self.machine.held - &before);
+        let held = &self.machine.held;
+        self.released.retain(|jail| held.contains(jail));
         self.take(actions);
     }
 
@@ -353,8 +358,15 @@ impl World {
                     if !matches!(effect, Effect::Look { .. } | Effect::Save(_)) {
                         self.note(|| format!("> {}", word(&effect)));
                     }
-                    if matches!(effect, Effect::Apply { .. }) {
-                        self.end_applies();
+                    match &effect {
+                        Effect::Apply { .. } => self.end_applies(),
+                        // What is about to be done is of what was just read.
+                        Effect::Save(memory)
+                            if memory.intent.is_some() && memory.guesses.is_empty() =>
+                        {
+                            self.touched_since_guess = false;
+                        }
+                        _ => {}
                     }
                     let takes = self.takes(&effect);
                     let peer = self.process.as_ref().map(|p| p.pid);
