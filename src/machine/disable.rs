@@ -70,6 +70,7 @@ impl Machine {
         self.state = State::Mending(Mending {
             step: Step::Intending { save, intent },
             jails,
+            gave_up: None,
         });
     }
 

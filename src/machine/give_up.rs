@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::absence::Absence;
 use super::event::{ActionId, ConfigRead, Daemon, Outcome, Sight};
-use super::mend::why_not;
+use super::mend::{Mending, why_not};
 use super::restart::Cause;
 use super::time::MonoTime;
 use super::{Answer, Effect, Guesses, InVain, Machine, Policy, State};
@@ -20,6 +20,13 @@ pub(super) enum By {
         /// What it needs may have come, though no byte of it differs.
         afresh: bool,
     },
+}
+
+/// How long it is waited for the next try.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Backoff {
+    attempt: u32,
+    retry_at: MonoTime,
 }
 
 /// What was done on a guess is being taken back.
@@ -116,11 +123,35 @@ impl Machine {
         self.take_back_guesses();
     }
 
+    /// A mend has got further, or to its end: what it has changed is a reason to try at once.
+    pub(super) fn wait_on(&mut self, backoff: Backoff) {
+        let read = match &mut self.state {
+            State::Mending(mending) => {
+                mending.gave_up = Some(backoff);
+                return;
+            }
+            State::Checking { read, .. } => Some((*read, By::Others { afresh: true })),
+            _ => None,
+        };
+        let Backoff { attempt, retry_at } = backoff;
+        self.state = State::GaveUp {
+            attempt,
+            retry_at,
+            read,
+            undo: None,
+            packages: false,
+        };
+    }
+
     /// What a jailwarden has to know that comes after this one.
     pub(super) fn having_given_up(&self) -> GaveUp {
         let before = self.gave_up_before;
         let left = match &self.state {
-            State::GaveUp { retry_at, .. } => Some(retry_at.since(self.now)),
+            State::GaveUp { retry_at, .. }
+            | State::Mending(Mending {
+                gave_up: Some(Backoff { retry_at, .. }),
+                ..
+            }) => Some(retry_at.since(self.now)),
             _ => None,
         };
         GaveUp {
@@ -323,21 +354,25 @@ impl Machine {
             read: None,
             undo: None,
             packages,
-            ..
+            attempt,
         } = &mut self.state
         else {
             // It would start with what is being taken back, or was not read yet.
             self.next_look = self.now + Policy::SUSPECT_PACE;
             return;
         };
-        let retry_at = *retry_at;
+        let (attempt, retry_at) = (*attempt, *retry_at);
         *packages = sight.packages && self.now.since(retry_at) < Policy::PACKAGES_LIMIT;
         let next = self.now + self.policy.interval;
         if *packages || is_masked {
             self.next_look = next;
         } else if retry_at <= self.now {
+            if attempt % Policy::TRIES_IN_VAIN == Policy::TRIES_IN_VAIN - 1 {
+                // Whatever else was wrong then may be gone.
+                self.in_vain.forget();
+            }
             self.restart(Cause::Retry, self.daemon.pid);
-        } else if self.daemon.pid.is_some() || !self.mend_given_up() {
+        } else if self.daemon.pid.is_some() || !self.mend_given_up(Backoff { attempt, retry_at }) {
             self.next_look = retry_at.min(next);
         }
     }

@@ -129,6 +129,12 @@ impl Machine {
         self.put_back.clone_from(&done.replaced);
         if intent.guess {
             self.guess_replaced(done.replaced.as_ref(), intent.before);
+        } else {
+            // This stays, whatever is taken back.
+            self.guesses.before = None;
+            if let Some(incident) = &mut self.incident {
+                incident.config = None;
+            }
         }
     }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::event::{ActionId, Finding, Outcome, Trial};
+use super::give_up::Backoff;
 use super::intent::Intent;
 use super::time::MonoTime;
 use super::{Effect, Machine, Policy, State};
@@ -50,6 +51,8 @@ pub(super) struct Wait {
 pub(super) struct Mending {
     pub(super) step: Step,
     pub(super) jails: BTreeSet<String>,
+    /// Every way back has failed, and this is what it is gone on with.
+    pub(super) gave_up: Option<Backoff>,
 }
 
 #[derive(Debug, Clone)]
@@ -200,31 +203,32 @@ impl Machine {
         };
         let due: BTreeSet<_> = self.rollbacks.iter().filter(is_due).cloned().collect();
         if !due.is_empty() {
-            self.try_without_rollback(due);
+            self.try_without_rollback(due, None);
         }
     }
 
     /// No daemon runs, as every way back has failed: a jail that somebody may have mended since could run without
     /// those that keep it down. Whether one is tried now.
-    pub(super) fn mend_given_up(&mut self) -> bool {
-        let changed = |wait: &Wait| wait.hinted && !wait.first;
+    pub(super) fn mend_given_up(&mut self, backoff: Backoff) -> bool {
+        let hinted = |wait: &Wait| wait.hinted;
         let is_due =
-            |jail: &&String| !self.is_hopeless(jail) && self.waits.get(*jail).is_some_and(changed);
+            |jail: &&String| !self.is_hopeless(jail) && self.waits.get(*jail).is_some_and(hinted);
         let due: BTreeSet<_> = self.rollbacks.iter().filter(is_due).cloned().collect();
         let tries = self.disk.is_read() && !due.is_empty();
         if tries {
-            self.try_without_rollback(due);
+            self.try_without_rollback(due, Some(backoff));
         }
         tries
     }
 
-    fn try_without_rollback(&mut self, jails: BTreeSet<String>) {
+    fn try_without_rollback(&mut self, jails: BTreeSet<String>, gave_up: Option<Backoff>) {
         let id = self.run(Effect::TryMend {
             jails: jails.clone(),
         });
         self.state = State::Mending(Mending {
             step: Step::Trying(id),
             jails,
+            gave_up,
         });
     }
 
@@ -283,8 +287,11 @@ impl Machine {
 
     /// An action of the mend has ended.
     pub(super) fn mend_done(&mut self, outcome: Outcome) {
-        let State::Mending(Mending { step, jails }) =
-            std::mem::replace(&mut self.state, State::Watching)
+        let State::Mending(Mending {
+            step,
+            jails,
+            gave_up,
+        }) = std::mem::replace(&mut self.state, State::Watching)
         else {
             return;
         };
@@ -299,11 +306,18 @@ impl Machine {
                 self.save_done(&outcome);
                 let write = self.carry_out(&intent);
                 let step = Step::PuttingBack { write, intent };
-                self.state = State::Mending(Mending { step, jails });
+                self.state = State::Mending(Mending {
+                    step,
+                    jails,
+                    gave_up,
+                });
             }
             (Step::PuttingBack { intent, .. }, outcome) => {
                 self.disabled_again(&jails, &intent, outcome);
             }
+        }
+        if let Some(backoff) = gave_up {
+            self.wait_on(backoff);
         }
     }
 
@@ -339,6 +353,7 @@ impl Machine {
         self.state = State::Mending(Mending {
             step: Step::Saving(id),
             jails: passed,
+            gave_up: None,
         });
     }
 
@@ -399,6 +414,7 @@ impl Machine {
         self.state = State::Mending(Mending {
             step: Step::Removing(id),
             jails,
+            gave_up: None,
         });
     }
 

@@ -43,6 +43,8 @@ impl Policy {
     pub const SAMPLE: Duration = Duration::from_secs(1);
     /// How long a process that was stopped by a signal has to answer after SIGCONT.
     pub const RESUME_GRACE: Duration = Duration::from_secs(2);
+    /// Of the tries after every way back has failed, each of so many may do again what was of no use.
+    pub const TRIES_IN_VAIN: u32 = 4;
     /// At most this many restarts within `BUDGET_WINDOW`, then only with backoff.
     pub const RESTART_BUDGET: usize = 5;
     /// See `RESTART_BUDGET`.

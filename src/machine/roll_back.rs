@@ -47,6 +47,16 @@ pub struct InVain {
     pub config: Option<u128>,
 }
 
+impl InVain {
+    /// It may be done again with this config.
+    pub(super) fn forget(&mut self) {
+        *self = Self {
+            config: self.config,
+            ..Self::default()
+        };
+    }
+}
+
 impl Machine {
     /// Whether a last known good config is there to be put back, and may be. Not while whoever installs
     /// packages has taken the whole folder away.

@@ -118,6 +118,7 @@ impl Befall {
     }
 
     pub(in super::super) fn happens(self, world: &mut World) {
+        world.at_this_instant.1 = 0;
         match self {
             Self::Crash => world.crash(),
             Self::Hang(hang) => world.hang(hang),
@@ -270,7 +271,7 @@ pub(super) fn kills(world: &World) -> Vec<Befall> {
         Then::Answer(_, effect, _) if !is_reading(effect) => Some((at, &**effect)),
         _ => None,
     });
-    let writes: Vec<_> = writes.take(3).collect();
+    let writes: Vec<_> = writes.filter(|(at, _)| *at < 8).take(3).collect();
     let subsets = 0..1_u8 << writes.len();
     let kill = |subset: u8| {
         let done = writes.iter().enumerate();

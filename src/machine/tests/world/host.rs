@@ -183,7 +183,7 @@ impl World {
     /// so which config was read, is then past telling. Nor before it has seen the end of a stop: a start that
     /// fails at once then looks as that end.
     pub(in super::super) fn admin_starts(&mut self) {
-        let stands_by = matches!(self.machine.state, State::Standby { .. });
+        let stands_by = matches!(self.machine.state, State::Standby { .. }) && self.memory.standby;
         if self.process.is_none() && self.machine.being_stopped && !stands_by {
             return;
         }
@@ -240,7 +240,6 @@ impl World {
     /// jailwarden is killed: of what was under way (by its place in that list), this was done,
     /// though nobody was told.
     pub(in super::super) fn jailwarden_is_killed(&mut self, done: &[usize]) {
-        self.at_this_instant = (self.now, 0);
         self.deaf = true;
         for (at, (_, then)) in self.later.clone().into_iter().enumerate() {
             if let (true, Then::Answer(id, effect, peer)) = (done.contains(&at), then) {
@@ -262,7 +261,8 @@ impl World {
         self.later.retain(|(_, t)| !matches!(t, Then::Answer(..)));
         // What was just taken back may look like somebody's change.
         let known = [self.memory.config, self.memory.in_vain.config];
-        if self.memory.gave_up.left.is_none() || !known.contains(&Some(self.read().fingerprint)) {
+        let is_known = self.check_fails || known.contains(&Some(self.read().fingerprint));
+        if self.memory.gave_up.left.is_none() || !is_known {
             self.gave_up_at = None;
         }
         // One clock for the world, a new one for each machine, would only obscure the tests.

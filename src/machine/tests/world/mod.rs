@@ -164,7 +164,7 @@ pub(super) struct World {
     pub(super) doings: u64,
     /// Nobody listens just now.
     deaf: bool,
-    at_this_instant: (MonoTime, u32),
+    pub(in super::super) at_this_instant: (MonoTime, u32),
     pub(super) starts: Vec<MonoTime>,
     pub(super) reports: Vec<Report>,
     pub(super) log: Option<Vec<String>>,
