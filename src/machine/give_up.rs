@@ -364,16 +364,19 @@ impl Machine {
         let (attempt, retry_at) = (*attempt, *retry_at);
         *packages = sight.packages && self.now.since(retry_at) < Policy::PACKAGES_LIMIT;
         let next = self.now + self.policy.interval;
-        if *packages || is_masked {
-            self.next_look = next;
-        } else if retry_at <= self.now {
+        let waits = *packages || is_masked || retry_at > self.now;
+        if !waits {
             if attempt % Policy::TRIES_IN_VAIN == Policy::TRIES_IN_VAIN - 1 {
                 // Whatever else was wrong then may be gone.
                 self.in_vain.forget();
             }
             self.restart(Cause::Retry, self.daemon.pid);
-        } else if self.daemon.pid.is_some() || !self.mend_given_up(Backoff { attempt, retry_at }) {
-            self.next_look = retry_at.min(next);
+        } else if !self.mend_given_up(Backoff { attempt, retry_at }) {
+            self.next_look = if retry_at > self.now {
+                retry_at.min(next)
+            } else {
+                next
+            };
         }
     }
 }

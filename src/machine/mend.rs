@@ -207,7 +207,7 @@ impl Machine {
         }
     }
 
-    /// No daemon runs, as every way back has failed: a jail that somebody may have mended since could run without
+    /// Nothing protects, as every way back has failed: a jail that somebody may have mended since could run without
     /// those that keep it down. Whether one is tried now.
     pub(super) fn mend_given_up(&mut self, backoff: Backoff) -> bool {
         let hinted = |wait: &Wait| wait.hinted;

@@ -41,6 +41,7 @@ impl World {
 
     pub(in super::super) fn packages_change(&mut self) {
         self.gave_up_at = None;
+        self.untried = true;
         self.tell(Event::Observed(Observed::PackagesChanged));
     }
 

@@ -268,6 +268,16 @@ impl World {
         // One clock for the world, a new one for each machine, would only obscure the tests.
         let mut memory = self.memory.clone();
         memory.age = self.now.since(self.kept_at);
+        if self.save_lost {
+            // Of what could not be written the next one knows nothing.
+            let since = self.now - Policy::BUDGET_WINDOW;
+            self.starts.retain(|at| *at > since);
+            self.starts.truncate(memory.starts().count());
+        }
+        // It was about to try.
+        self.untried |= memory.gave_up.left.is_some_and(|left| left <= memory.age);
+        // A start that came to nothing looks as the end of that stop.
+        self.stopped_by_admin |= memory.being_stopped && self.process.is_none();
         self.held.retain(|jail| memory.held.contains(jail));
         if !self.knows_who_started(&memory) {
             self.held.clear();
