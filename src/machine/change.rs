@@ -51,7 +51,13 @@ impl Machine {
     pub(super) fn checked(&mut self, config: ConfigRead, ours: bool) {
         self.watch();
         match config {
-            ConfigRead::Unchanged => self.disk.failing = None,
+            ConfigRead::Unchanged => {
+                self.disk.failing = None;
+                if let Some(reading) = self.disk.reading.clone().filter(|_| !self.doubt.is_empty())
+                {
+                    self.apply_reading(reading);
+                }
+            }
             ConfigRead::Failed(why) => {
                 if self.disk.failing.as_ref() != Some(&why) {
                     self.say_check_failed(&why);

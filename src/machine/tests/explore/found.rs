@@ -1,5 +1,6 @@
 //! Ways to break something that the walk has found.
 
+use super::super::world::Then;
 use super::*;
 
 fn begin() -> World {
@@ -200,4 +201,98 @@ fn a_daemon_that_lost_all_its_jails_is_restarted_whatever_bars_that() {
     Befall::Packages.happens(&mut world);
     steps(&mut world, 16);
     comes_to_good(&mut world);
+}
+
+/// What jailwarden itself puts back is not what the admin who stopped the jail has changed.
+#[test]
+fn a_jail_stopped_by_hand_stays_so_when_its_last_good_config_is_put_back() {
+    let mut world = begin();
+    world.pass(secs(70));
+    Befall::Edit("m", Fault::Fatal).happens(&mut world);
+    Befall::Edit("a", Fault::ColdOnly).happens(&mut world);
+    world.pass(secs(20));
+    Befall::StopJail.happens(&mut world);
+    while world.held.is_empty() {
+        steps(&mut world, 1);
+    }
+    Befall::Crash.happens(&mut world);
+    comes_to_good(&mut world);
+    assert_eq!(world.held, set(&["a"]));
+    world.pass(secs(3600));
+    comes_to_good(&mut world);
+}
+
+/// Nobody has read the config with which it was started: that the one on disk is as ever says nothing of it.
+#[test]
+fn a_daemon_started_with_a_config_that_nobody_could_read_is_told_all_of_it_later() {
+    let mut world = begin();
+    let before = world.files["a"];
+    Befall::CheckFails.happens(&mut world);
+    Befall::AdminStops(true).happens(&mut world);
+    world.pass(secs(20));
+    Befall::Renew.happens(&mut world);
+    Befall::AdminStarts.happens(&mut world);
+    world.pass(secs(20));
+    world.write("a", before, Fault::None);
+    world.check_fails = false;
+    world.pass(secs(60));
+    assert!(goal::is_reached(&world), "{:?}", world.machine.state);
+}
+
+/// The jail that is left keeps the daemon from starting, for a reason that nobody finds.
+#[test]
+fn a_jail_that_was_mended_runs_though_no_other_can() {
+    let mut world = begin();
+    Befall::Edit("a", Fault::Fatal).happens(&mut world);
+    Befall::Crash.happens(&mut world);
+    world.pass(secs(60));
+    assert_eq!(world.rollbacks, set(&["a"]));
+    Befall::Edit("m", Fault::ColdOnly).happens(&mut world);
+    world.pass(secs(20));
+    Befall::Crash.happens(&mut world);
+    world.pass(secs(60));
+    assert!(world.process.is_none());
+    Befall::Renew.happens(&mut world);
+    comes_to_good(&mut world);
+    assert!(world.process.unwrap().jails["a"].alive);
+}
+
+/// The daemon without the jail at fault was stopped by a signal before it was seen to be fine.
+#[test]
+fn what_helped_and_seemed_not_to_is_tried_again() {
+    let mut world = begin();
+    Befall::Edit("a", Fault::ColdOnly).happens(&mut world);
+    world.pass(secs(20));
+    Befall::Crash.happens(&mut world);
+    while world.rollbacks.is_empty() || world.process.is_none() {
+        steps(&mut world, 1);
+    }
+    let pid = world.process.as_ref().unwrap().pid;
+    Befall::Hang(Hang::Frozen).happens(&mut world);
+    while world.process.as_ref().is_some_and(|it| it.pid == pid) {
+        steps(&mut world, 1);
+    }
+    comes_to_good(&mut world);
+}
+
+/// Why it did not start was not found out at the first try.
+#[test]
+fn with_a_database_in_memory_each_jail_is_disabled_anew() {
+    let mut world = begin();
+    Befall::Edit("a", Fault::ColdOnly).happens(&mut world);
+    world.pass(secs(20));
+    Befall::Lock.happens(&mut world);
+    Befall::Crash.happens(&mut world);
+    let asks = |(_, then): &(MonoTime, Then)| match then {
+        Then::Answer(_, effect, _) => **effect == Effect::FindCulprit,
+        _ => false,
+    };
+    loop {
+        if let Some(at) = world.later.iter().position(asks) {
+            break Befall::Lost(at, false).happens(&mut world);
+        }
+        steps(&mut world, 1);
+    }
+    world.pass(secs(40));
+    assert!(goal::is_reached(&world), "{:?}", world.machine.state);
 }
