@@ -9,7 +9,10 @@ mod change;
 mod command;
 mod cramped;
 mod crash;
+mod culprit;
 mod damaged;
+mod death;
+mod diagnosis;
 mod explore;
 #[cfg(test)]
 mod flapping;
@@ -18,6 +21,7 @@ pub mod fuzz;
 mod give_up;
 mod held;
 mod in_memory;
+mod jails;
 mod keep;
 mod ladder;
 mod leaving;
@@ -27,6 +31,8 @@ mod pause;
 mod plan;
 mod protection;
 mod restart;
+mod retries;
+mod rungs;
 #[cfg(test)]
 mod simulation;
 mod snapshot;
