@@ -446,6 +446,8 @@ mod scenario {
 
         fs::remove_file(&long).unwrap();
         f2b.edit("jail.d/web.conf", "maxretry = 1", "maxretry = 2");
-        warden.wait_for("config change applied: loaded web");
+        // What it was started with was never read.
+        warden.wait_for("config change applied: loaded mail, web");
+        f2b.wait_bans(&["mail", "web"]);
     }
 }
