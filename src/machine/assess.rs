@@ -277,7 +277,7 @@ impl Machine {
     /// A look while something else is under way: only a hang is worth breaking that off.
     pub(super) fn glance(&mut self, sight: Sight) {
         self.next_look = self.now + self.policy.interval;
-        if matches!(&self.state, State::Mending(mending) if mending.writes()) {
+        if matches!(&self.state, State::Mending(mending) if !mending.may_be_left()) {
             return;
         }
         if let Daemon::Silent { motion, .. } = sight.daemon {

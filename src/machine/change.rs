@@ -53,8 +53,9 @@ impl Machine {
         match config {
             ConfigRead::Unchanged => {
                 self.disk.failing = None;
-                if let Some(reading) = self.disk.reading.clone().filter(|_| !self.doubt.is_empty())
-                {
+                let reading = self.disk.reading.clone();
+                if let Some(mut reading) = reading.filter(|_| !self.doubt.is_empty()) {
+                    reading.changed_files.clear();
                     self.apply_reading(reading);
                 }
             }
@@ -257,7 +258,9 @@ impl Machine {
     /// not be read before it changes, nobody knows what that is.
     pub(super) fn doubt_if_unread(&mut self) {
         let in_the_dark = self.daemon.cold && self.daemon.started_with.is_none();
-        if (self.daemon.is_others || in_the_dark) && self.disk.failing.is_some() {
+        if (self.daemon.is_others || in_the_dark)
+            && (self.disk.failing.is_some() || self.disk.reading.is_none())
+        {
             self.doubt.server = true;
             self.doubt.add(self.accepted.jails.keys(), &self.accepted);
         }

@@ -123,17 +123,18 @@ impl Machine {
         self.take_back_guesses();
     }
 
-    /// A mend has got further, or to its end: what it has changed is a reason to try at once.
+    /// A mend in between has got further, or to its end: then it is waited on, but for what its own change brings.
     pub(super) fn wait_on(&mut self, backoff: Backoff) {
         let read = match &mut self.state {
             State::Mending(mending) => {
                 mending.gave_up = Some(backoff);
                 return;
             }
-            State::Checking { read, .. } => Some((*read, By::Others { afresh: true })),
+            State::Checking { read, .. } => Some((*read, By::Others { afresh: false })),
             _ => None,
         };
         let Backoff { attempt, retry_at } = backoff;
+        self.next_look = self.next_look.min(retry_at);
         self.state = State::GaveUp {
             attempt,
             retry_at,
@@ -297,11 +298,14 @@ impl Machine {
             ConfigRead::Read(reading) => known.map_or(!by_us, |known| reading.fingerprint != known),
             ConfigRead::Unchanged | ConfigRead::Failed(_) => false,
         };
+        let held = self.held.clone();
+        self.take_reading(config);
         if by_us && !differs {
-            self.take_own_reading(config);
-        } else {
-            self.take_reading(config);
+            // Nobody but jailwarden has changed it.
+            self.held = held;
         }
+        let standing = self.rollbacks.clone();
+        self.note_rollbacks(&standing);
         // Whoever, or whatever, changes it again and again waits as long as any other.
         self.forget_old_starts();
         let too_often = self.starts.len() >= 2 * Policy::RESTART_BUDGET;
@@ -364,19 +368,16 @@ impl Machine {
         let (attempt, retry_at) = (*attempt, *retry_at);
         *packages = sight.packages && self.now.since(retry_at) < Policy::PACKAGES_LIMIT;
         let next = self.now + self.policy.interval;
-        let waits = *packages || is_masked || retry_at > self.now;
-        if !waits {
+        if *packages || is_masked {
+            self.next_look = next;
+        } else if retry_at <= self.now {
             if attempt % Policy::TRIES_IN_VAIN == Policy::TRIES_IN_VAIN - 1 {
                 // Whatever else was wrong then may be gone.
-                self.in_vain.forget();
+                self.in_vain.jails.clear();
             }
             self.restart(Cause::Retry, self.daemon.pid);
         } else if !self.mend_given_up(Backoff { attempt, retry_at }) {
-            self.next_look = if retry_at > self.now {
-                retry_at.min(next)
-            } else {
-                next
-            };
+            self.next_look = retry_at.min(next);
         }
     }
 }

@@ -96,6 +96,11 @@ impl Machine {
     pub(super) fn note_in_memory(&mut self, intent: &Intent) {
         self.guess_in_memory(intent);
         self.in_memory.stay(self.now);
+        if !std::mem::replace(&mut self.in_vain.in_memory, true) {
+            // With a database that can be used, what was of no use before may be.
+            self.in_vain.jails.clear();
+            self.in_vain.files = false;
+        }
         self.say_in_memory(&intent.reason);
         if let State::Restarting(restart) = &mut self.state {
             // If it does not come back even so, there is something else.
@@ -107,11 +112,6 @@ impl Machine {
     pub(super) fn guess_in_memory(&mut self, intent: &Intent) {
         self.guesses.before = self.guesses.before.or(intent.before);
         self.guesses.in_memory = true;
-        if !std::mem::replace(&mut self.in_vain.in_memory, true) {
-            // With a database that can be used, what was of no use before may be.
-            self.in_vain.jails.clear();
-            self.in_vain.files = false;
-        }
     }
 
     /// The file was written, and fail2ban reads another database all the same.

@@ -28,8 +28,8 @@ pub(super) struct Incident {
     pub(super) was_disabled: Option<bool>,
     /// The jails that were disabled in its course.
     pub(super) rolled_back: BTreeSet<String>,
-    /// Fingerprint of the config before the first of them was.
-    pub(super) config: Option<u128>,
+    /// Fingerprint of the config before the first of them was; none once files were put back for good.
+    pub(super) before_rollbacks: Option<u128>,
     /// How often every way back had failed.
     pub(super) given_up: u32,
 }
@@ -90,7 +90,7 @@ impl Machine {
             restarted: false,
             was_disabled: None,
             rolled_back: BTreeSet::new(),
-            config: None,
+            before_rollbacks: None,
             given_up: std::mem::take(&mut self.gave_up_before),
         });
     }

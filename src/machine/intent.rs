@@ -104,7 +104,7 @@ impl Machine {
         self.may_stand(jails, intent);
         if let Some(incident) = &mut self.incident {
             if incident.rolled_back.is_empty() {
-                incident.config = intent.before;
+                incident.before_rollbacks = intent.before;
             }
             incident.rolled_back.extend(jails.iter().cloned());
         }
@@ -133,7 +133,7 @@ impl Machine {
             // This stays, whatever is taken back.
             self.guesses.before = None;
             if let Some(incident) = &mut self.incident {
-                incident.config = None;
+                incident.before_rollbacks = None;
             }
         }
     }

@@ -87,6 +87,12 @@ impl Mending {
         }
     }
 
+    /// Whether a look, or the end of a process, may break it off: a mere trial can be made later. Not so where every
+    /// way back has failed: it is waited on after it.
+    pub(super) fn may_be_left(&self) -> bool {
+        !self.writes() && self.gave_up.is_none()
+    }
+
     /// Whether it is past the mere trial.
     pub(super) fn writes(&self) -> bool {
         !matches!(self.step, Step::Trying(_))
@@ -422,6 +428,10 @@ impl Machine {
         // The reading of our own change holds whatever others changed meanwhile.
         self.hint_mends();
         self.rollbacks.retain(|jail| !jails.contains(jail));
+        if let Some(incident) = &mut self.incident {
+            // It may be to blame once more.
+            incident.rolled_back.retain(|jail| !jails.contains(jail));
+        }
         self.say_removed(jails);
         self.read_own_change();
     }

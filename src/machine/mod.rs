@@ -173,8 +173,8 @@ pub struct Machine {
     stopping: bool,
     /// systemd was stopping the daemon for good when it was last seen.
     being_stopped: bool,
-    /// It ended while a `fail2ban-client restart` was under way, and has not been seen since but by a look during
-    /// which systemd was still ending the unit: with that it ends the client's new server, too (`ExecStop=`).
+    /// It ended while a `fail2ban-client restart` was under way. Kept while systemd still ends the unit, since its
+    /// `ExecStop=` stops the new server, too; gone with any other look that sees a daemon.
     client_restarts: bool,
     /// jailwarden had started the daemon when it was killed, and has not seen it since.
     awaited: bool,
@@ -371,7 +371,7 @@ impl Machine {
             }
             State::Mending(ref mending) => {
                 // A mere trial can be made later; what writes is ended first.
-                if !mending.writes() {
+                if mending.may_be_left() {
                     self.watch();
                 }
                 self.next_look = self.now;
@@ -442,13 +442,17 @@ impl Machine {
         self.note_cramped(&sight);
         self.note_leaving(&sight);
         let gone = matches!(sight.daemon, Daemon::Absent { process: None, .. });
-        let ending = |unit: &Unit| unit.active == ActiveState::Deactivating;
+        let ending = |unit: &Unit| unit.active == ActiveState::Deactivating && !unit.job;
         let gone = gone || sight.unit.as_ref().is_some_and(ending);
         self.client_restarts = gone && (self.client_restarts || sight.health.client_restarts);
         self.note_successor(&sight);
         self.note_health(&sight.health);
         let disabled = sight.unit.as_ref().map(|unit| unit.disabled);
         self.route(sight, new, comes_up);
+        if self.client_restarts {
+            // A stop that an admin asks for is to be seen.
+            self.next_look = self.next_look.min(self.now + Policy::FAST_PACE);
+        }
         if let Some(incident) = &mut self.incident {
             incident.was_disabled = incident.was_disabled.or(disabled);
         }

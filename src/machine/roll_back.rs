@@ -41,20 +41,10 @@ pub struct InVain {
     pub jails: BTreeSet<String>,
     /// All files had their last good content.
     pub files: bool,
-    /// The database was in memory.
+    /// The database was put into memory since, with which the others were worth another try.
     pub in_memory: bool,
     /// Fingerprint of the config, without what was done.
     pub config: Option<u128>,
-}
-
-impl InVain {
-    /// It may be done again with this config.
-    pub(super) fn forget(&mut self) {
-        *self = Self {
-            config: self.config,
-            ..Self::default()
-        };
-    }
 }
 
 impl Machine {
@@ -248,7 +238,7 @@ impl Machine {
             ConfigRead::Read(reading) => self.note_overruled(jails, reading),
             ConfigRead::Unchanged | ConfigRead::Failed(_) => BTreeSet::new(),
         };
-        self.take_own_reading(config);
+        self.take_own_reading(what, config);
         let in_vain = *what == What::InMemory && self.is_in_memory_in_vain();
         if let Some((name, before)) = put_back
             && self.disk.reading.as_ref().is_some_and(is_still_broken)
@@ -351,7 +341,7 @@ impl Machine {
             if let Some(incident) = &self.incident {
                 let jails = incident.rolled_back.iter().cloned();
                 self.guesses.jails.extend(jails);
-                self.guesses.before = self.guesses.before.or(incident.config);
+                self.guesses.before = self.guesses.before.or(incident.before_rollbacks);
             }
             return BTreeSet::new();
         }

@@ -84,7 +84,7 @@ impl Machine {
             | State::GaveUp { .. }
             | State::Checking { .. }
             | State::Reloading(_) => true,
-            State::Mending(mending) => !mending.writes(),
+            State::Mending(mending) => mending.may_be_left(),
             State::Restarting(restart) => restart.looks(),
             State::Ended => false,
         }

@@ -169,7 +169,12 @@ fn a_server_of_the_client_that_systemd_stops_with_the_unit_did_not_come_back() {
         unit: Some(unit),
         ..answers_as(8, &["a"])
     };
-    for (unit, does) in [(ending, "DaemonDown start"), (unit_failed(0), "Standby")] {
+    let asked = with_job(ending.clone());
+    for (unit, does) in [
+        (ending, "DaemonDown start"),
+        (asked, "Standby"),
+        (unit_failed(0), "Standby"),
+    ] {
         let mut rig = Rig::healthy(&["a"]);
         rig.exits(7).sees(seen_by_client(unit_failed(0)));
         rig.sees(with(unit));

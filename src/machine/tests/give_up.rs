@@ -318,3 +318,83 @@ fn each_look_meanwhile_asks_whether_another_may_be_started() {
         |(_, effect): &(ActionId, Effect)| matches!(effect, Effect::Look { unit: true, .. });
     assert!(rig.asked.iter().any(looks), "{:?}", rig.asked);
 }
+
+// ---- a jail that is mended meanwhile
+
+/// m is disabled, and fail2ban does not start for a reason that nobody finds; then somebody has edited m.
+fn mended_while_given_up() -> Rig {
+    let disabled = both().rolled_back(&["m"]);
+    let mut rig = Rig::stock(Memory::default(), disabled.clone(), answers(&["a"]));
+    let faulty = Trial::Faulty(finding(Some("m"), true));
+    rig.gets(tried("m", faulty));
+    rig.exits(7).sees(down()).does_not_start();
+    rig.reads(disabled);
+    rig.does("read-afresh ready Supervising try(m) DaemonDown start read-afresh GaveUp");
+    let edited = config_of_versions(&[("a", 2), ("m", 1)]).rolled_back(&["m"]);
+    rig.edits(edited.clone())
+        .keeps_seeing(&down())
+        .does_not_start();
+    rig.reads(edited).keeps_seeing(&down());
+    rig.does("read Restarting start read-afresh GaveUp try(m)");
+    rig
+}
+
+fn tried(jail: &str, trial: Trial) -> Outcome {
+    Outcome::Tried(Ok([(jail.to_owned(), trial)].into()))
+}
+
+fn edited() -> Reading {
+    config_of_versions(&[("a", 2), ("m", 1)])
+}
+
+#[test]
+fn it_is_started_at_once_with_a_jail_that_passes_its_trial() {
+    let mut rig = mended_while_given_up();
+    rig.gets(tried("m", Trial::Sound { digest: 1 })).ok().ok();
+    rig.does("save undo(m) JailMended read-afresh")
+        .reads(edited());
+    rig.sees(down()).does("Restarting start");
+}
+
+#[test]
+fn a_trial_that_brings_nothing_cuts_no_wait_short() {
+    let mut rig = mended_while_given_up();
+    let State::Mending(mending) = &rig.machine.state else {
+        panic!("{:?}", rig.machine.state);
+    };
+    let left = rig.machine.having_given_up().left.unwrap();
+    assert!(mending.gave_up.is_some());
+    let retry_at = rig.now + left;
+    rig.exits(9).does("");
+    rig.gets(tried("m", Trial::Faulty(finding(Some("m"), true))));
+    rig.does("ChangeRefused").is("gave-up");
+    rig.keeps_seeing(&down()).does("Restarting start");
+    assert!(rig.now >= retry_at, "{:?} {retry_at:?}", rig.now);
+}
+
+/// As on a read-only file system: that is no change.
+#[test]
+fn a_rollback_that_cannot_be_removed_cuts_no_wait_short() {
+    let mut rig = mended_while_given_up();
+    rig.gets(tried("m", Trial::Sound { digest: 1 })).ok();
+    rig.does("save undo(m)");
+    rig.gets(Outcome::Effect(Err("read-only file system".into())));
+    rig.reads(edited().rolled_back(&["m"]));
+    rig.does("RollbackFailed read-afresh").is("gave-up");
+    rig.sees(down()).does("");
+    assert!(!rig.machine.is_on_probation("m"));
+}
+
+#[test]
+fn a_jail_that_was_mended_meanwhile_may_be_to_blame_once_more() {
+    let mut rig = mended_while_given_up();
+    rig.gets(tried("m", Trial::Sound { digest: 1 })).ok().ok();
+    rig.does("save undo(m) JailMended read-afresh")
+        .reads(edited());
+    rig.verdict.culprit = Culprit::Config {
+        jail: Some("m".into()),
+    };
+    rig.sees(down()).does_not_start();
+    rig.reads(edited()).ok();
+    rig.does("Restarting start read-afresh rollback(m) RolledBack read-afresh");
+}

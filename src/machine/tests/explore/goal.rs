@@ -88,7 +88,11 @@ fn can_run(world: &World) -> bool {
         harms && !world.rollbacks.contains(jail)
     };
     // With no jail that can protect, a daemon that runs protects nobody.
-    let is_of_use = world.files.values().any(|digest| is_sound(world, *digest));
+    let is_of_use = world.files.iter().any(|(jail, digest)| {
+        // While packages are installed nothing is tried.
+        let waits = world.packages && world.rollbacks.contains(jail);
+        is_sound(world, *digest) && !waits
+    });
     let broken = world.unreadable || world.files.iter().any(breaks);
     let stuck = world.unreadable && world.good.is_none();
     let database = world.locked || world.damaged;
