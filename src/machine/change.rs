@@ -95,7 +95,8 @@ impl Machine {
             return;
         };
         let refused = self.refused_jails();
-        if std::mem::take(&mut self.daemon.is_others) {
+        let is_others = std::mem::take(&mut self.daemon.is_others);
+        if is_others {
             // It runs them as they are on disk, and not as they ran before.
             let run = refused.iter().filter(|jail| plan.jails.contains_key(*jail));
             self.doubt.add(run, &plan);
@@ -114,6 +115,13 @@ impl Machine {
         // What it was started without cannot be set in a daemon that has jails.
         let server = differs && !spurned && !self.in_memory.ended;
         if changes.is_empty() && !server {
+            return;
+        }
+        if self.is_being_loaded() {
+            self.daemon.is_others = is_others;
+            let until = self.daemon.first_seen + self.policy.comeback;
+            self.daemon.held_back = Some(until);
+            self.disk.distrust(until);
             return;
         }
         let id = self.send(server.then_some(plan.server), changes.clone());
@@ -252,6 +260,14 @@ impl Machine {
                     .insert(name.clone(), (jail.digest, finding(Some(name), words)));
             }
         }
+    }
+
+    /// Whoever has started it is about to send it the config: with a jail that it has by then, all of that is
+    /// refused (`Cannot change database when there are jails present`, `server/server.py`, 1.0.2).
+    fn is_being_loaded(&self) -> bool {
+        let daemon = &self.daemon;
+        let is_young = self.now.since(daemon.first_seen) < self.policy.comeback;
+        daemon.listed.is_empty() && is_young
     }
 
     /// A daemon that somebody else has started, or jailwarden in the dark, runs what was on disk then: if that could

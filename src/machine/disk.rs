@@ -40,6 +40,7 @@ impl Disk {
     pub(super) fn distrust(&mut self, now: MonoTime) {
         self.touch(now);
         if let Some(burst) = &mut self.burst {
+            burst.first = burst.first.min(now);
             burst.urgent = true;
         }
     }

@@ -371,10 +371,12 @@ impl Machine {
         if *packages || is_masked {
             self.next_look = next;
         } else if retry_at <= self.now {
-            if attempt % Policy::TRIES_IN_VAIN == Policy::TRIES_IN_VAIN - 1 {
-                // Whatever else was wrong then may be gone.
+            // Whatever else was wrong then may be gone.
+            let forgets = |each: u32| attempt % each == each - 1;
+            if forgets(Policy::DISABLED_IN_VAIN) {
                 self.in_vain.jails.clear();
             }
+            self.in_vain.files &= !forgets(Policy::PUT_BACK_IN_VAIN);
             self.restart(Cause::Retry, self.daemon.pid);
         } else if !self.mend_given_up(Backoff { attempt, retry_at }) {
             self.next_look = retry_at.min(next);

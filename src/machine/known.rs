@@ -25,6 +25,9 @@ pub(super) struct Known {
     pub(super) had: BTreeSet<String>,
     /// When it is told again to stop the jails that are stopped by hand.
     pub(super) stop_again_at: MonoTime,
+    /// Until when a change is kept back from it that it must not be told before it has the config with which it is
+    /// being started.
+    pub(super) held_back: Option<MonoTime>,
     /// Until when no dead jail is loaded again, as it can take no change.
     pub(super) spared_until: MonoTime,
     /// It was started while jailwarden looked on, and has not yet been seen fine with a config
@@ -119,7 +122,8 @@ impl Machine {
             ping, listed, dead, ..
         } = &sight.daemon
         {
-            if others_doing && (new || before.is_none()) {
+            let is_loaded = !listed.is_empty() && self.daemon.held_back.take().is_some();
+            if others_doing && (new || before.is_none() || is_loaded) {
                 self.disk.distrust(self.now);
             }
             let is_sending =

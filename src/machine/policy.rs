@@ -43,8 +43,11 @@ impl Policy {
     pub const SAMPLE: Duration = Duration::from_secs(1);
     /// How long a process that was stopped by a signal has to answer after SIGCONT.
     pub const RESUME_GRACE: Duration = Duration::from_secs(2);
-    /// Of the tries after every way back has failed, each of so many may do again what was of no use.
-    pub const TRIES_IN_VAIN: u32 = 4;
+    /// Of the tries after every way back has failed, each so many-th may disable jails again that it did not help to
+    /// disable.
+    pub const DISABLED_IN_VAIN: u32 = 4;
+    /// The same of the last good config. Each time leaves what it replaced, and itself, beside the state.
+    pub const PUT_BACK_IN_VAIN: u32 = 32;
     /// At most this many restarts within `BUDGET_WINDOW`, then only with backoff.
     pub const RESTART_BUDGET: usize = 5;
     /// See `RESTART_BUDGET`.

@@ -529,3 +529,42 @@ fn what_jailwarden_itself_has_started_it_with_is_not_loaded_anew() {
     rig.edits(config(&["a", "m"]));
     rig.does("read ChangeWithdrawn");
 }
+
+/// It takes no config any more once it has a jail, not even from whoever starts it.
+#[test]
+fn nothing_is_sent_to_one_that_somebody_is_starting_before_it_has_its_config() {
+    let changed = config_of_versions(&[("a", 1), ("m", 2)]);
+    let mut rig = Rig::healthy(&["a", "m"]);
+    rig.exits(7).sees(absent(unit_stopped())).does("Standby");
+    rig.sees(answers_as(8, &[]));
+    rig.does("BackByHand read-afresh").reads(changed.clone());
+    rig.sees_for(3, &answers_as(8, &[])).does("");
+    rig.sees(answers_as(8, &["a", "m"])).pass(secs(2));
+    rig.does("read-afresh").reads(changed.clone());
+    rig.does("apply(+m)");
+
+    // One that nobody sends anything has had its time.
+    let mut rig = Rig::healthy(&["a", "m"]);
+    rig.exits(7).sees(absent(unit_stopped())).does("Standby");
+    rig.sees(answers_as(8, &[]));
+    rig.does("BackByHand read-afresh").reads(changed.clone());
+    let began = rig.now;
+    while rig.now.since(began) < secs(9) {
+        rig.sees(answers_as(8, &[])).does("");
+    }
+    while rig.machine.disk.is_settling() {
+        rig.sees(answers_as(8, &[]));
+    }
+    rig.does("read-afresh").reads(changed).does("apply(+m)");
+}
+
+/// As where both are restarted after an edit.
+#[test]
+fn nothing_is_sent_to_one_that_is_being_started_together_with_jailwarden() {
+    let memory = Rig::healthy(&["a", "m"]).kept;
+    let changed = config_of_versions(&[("a", 1), ("m", 2)]);
+    let mut rig = Rig::stock(memory, changed.clone(), answers_as(8, &[]));
+    rig.does("read-afresh ready Supervising");
+    rig.sees(answers_as(8, &["a", "m"])).pass(secs(1));
+    rig.does("read-afresh").reads(changed).does("apply(+m)");
+}
