@@ -19,6 +19,8 @@ impl Machine {
     /// The fingerprint of a config that the daemon runs as it is on disk, whole and without a flaw.
     fn healthy_with(&self) -> Option<u128> {
         let reading = self.disk.reading.as_ref()?;
+        // One with which a jail is still on probation is better than none.
+        let is_settled = self.mends.is_empty() || self.good.is_none();
         let sound = matches!(self.state, State::Watching)
             && self.daemon.ping.is_some()
             && self.disk.is_read()
@@ -27,7 +29,7 @@ impl Machine {
             && self.rollbacks.is_empty()
             && !self.in_memory.stands
             && self.lost.is_empty()
-            && self.mends.is_empty()
+            && is_settled
             && reading.plan.as_ref() == Some(&self.accepted)
             && !self.accepted.jails.is_empty()
             && self.not_alive().is_empty();

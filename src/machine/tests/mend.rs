@@ -470,3 +470,29 @@ fn a_jail_that_is_dead_when_its_probation_is_over_is_disabled_again() {
     assert!(rig.now.since(begin) > Policy::PROBATION);
     rig.does("JailDead apply(*m) rollback(m)");
 }
+
+/// What ended all jails was no fault of the one on probation.
+#[test]
+fn a_jail_on_probation_that_died_with_all_others_may_die_once_more() {
+    let mut rig = on_probation();
+    let all = with_dead(8, &["a", "m"], &["a", "m"]);
+    rig.keeps_seeing(&all)
+        .applied()
+        .sees(answers_as(8, &["a", "m"]));
+    rig.does("JailDead apply(*a *m) AllClear");
+    rig.keeps_seeing(&with_dead(8, &["a", "m"], &["m"]));
+    rig.does("JailDead apply(*m)");
+}
+
+/// Else a host of which a jail is mended now and again would have none.
+#[test]
+fn the_first_config_is_kept_as_good_also_with_a_jail_on_probation() {
+    let mut rig = on_probation();
+    assert_eq!(rig.machine.good, None);
+    let began = rig.now;
+    while rig.now.since(began) < Policy::GOOD_AFTER + secs(20) {
+        rig.sees(answers_as(8, &["a", "m"]));
+    }
+    assert!(rig.kept.mends["m"].on_probation);
+    assert!(rig.machine.good.is_some());
+}
