@@ -1,5 +1,6 @@
 //! jailwarden is killed between two steps, and comes back with what is on disk.
 
+use super::rungs::changed_after_the_death;
 use super::*;
 
 impl Rig {
@@ -604,14 +605,7 @@ fn the_commands_that_are_held_against_a_jail_are_the_ones_that_failed() {
     assert_eq!(failed(&rig), digest(1));
 
     // It does not start with what came after what was last sent to it.
-    let mut rig = Rig::healthy(&["a", "m"]);
-    rig.edits(config_of_versions(&[("a", 2), ("m", 1)]))
-        .applied()
-        .sees(answers(&["a", "m"]));
-    rig.exits(7).sees(absent(unit_killed())).does_not_start();
-    rig.reads(config_of_versions(&[("a", 2), ("m", 2)]));
-    rig.does("read apply(+a) ChangeApplied DaemonDown start read-afresh rollback(m)");
-    assert_eq!(failed(&rig), digest(2));
+    assert_eq!(failed(&changed_after_the_death()), digest(2));
 }
 
 /// The start of process 8 came to nothing, and something was about to be done about it.

@@ -14,6 +14,12 @@ fn blaming(culprit: Culprit) -> Rig {
     rig
 }
 
+#[track_caller]
+fn assert_tells_evidence(rig: &Rig) {
+    let told = &rig.told.last().unwrap().message;
+    assert!(told.contains("fail2ban.log:7: words"), "{told}");
+}
+
 #[test]
 fn no_jail_is_disabled_for_what_is_wrong_around_fail2ban() {
     for jail in [None, Some("a".to_owned())] {
@@ -22,13 +28,7 @@ fn no_jail_is_disabled_for_what_is_wrong_around_fail2ban() {
             database: false,
         });
         rig.does("read-afresh GaveUp").is("gave-up");
-        assert!(
-            rig.told
-                .last()
-                .unwrap()
-                .message
-                .contains("fail2ban.log:7: words")
-        );
+        assert_tells_evidence(&rig);
     }
 }
 
@@ -47,13 +47,7 @@ fn the_jail_that_fail2ban_names_comes_before_the_last_changed_one() {
     let jail = Some("a".to_owned());
     let mut rig = blaming(Culprit::Config { jail });
     rig.does("read-afresh rollback(a)").ok();
-    assert!(
-        rig.told
-            .last()
-            .unwrap()
-            .message
-            .contains("fail2ban.log:7: words")
-    );
+    assert_tells_evidence(&rig);
     rig.reads(config_of_versions(&[("a", 1), ("m", 2)]).rolled_back(&["a"]));
     rig.does("RolledBack read-afresh start");
     // None would be left.

@@ -347,12 +347,18 @@ fn edited() -> Reading {
     config_of_versions(&[("a", 2), ("m", 1)])
 }
 
-#[test]
-fn it_is_started_at_once_with_a_jail_that_passes_its_trial() {
+/// Then m has passed its trial, and its rollback is gone.
+fn passed_while_given_up() -> Rig {
     let mut rig = mended_while_given_up();
     rig.gets(tried("m", Trial::Sound { digest: 1 })).ok().ok();
     rig.does("save undo(m) JailMended read-afresh")
         .reads(edited());
+    rig
+}
+
+#[test]
+fn it_is_started_at_once_with_a_jail_that_passes_its_trial() {
+    let mut rig = passed_while_given_up();
     rig.sees(down()).does("Restarting start");
 }
 
@@ -365,7 +371,6 @@ fn a_trial_that_brings_nothing_cuts_no_wait_short() {
     let left = rig.machine.having_given_up().left.unwrap();
     assert!(mending.gave_up.is_some());
     let retry_at = rig.now + left;
-    rig.exits(9).does("");
     rig.gets(tried("m", Trial::Faulty(finding(Some("m"), true))));
     rig.does("ChangeRefused").is("gave-up");
     rig.keeps_seeing(&down()).does("Restarting start");
@@ -387,10 +392,7 @@ fn a_rollback_that_cannot_be_removed_cuts_no_wait_short() {
 
 #[test]
 fn a_jail_that_was_mended_meanwhile_may_be_to_blame_once_more() {
-    let mut rig = mended_while_given_up();
-    rig.gets(tried("m", Trial::Sound { digest: 1 })).ok().ok();
-    rig.does("save undo(m) JailMended read-afresh")
-        .reads(edited());
+    let mut rig = passed_while_given_up();
     rig.verdict.culprit = Culprit::Config {
         jail: Some("m".into()),
     };

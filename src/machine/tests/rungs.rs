@@ -143,8 +143,8 @@ fn a_program_that_is_not_there_is_no_fault_of_the_config() {
         .is("gave-up");
 }
 
-#[test]
-fn a_change_that_is_only_read_after_the_death_is_the_last_change() {
+/// a was changed and loaded; m was changed only when the daemon was dead.
+pub(super) fn changed_after_the_death() -> Rig {
     let mut rig = Rig::healthy(&["a", "m"]);
     rig.edits(config_of_versions(&[("a", 2), ("m", 1)]))
         .applied()
@@ -152,6 +152,12 @@ fn a_change_that_is_only_read_after_the_death_is_the_last_change() {
     rig.exits(7).sees(absent(unit_killed())).does_not_start();
     rig.reads(config_of_versions(&[("a", 2), ("m", 2)]));
     rig.does("read apply(+a) ChangeApplied DaemonDown start read-afresh rollback(m)");
+    rig
+}
+
+#[test]
+fn a_change_that_is_only_read_after_the_death_is_the_last_change() {
+    changed_after_the_death();
 }
 
 #[test]
