@@ -7,7 +7,7 @@ use super::absence::{self, Absence, CLIENT_FAILED};
 use super::ailing::Ailing;
 use super::event::{Daemon, Motion, Sight, Unit};
 use super::known::Stranger;
-use super::leaving::{Leaving, WHILE_STOPPED};
+use super::leaving::Leaving;
 use super::restart::Cause;
 use super::successor::Successor;
 use super::time::MonoTime;
@@ -86,18 +86,17 @@ impl Machine {
                 ..
             } => {
                 self.forget_daemon();
-                match self.absence(&sight, traces) {
+                let absence = self.absence(&sight, traces);
+                // Whoever has it stopped may end it by a signal.
+                if let Some(why) = self.ended_in_stop(&absence) {
+                    return self.stand_by(why);
+                }
+                match absence {
                     Absence::AtWork => {
                         if let Some(why) = sight.unit.as_ref().and_then(absence::crash) {
                             self.note_crash(&why);
                         }
                         self.assess_at_work(&sight, false);
-                    }
-                    // Whoever has it stopped may end it by a signal.
-                    Absence::Failed(why) | Absence::Broken(why) | Absence::Unpacked(why)
-                        if self.being_stopped =>
-                    {
-                        self.stand_by(format!("{why}{WHILE_STOPPED}"));
                     }
                     Absence::Unpacked(why) => {
                         self.note_unpacked(&why);

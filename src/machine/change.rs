@@ -274,9 +274,7 @@ impl Machine {
     /// not be read before it changes, nobody knows what that is.
     pub(super) fn doubt_if_unread(&mut self) {
         let in_the_dark = self.daemon.cold && self.daemon.started_with.is_none();
-        if (self.daemon.is_others || in_the_dark)
-            && (self.disk.failing.is_some() || self.disk.reading.is_none())
-        {
+        if in_the_dark && (self.disk.failing.is_some() || self.disk.reading.is_none()) {
             self.doubt.server = true;
             self.doubt.add(self.accepted.jails.keys(), &self.accepted);
         }

@@ -4,7 +4,6 @@
 use super::absence::{self, Absence};
 use super::assess::Sign;
 use super::event::{Daemon, Diagnosis, Outcome, Sight};
-use super::leaving::WHILE_STOPPED;
 use super::restart::Step;
 use super::{Effect, Machine, Policy, State};
 
@@ -72,10 +71,11 @@ impl Machine {
                 restart.failure = why;
                 self.forget_daemon();
                 if let Some(unit) = sight.unit.filter(|_| !resuming) {
-                    match absence::read(Some(&unit), false) {
-                        Absence::Failed(why) | Absence::Broken(why) if self.being_stopped => {
-                            return self.stand_by(format!("{why}{WHILE_STOPPED}"));
-                        }
+                    let absence = absence::read(Some(&unit), false);
+                    if let Some(why) = self.ended_in_stop(&absence) {
+                        return self.stand_by(why);
+                    }
+                    match absence {
                         Absence::Failed(why) => return self.not_back(&why),
                         Absence::Broken(why) => return self.give_up(&why),
                         Absence::Deliberate(why) => return self.stand_by(why),
@@ -140,6 +140,10 @@ impl Machine {
 
     fn not_back(&mut self, why: &str) {
         self.look = None;
+        if self.daemon.pid.is_some() && self.is_masked() {
+            // It could not be started again, and may protect though it does not answer.
+            return self.give_up(why);
+        }
         if let State::Restarting(restart) = &mut self.state {
             why.clone_into(&mut restart.failure);
         }

@@ -122,6 +122,10 @@ impl Machine {
             ping, listed, dead, ..
         } = &sight.daemon
         {
+            // As long as no config can be read, what it runs is what it should.
+            if self.accepted.jails.is_empty() && self.disk.reading.is_none() {
+                self.accepted = Plan::of_names(listed);
+            }
             let is_loaded = !listed.is_empty() && self.daemon.held_back.take().is_some();
             if others_doing && (new || before.is_none() || is_loaded) {
                 self.disk.distrust(self.now);

@@ -5,6 +5,7 @@
 //! that until `TimeoutStopSec=`, 90 s by default. By then every thread that bans and unbans has ended, so that
 //! nothing is lost with the process.
 
+use super::absence::Absence;
 use super::assess::{Sign, Suspect};
 use super::event::{ActiveState, Daemon, Sight};
 use super::time::MonoTime;
@@ -33,6 +34,18 @@ impl Machine {
             Some(unit) if unit.active == ActiveState::Activating => false,
             _ => gone && self.being_stopped,
         };
+    }
+
+    /// Why it is left alone, if it failed while systemd stopped it.
+    pub(super) fn ended_in_stop(&self, absence: &Absence) -> Option<String> {
+        match absence {
+            Absence::Failed(why) | Absence::Broken(why) | Absence::Unpacked(why)
+                if self.being_stopped =>
+            {
+                Some(format!("{why}{WHILE_STOPPED}"))
+            }
+            _ => None,
+        }
     }
 
     /// Whoever asked for a restart wants it to run: one that hangs is ended, so that systemd starts it. One that

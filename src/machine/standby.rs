@@ -3,7 +3,6 @@
 use super::absence::Absence;
 use super::event::{ConfigRead, Daemon, Outcome, Sight, Unit};
 use super::leaving::WHILE_STOPPED;
-use super::plan::Plan;
 use super::restart::Cause;
 use super::{InVain, Machine, Policy, Spurned, Start, State};
 
@@ -31,12 +30,20 @@ impl Machine {
         self.know_config(&config, &sight);
         self.say_supervising(&sight);
         let undecided = self.settle_intent(&config, found);
-        let is_gone = matches!(sight.daemon, Daemon::Absent { process: None, .. });
+        let absence = match sight.daemon {
+            Daemon::Absent {
+                process: None,
+                traces,
+                ..
+            } => Some(self.absence(&sight, traces)),
+            _ => None,
+        };
         // What jailwarden itself stopped is started first.
-        let interrupted = is_gone && self.is_our_stop(sight.unit.as_ref());
+        let interrupted = absence.is_some() && self.is_our_stop(sight.unit.as_ref());
         if self.pause.is_some() && !interrupted {
-            if is_gone && self.saved.standby {
-                let why = "it was stopped before jailwarden began".to_owned();
+            if let Some(absence) = absence.filter(|_| self.saved.standby) {
+                let unseen = || "it was stopped before jailwarden began".to_owned();
+                let why = self.ended_in_stop(&absence).unwrap_or_else(unseen);
                 self.state = State::Standby { why };
             }
             return self.enter_pause();
@@ -110,7 +117,9 @@ impl Machine {
 
     fn found_absent(&mut self, sight: Sight, traces: bool) {
         self.forget_daemon();
-        match self.absence(&sight, traces) {
+        let absence = self.absence(&sight, traces);
+        let ended = self.ended_in_stop(&absence);
+        match absence {
             Absence::AtWork | Absence::Unpacked(_) => self.assess(sight),
             _ if self.is_our_stop(sight.unit.as_ref()) => {
                 self.restart(Cause::Interrupted, None);
@@ -119,10 +128,10 @@ impl Machine {
                 self.restart(Cause::NotRunning, None);
             }
             Absence::Deliberate(why) => self.stand_by(why),
-            Absence::Failed(why) | Absence::Broken(why) if self.being_stopped => {
-                self.stand_by(format!("{why}{WHILE_STOPPED}"));
-            }
-            Absence::Failed(why) | Absence::Broken(why) => self.restart(Cause::Down(why), None),
+            Absence::Failed(why) | Absence::Broken(why) => match ended {
+                Some(why) => self.stand_by(why),
+                None => self.restart(Cause::Down(why), None),
+            },
         }
     }
 
@@ -155,11 +164,6 @@ impl Machine {
             }
         } else {
             self.disk.touch(self.now);
-        }
-        if self.accepted.jails.is_empty()
-            && let Daemon::Answers { listed, .. } = &sight.daemon
-        {
-            self.accepted = Plan::of_names(listed);
         }
     }
 
@@ -201,9 +205,10 @@ impl Machine {
             } => match self.absence(&sight, *traces) {
                 Absence::AtWork => self.next_look = self.now + Policy::SUSPECT_PACE,
                 // It is the end of the stop that made jailwarden stand by.
-                Absence::Failed(why) | Absence::Broken(why) | Absence::Unpacked(why)
-                    if matches!(&self.state, State::Standby { why: known }
-                        if known.strip_suffix(WHILE_STOPPED) == Some(&why)) => {}
+                absence
+                    if let (State::Standby { why }, Some(ended)) =
+                        (&self.state, self.ended_in_stop(&absence))
+                        && *why == ended => {}
                 // Somebody started it: it is waited for no longer than for any other.
                 Absence::Failed(why) | Absence::Broken(why) => {
                     self.being_stopped = false;

@@ -140,7 +140,9 @@ fn whoever_restarts_it_by_the_client_does_not_want_it_stopped() {
     let mut rig = Rig::healthy(&["a"]);
     rig.exits(7).sees(seen_by_client(unit_failed(0)));
     rig.sees_for(2, &seen_by_client(unit_failed(0))).does("");
+    let last = rig.now;
     rig.sees(absent(unit_failed(0))).does("DaemonDown start");
+    assert_eq!(rig.now.since(last), Policy::FAST_PACE);
     assert!(
         rig.told
             .last()

@@ -438,7 +438,6 @@ fn a_refusal_with_which_the_daemon_came_up_is_read_again() {
 
 #[test]
 fn a_check_that_fails_again_after_a_start_that_could_be_checked_is_told_again() {
-    let no_python = || ConfigRead::Failed("no Python".into());
     let mut rig = Rig::healthy(&["a"]);
     rig.touched()
         .reads_as(no_python())
@@ -567,4 +566,50 @@ fn nothing_is_sent_to_one_that_is_being_started_together_with_jailwarden() {
     rig.does("read-afresh ready Supervising");
     rig.sees(answers_as(8, &["a", "m"])).pass(secs(1));
     rig.does("read-afresh").reads(changed).does("apply(+m)");
+}
+
+fn no_python() -> ConfigRead {
+    ConfigRead::Failed("no Python".into())
+}
+
+/// Nobody knows then what it runs, whatever is on disk later.
+#[test]
+fn what_a_daemon_was_started_with_unread_is_sent_once_it_can_be_read() {
+    for later in [
+        ConfigRead::Unchanged,
+        ConfigRead::Read(config(&["a", "m"]).into()),
+    ] {
+        let mut rig = Rig::healthy(&["a", "m"]);
+        rig.touched().reads_as(no_python());
+        rig.exits(7).sees(answers_as(8, &["a", "m"]));
+        rig.reads_as(no_python());
+        rig.does("read ChangeRefused BackByHand read-afresh");
+        rig.touched().reads_as(later);
+        rig.does("read apply(server +a +m)");
+    }
+}
+
+#[test]
+fn what_jailwarden_started_it_with_unread_is_sent_once_it_can_be_read() {
+    let mut rig = Rig::with(Memory::default());
+    rig.reads_as(no_python()).sees(absent(unit_failed(255)));
+    rig.reads_as(no_python());
+    rig.ok().sees(answers_as(8, &["a", "m"]));
+    rig.does("read-afresh ready Supervising DaemonDown read-afresh start AllClear");
+    let told = &rig.told.last().unwrap().message;
+    assert!(told.contains("2 jails (a, m)"), "{told}");
+    rig.touched().reads(config(&["a", "m"]));
+    rig.does("read-afresh apply(server *a *m)");
+}
+
+/// It was read when it was started.
+#[test]
+fn what_is_known_is_not_sent_again() {
+    let mut rig = Rig::healthy(&["a", "m"]);
+    rig.touched().reads_as(no_python());
+    rig.edits(config(&["a", "m"]));
+    rig.does("read ChangeRefused read").is("healthy");
+    rig.exits(7).sees(answers_as(8, &["a", "m"]));
+    rig.edits(config(&["a", "m"])).reads(config(&["a", "m"]));
+    rig.does("BackByHand read-afresh read").is("healthy");
 }

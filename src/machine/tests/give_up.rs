@@ -400,3 +400,27 @@ fn a_jail_that_was_mended_meanwhile_may_be_to_blame_once_more() {
     rig.reads(edited()).ok();
     rig.does("Restarting start read-afresh rollback(m) RolledBack read-afresh");
 }
+
+/// The others that this incident disabled still are, and stand in its way.
+#[test]
+fn what_is_mended_meanwhile_says_nothing_of_what_is_still_disabled() {
+    let mut rig = mended_while_given_up();
+    rig.machine.incident.as_mut().unwrap().rolled_back = set(&["a", "m"]);
+    rig.gets(tried("m", Trial::Sound { digest: 1 })).ok().ok();
+    let incident = rig.machine.incident.as_ref().unwrap();
+    assert_eq!(incident.rolled_back, set(&["a"]));
+}
+
+// ---- what was stopped by hand
+
+/// What jailwarden itself has put back is no reason to start a jail, at whichever reading.
+#[test]
+fn a_jail_stopped_by_hand_stays_so_until_somebody_changes_it() {
+    let mut rig = given_up();
+    rig.machine.held = set(&["m"]);
+    rig.machine.accepted.jails.get_mut("m").unwrap().digest = 9;
+    rig.edits(both());
+    assert_eq!(rig.machine.held, set(&["m"]));
+    rig.edits(config_of_versions(&[("a", 1), ("m", 2)]));
+    assert_eq!(rig.machine.held, set(&[]));
+}

@@ -145,6 +145,22 @@ fn what_else_keeps_it_from_starting_is_looked_for_anew() {
     rig.does("InMemory read-afresh start read-afresh rollback(m)");
 }
 
+/// With a database that can be used they may be, but not each time anew.
+#[test]
+fn what_was_of_no_use_before_is_tried_again_once() {
+    let mut rig = down();
+    let intent = rig.kept.intent.clone().unwrap();
+    let mut is_tried_again = || {
+        rig.machine.in_vain.jails = set(&["a"]);
+        rig.machine.in_vain.files = true;
+        rig.machine.note_in_memory(&intent);
+        let in_vain = &rig.machine.in_vain;
+        assert_eq!(in_vain.jails.is_empty(), !in_vain.files);
+        in_vain.jails.is_empty()
+    };
+    assert_eq!([(); 2].map(|()| is_tried_again()), [true, false]);
+}
+
 #[test]
 fn a_file_that_cannot_be_written_is_told() {
     let mut rig = down();

@@ -138,6 +138,39 @@ fn one_that_ended_so_before_jailwarden_began_stays_stopped() {
     rig.does("read-afresh ready Supervising DaemonDown start");
 }
 
+/// Found by the fuzzer: a pause forgot it, and the host was started after it.
+#[test]
+fn one_that_ended_so_stays_stopped_after_a_pause() {
+    let memory = Memory {
+        standby: true,
+        being_stopped: true,
+        ..Memory::default()
+    };
+    let killed = absent(unit_killed());
+    let mut rig = Rig::with(memory);
+    let pause = Operator::Pause {
+        left: Some(secs(60)),
+        why: "a test".to_owned(),
+    };
+    rig.event(Event::Operator(pause)).reads(config(&["a"]));
+    rig.sees(killed.clone());
+    rig.does("read-afresh ready Supervising Paused");
+    rig.keeps_seeing(&killed);
+    rig.does("end-pause Resumed Standby");
+    rig.sees_for(5, &killed).does("").is("standby");
+}
+
+/// Whoever starts it is seen, though it ends as it did before.
+#[test]
+fn one_that_is_started_and_ends_as_before_is_started_again() {
+    let starting = unit(ActiveState::Activating, "success", ExitKind::None, 0);
+    let mut rig = Rig::healthy(&["a"]);
+    rig.keeps_seeing(&leaving(false, true)).does("Waiting");
+    rig.exits(7).sees(absent(unit_killed())).does("Standby");
+    rig.sees(absent(with_job(starting))).does("");
+    rig.sees(absent(unit_killed())).does("DaemonDown start");
+}
+
 #[test]
 fn one_that_still_lifts_bans_has_the_time_that_it_takes() {
     let mut rig = Rig::healthy(&["a"]);

@@ -484,6 +484,35 @@ fn a_jail_on_probation_that_died_with_all_others_may_die_once_more() {
     rig.does("JailDead apply(*m)");
 }
 
+#[test]
+fn a_jail_on_probation_that_died_with_one_of_several_others_may_not() {
+    let three = ["a", "m", "n"];
+    let mut rig = on_probation();
+    rig.edits(config_of_versions(&[("a", 1), ("m", 2), ("n", 1)]));
+    rig.applied().sees(answers_as(8, &three));
+    rig.does("read apply(+n) ChangeApplied");
+    rig.keeps_seeing(&with_dead(8, &three, &["m", "n"]));
+    rig.applied().sees(answers_as(8, &three));
+    rig.does("JailDead apply(*m *n) AllClear");
+    rig.keeps_seeing(&with_dead(8, &three, &["m"]));
+    rig.does("rollback(m)");
+}
+
+/// That it is the only one says nothing for it.
+#[test]
+fn the_only_jail_on_probation_may_not_die_once_more() {
+    let mut rig = on_probation();
+    rig.edits(config_of_versions(&[("m", 2)])).applied();
+    rig.sees(answers_as(8, &["m"]))
+        .does("read apply(-a) ChangeApplied");
+    let dead = with_dead(8, &["m"], &["m"]);
+    rig.keeps_seeing(&dead)
+        .applied()
+        .sees(answers_as(8, &["m"]));
+    rig.does("JailDead apply(*m) AllClear");
+    rig.keeps_seeing(&dead).does("rollback(m)");
+}
+
 /// Else a host of which a jail is mended now and again would have none.
 #[test]
 fn the_first_config_is_kept_as_good_also_with_a_jail_on_probation() {

@@ -154,3 +154,25 @@ fn a_stop_by_an_admin_in_the_middle_of_a_restart_is_respected() {
     assert!(rig.kept.standby);
     rig.pass(secs(3600)).does("");
 }
+
+/// Whatever else was wrong then may be gone.
+#[test]
+fn what_was_of_no_use_is_tried_again_now_and_then() {
+    let mut rig = Rig::stock(Memory::default(), config(&["a"]), absent(unit_failed(255)));
+    let (mut jails, mut files) = (Vec::new(), Vec::new());
+    for attempt in 0..70 {
+        rig.does_not_start();
+        rig.reads(config(&["a"])).is("gave-up");
+        let in_vain = &mut rig.machine.in_vain;
+        in_vain.jails = set(&["a"]);
+        in_vain.files = attempt != 9;
+        while !matches!(rig.machine.state, State::Restarting(_)) {
+            rig.sees(absent(unit_failed(255)));
+        }
+        let in_vain = &rig.machine.in_vain;
+        jails.extend(in_vain.jails.is_empty().then_some(attempt));
+        files.extend((!in_vain.files).then_some(attempt));
+    }
+    assert_eq!(jails, (3..70).step_by(4).collect::<Vec<_>>());
+    assert_eq!(files, [9, 31, 63]);
+}

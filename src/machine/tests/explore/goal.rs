@@ -44,7 +44,7 @@ fn protects(world: &World) -> bool {
 /// Its database is in memory for no longer than it has to be.
 fn is_at_home(world: &World) -> bool {
     let waits = world.machine.refusal.is_some() || !world.machine.held.is_empty() || world.packages;
-    !world.in_memory || world.locked || world.check_fails || waits
+    !world.in_memory || world.locked || world.check_fails || world.masked || waits
 }
 
 /// It failed in life though it had passed its trial, and its config is still the one that did: it

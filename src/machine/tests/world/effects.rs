@@ -104,13 +104,22 @@ impl World {
             Effect::EndCommands { .. } => Outcome::Effect(Ok(())),
             Effect::TryMend { jails } => Outcome::Tried(self.try_mend(jails)),
             Effect::EndPause => {
-                self.paused = None;
+                // Not one that somebody has begun since (`end_pause` in `shell/executor.rs`).
+                let now = self.now;
+                self.paused
+                    .take_if(|until| until.is_some_and(|it| it <= now));
+                // Whoever paused it may have had a reason for that which is gone.
+                self.untried = true;
                 Outcome::Effect(Ok(()))
             }
             Effect::Save(memory) => {
-                self.memory = (**memory).clone();
-                self.kept_at = self.now;
-                self.save_lost = false;
+                // A later one waits for the one before it (`shell/executor.rs`).
+                if self.saved < id {
+                    self.saved = id;
+                    self.memory = (**memory).clone();
+                    self.kept_at = self.now;
+                    self.save_lost = false;
+                }
                 Outcome::Effect(Ok(()))
             }
         }

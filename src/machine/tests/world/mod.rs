@@ -156,6 +156,8 @@ pub(super) struct World {
     pub(super) changed_ever: BTreeSet<String>,
     /// When it gave up, if nobody has touched the config since.
     gave_up_at: Option<MonoTime>,
+    /// Which save it was that stays.
+    saved: ActionId,
     /// Somebody touched the config since the last start.
     untried: bool,
     /// Somebody touched the config since it was read for the first guess.
@@ -236,6 +238,7 @@ impl World {
             paused: None,
             changed_ever: BTreeSet::new(),
             gave_up_at: None,
+            saved: ActionId(0),
             untried: false,
             touched_since_guess: false,
             doings: 0,
