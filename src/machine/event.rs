@@ -14,6 +14,11 @@ use super::policy::Policy;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ActionId(pub u64);
 
+impl ActionId {
+    /// Of a step whose action has no id yet: ids begin at 1 ([`super::Machine`]).
+    pub(super) const NONE: Self = Self(0);
+}
+
 /// Everything that can happen to the supervisor.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {

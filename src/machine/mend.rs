@@ -31,19 +31,19 @@ pub struct Mend {
 /// When a jail is tried again. Not kept across our own restarts: the wait then begins anew.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Wait {
-    next: MonoTime,
+    pub(super) next: MonoTime,
     /// Its config may have changed, or what it lacked may have come: it is tried at once.
     hinted: bool,
     /// Nothing has changed yet: it is tried at once to learn what it lacks, such as a log file.
-    first: bool,
+    pub(super) first: bool,
     /// Something beside its config changed, such as a package: the same config may pass now.
-    afresh: bool,
+    pub(super) afresh: bool,
     /// When it died on probation, and was loaded again.
-    died: Option<MonoTime>,
+    pub(super) died: Option<MonoTime>,
     /// What the last trial found, once that was told.
     told: Option<Finding>,
     /// Since when it runs again.
-    runs_since: Option<MonoTime>,
+    pub(super) runs_since: Option<MonoTime>,
 }
 
 /// A mend under way.
@@ -238,63 +238,6 @@ impl Machine {
         });
     }
 
-    /// A jail that has run for long enough is mended; one that somebody took out of the config, or
-    /// stopped, is none of ours.
-    fn end_probations(&mut self) {
-        let alive =
-            |jail: &String| self.daemon.listed.contains(jail) && !self.daemon.dead.contains(jail);
-        let waiting = self.refused_jails();
-        let plan = self.disk.reading.as_ref().and_then(|r| r.plan.as_ref());
-        let (rollbacks, held) = (&self.rollbacks, &self.held);
-        let runs =
-            |(jail, mend): &(&String, &mut Mend)| mend.on_probation && !rollbacks.contains(*jail);
-        for (jail, mend) in self.mends.iter_mut().filter(runs) {
-            let Some(wait) = self.waits.get_mut(jail) else {
-                continue;
-            };
-            let gone = plan.is_some_and(|plan| !plan.jails.contains_key(jail));
-            if (gone && !waiting.contains(jail)) || held.contains(jail) {
-                mend.on_probation = false;
-            }
-            if !alive(jail) {
-                wait.runs_since = None;
-                continue;
-            }
-            let since = *wait.runs_since.get_or_insert(self.now);
-            if self.now.since(since) >= Policy::PROBATION {
-                mend.on_probation = false;
-            }
-        }
-    }
-
-    pub(super) fn is_on_probation(&self, jail: &str) -> bool {
-        self.mends.get(jail).is_some_and(|mend| mend.on_probation)
-    }
-
-    /// It is on probation, died, was loaded again, and died again, in whatever incident.
-    pub(super) fn failed_twice(&self, jail: &str) -> bool {
-        self.is_on_probation(jail) && self.waits.get(jail).is_some_and(|wait| wait.died.is_some())
-    }
-
-    pub(super) fn note_revived(&mut self, jails: &BTreeSet<String>) {
-        // What ends all of them at once says nothing against one.
-        if jails.len() > 1 && *jails == self.expected() {
-            return;
-        }
-        for jail in jails {
-            if let Some(wait) = self.waits.get_mut(jail) {
-                wait.died = Some(self.now);
-            }
-        }
-    }
-
-    /// It was not loaded again after its death.
-    pub(super) fn forget_death(&mut self, jail: &str) {
-        if let Some(wait) = self.waits.get_mut(jail) {
-            wait.died = None;
-        }
-    }
-
     /// An action of the mend has ended.
     pub(super) fn mend_done(&mut self, outcome: Outcome) {
         let State::Mending(Mending {
@@ -365,27 +308,6 @@ impl Machine {
             jails: passed,
             gave_up: None,
         });
-    }
-
-    /// The commands with which it failed run again by the clock, or when something else than the
-    /// config changed; others at once, and with a clean slate; and so do those that had passed when
-    /// jailwarden was killed.
-    fn begin_probation(&mut self, jail: &str, digest: u128) -> bool {
-        let (Some(mend), Some(wait)) = (self.mends.get_mut(jail), self.waits.get(jail)) else {
-            return false;
-        };
-        if mend.failed.is_some_and(|failed| failed != digest) {
-            *mend = Mend::default();
-        } else if mend.on_probation {
-            return true;
-        } else if mend.failed.is_some() || wait.first {
-            let its_time = wait.afresh || wait.next <= self.now;
-            if !its_time || mend.flaps >= Policy::FLAP_LIMIT {
-                return false;
-            }
-        }
-        mend.on_probation = true;
-        true
     }
 
     /// Told when somebody may be waiting for the answer, and once for each fault.

@@ -3,16 +3,13 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use super::event::{ActionId, ConfigRead, Diagnosis, Outcome, Sight, Verdict};
+use super::event::{ActionId, Diagnosis, Outcome, Sight, Verdict};
 use super::intent::Intent;
 use super::ladder::{Rung, What};
-use super::plan::{Doubt, Plan};
+use super::plan::Plan;
 use super::stop::Stop;
 use super::time::MonoTime;
 use super::{Effect, Machine, Policy, Signal, State, config_of};
-
-/// Of a step whose action has no id yet: ids begin at 1 ([`Machine::run`]).
-const NONE: ActionId = ActionId(0);
 
 /// Why the daemon is being restarted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,16 +60,13 @@ impl Cause {
     }
 }
 
-/// A config that changes all the time is no reason never to start.
-const MOST_MOVES: u32 = 3;
-
 /// A restart under way.
 #[derive(Debug, Clone)]
 pub(super) struct Restart {
     pub(super) cause: Cause,
     pub(super) step: Step,
     /// What ran before, or runs still.
-    ran: Plan,
+    pub(super) ran: Plan,
     /// The process that has to go before the new one starts.
     pub(super) old: Option<u32>,
     /// The rungs not yet taken; `None` until they were looked for.
@@ -86,7 +80,7 @@ pub(super) struct Restart {
     /// What was found out about that.
     pub(super) verdict: Verdict,
     /// How often the config was another one when the start was given.
-    moves: u32,
+    pub(super) moves: u32,
     /// The jail whose filter made the daemon hang.
     pub(super) burning: Option<String>,
     /// When the start was given, and whether it was told that it takes long.
@@ -277,7 +271,7 @@ impl Machine {
         self.look = None;
         self.awaited = false;
         let begun = cause.clone();
-        let step = Step::Reading(NONE);
+        let step = Step::Reading(ActionId::NONE);
         let ran = self.accepted.clone();
         self.state = State::Restarting(Restart::begin(cause, old, ran, step));
         self.say_trouble(&begun);
@@ -318,7 +312,7 @@ impl Machine {
         self.restart_seen(sight);
     }
 
-    fn note_restarted(&mut self) {
+    pub(super) fn note_restarted(&mut self) {
         if let Some(incident) = &mut self.incident {
             incident.restarted = true;
         }
@@ -335,7 +329,7 @@ impl Machine {
         self.step(Step::Diagnosing(id));
     }
 
-    fn save_then_stop(&mut self) {
+    pub(super) fn save_then_stop(&mut self) {
         self.stopping = true;
         let id = self.save();
         self.step(Step::Saving(id));
@@ -379,165 +373,5 @@ impl Machine {
             Step::EndingInMemory(_) => self.in_memory_ended(outcome),
             Step::Starting(_) => self.started(outcome),
         }
-    }
-
-    fn started(&mut self, outcome: Outcome) {
-        match outcome {
-            // The command itself cannot be given: no config is to blame for that.
-            Outcome::Effect(Err(why)) => return self.give_up(&why),
-            Outcome::Forestalled(why) => return self.stand_by(why),
-            Outcome::ConfigMoved => return self.read_what_moved(),
-            // Mostly by systemd, which restarts what was killed.
-            Outcome::Overtaken => self.doubt_start(),
-            Outcome::Lost => return self.give_up("the start was lost on its way"),
-            _ => {}
-        }
-        // From here on a stop is somebody else's.
-        self.stopping = false;
-        let until = self.now + self.policy.comeback;
-        self.step(Step::ComingBack { until });
-        if let State::Restarting(restart) = &mut self.state {
-            restart.given = Some((self.now, false));
-            restart.forget_exam();
-        }
-        // Each look takes processor time from the start.
-        self.next_look = self.now + Policy::FAST_PACE;
-    }
-
-    /// Whoever started it may have done so before the config was as it was last read.
-    fn doubt_start(&mut self) {
-        if let State::Restarting(restart) = &self.state {
-            self.doubt = Doubt::between(&restart.ran, &self.accepted);
-        }
-        if !self.doubt.is_empty() {
-            self.disk.distrust(self.now);
-        }
-    }
-
-    /// A change in the moment of the start is checked before it is started with.
-    fn read_what_moved(&mut self) {
-        if let State::Restarting(restart) = &mut self.state {
-            restart.moves += 1;
-        }
-        if !self.is_first_asked() {
-            self.starts.pop_back();
-        }
-        self.disk.begin();
-        let id = self.run(Effect::ReadConfig { known: None });
-        self.step(Step::Reading(id));
-    }
-
-    /// Whether it is the start that a person wants, which no budget counts.
-    fn is_first_asked(&self) -> bool {
-        matches!(&self.state, State::Restarting(r) if r.cause == Cause::Asked && r.rungs.is_none())
-    }
-
-    /// How often the config was another one when the start was given.
-    fn moves(&self) -> u32 {
-        match &self.state {
-            State::Restarting(restart) => restart.moves,
-            _ => 0,
-        }
-    }
-
-    /// The old process is gone, or there was none.
-    pub(super) fn before_start(&mut self) {
-        if let State::Restarting(restart) = &mut self.state {
-            restart.is_now(None);
-        }
-        self.prepare();
-    }
-
-    /// What must be known, and rolled back, before a socket or a process is touched.
-    pub(super) fn prepare(&mut self) {
-        self.note_restarted();
-        if self.disk.is_read() {
-            return self.roll_back_known_faults();
-        }
-        let known = self.disk.begin();
-        let id = self.run(Effect::ReadConfig { known });
-        self.step(Step::Reading(id));
-    }
-
-    /// The rollbacks are on disk and read back; only now is a socket or a process touched.
-    pub(super) fn proceed(&mut self) {
-        let State::Restarting(restart) = &self.state else {
-            return;
-        };
-        if restart.old.is_some() {
-            self.save_then_stop();
-        } else if self.in_memory.may_end(self.now) {
-            self.end_in_memory();
-        } else if !self.set_aside_if_damaged() {
-            self.start();
-        }
-    }
-
-    fn read_before_start(&mut self, config: ConfigRead) {
-        self.take_others_reading(config);
-        self.roll_back_known_faults();
-    }
-
-    /// Somebody may have mended meanwhile what a rollback disables.
-    pub(super) fn take_others_reading(&mut self, config: ConfigRead) {
-        let before = self.disk.reading.as_ref().map(|r| r.fingerprint);
-        if let ConfigRead::Read(reading) = &config
-            && before.is_some_and(|before| before != reading.fingerprint)
-        {
-            self.hint_mends();
-        }
-        self.take_reading(config);
-    }
-
-    /// What an admin stopped by hand stays stopped, though jailwarden has changed the config of it.
-    pub(super) fn take_own_reading(&mut self, what: &What, config: ConfigRead) {
-        let is_ours = |jail: &&String| match what {
-            What::Disable(jails) => jails.contains(jail),
-            What::PutBack(_) => true,
-            What::InMemory | What::Aside => false,
-        };
-        let held: Vec<_> = self.held.iter().filter(is_ours).cloned().collect();
-        let to_stop: Vec<_> = self.to_stop.iter().filter(is_ours).cloned().collect();
-        self.take_reading(config);
-        self.held.extend(held);
-        self.to_stop.extend(to_stop);
-    }
-
-    pub(super) fn take_reading(&mut self, config: ConfigRead) {
-        if !matches!(config, ConfigRead::Failed(_)) {
-            self.disk.failing = None;
-        }
-        match config {
-            ConfigRead::Unchanged => {}
-            ConfigRead::Failed(_) => self.disk.reading = None,
-            ConfigRead::Read(reading) => {
-                self.note_half_done(&reading.rollbacks);
-                self.note_undone(&reading.rollbacks);
-                self.rollbacks.clone_from(&reading.rollbacks);
-                self.note_reading(*reading);
-            }
-        }
-    }
-
-    pub(super) fn start(&mut self) {
-        if let Some(plan) = self.disk.reading.as_ref().and_then(|r| r.plan.clone()) {
-            self.accepted = plan;
-        }
-        self.note_restarted_for_jails();
-        self.to_stop.clone_from(&self.held);
-        self.lost.clear();
-        self.doubt = Doubt::default();
-        self.forget_daemon();
-        if !self.is_first_asked() {
-            self.starts.push_back(self.now);
-        }
-        let reading = self.disk.reading.as_ref().map(|r| r.fingerprint);
-        let known = reading.filter(|_| self.moves() < MOST_MOVES);
-        // A jailwarden that comes after us has to know: it counts against the budget, and without
-        // systemd there would be two.
-        self.step(Step::Starting(NONE));
-        self.saving = Some(self.save());
-        let start = self.run(Effect::Start { known });
-        self.step(Step::Starting(start));
     }
 }

@@ -285,7 +285,7 @@ impl World {
         }
         let (machine, actions) = Machine::begin(self.now, Policy::default(), names(), memory, 1);
         self.machine = machine;
-        self.saved = ActionId(0);
+        self.saved = ActionId::NONE;
         self.take(actions);
         if let Some(until) = self.paused {
             self.pauses(until.map(|until| until.since(self.now)));

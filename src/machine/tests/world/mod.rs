@@ -238,7 +238,7 @@ impl World {
             paused: None,
             changed_ever: BTreeSet::new(),
             gave_up_at: None,
-            saved: ActionId(0),
+            saved: ActionId::NONE,
             untried: false,
             touched_since_guess: false,
             doings: 0,
@@ -368,6 +368,12 @@ impl World {
                             if memory.intent.is_some() && memory.guesses.is_empty() =>
                         {
                             self.touched_since_guess = false;
+                        }
+                        // Without the guess it is another then, too.
+                        Effect::Save(memory)
+                            if memory.intent.as_ref().is_some_and(|it| !it.guess) =>
+                        {
+                            self.touched_since_guess = true;
                         }
                         _ => {}
                     }
