@@ -69,6 +69,10 @@ impl Ailing {
         self.ailment.cure == Some(Cure::Daemon)
     }
 
+    fn blocks(&self) -> bool {
+        self.ailment.cure == Some(Cure::Free)
+    }
+
     /// Something is still done about it.
     fn is_treated(&self) -> bool {
         self.is_ill() && self.ailment.cure.is_some() && self.cures <= Policy::CURES
@@ -264,8 +268,14 @@ impl Machine {
     /// Whether it keeps all jails from acting, though a command of it was ended less than an hour ago, or it was
     /// disabled for that before.
     fn blocks_again(&self, jail: &str, it: &Ailing) -> bool {
-        let blocks = it.ailment.cure == Some(Cure::Free);
-        blocks && (it.freed.is_some() || self.is_on_probation(jail))
+        let mend = self.mends.get(jail);
+        let has_blocked = mend.is_some_and(|mend| mend.on_probation && mend.blocked);
+        it.blocks() && (it.freed.is_some() || has_blocked)
+    }
+
+    /// Whether a command of it kept all jails from acting, just now or within the hour.
+    pub(super) fn has_blocked(&self, jail: &str) -> bool {
+        self.ailing.get(jail).is_some_and(Ailing::blocks)
     }
 
     /// It goes, so that the others act. It cannot before its commands have ended.

@@ -12,7 +12,9 @@ use super::{Answer, Machine, Policy, State};
 impl Machine {
     /// A jail was disabled as intended.
     pub(super) fn note_disabled(&mut self, jail: &str, intent: &Intent) {
+        let has_blocked = self.has_blocked(jail);
         let mend = self.mends.entry(jail.to_owned()).or_default();
+        mend.blocked |= has_blocked;
         if std::mem::take(&mut mend.on_probation) {
             mend.flaps += 1;
             mend.tries += 1;

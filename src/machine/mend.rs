@@ -22,6 +22,8 @@ pub struct Mend {
     pub flaps: u32,
     /// Digest of the commands with which it last failed, if that is known.
     pub failed: Option<u128>,
+    /// A command of it blocked when it was disabled, or shortly before.
+    pub blocked: bool,
     /// Fingerprint of the config with which it was last tried.
     pub tried: Option<u128>,
     /// Its rollback was taken away, and it has not yet run for long enough to be called mended.

@@ -212,10 +212,12 @@ impl Machine {
                 // Somebody started it: it is waited for no longer than for any other.
                 Absence::Failed(why) | Absence::Broken(why) => {
                     self.being_stopped = false;
+                    self.release_all();
                     self.restart(Cause::Down(why), None);
                 }
                 Absence::Unpacked(_) => {
                     self.being_stopped = false;
+                    self.release_all();
                     self.watch();
                     self.assess(sight);
                 }

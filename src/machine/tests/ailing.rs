@@ -253,10 +253,11 @@ fn a_command_that_blocked_once_is_forgotten() {
     rig.sees_for(2, &blocks()).does("JailAiling end(m)");
 }
 
-#[test]
-fn a_jail_that_was_disabled_for_it_has_no_second_chance_on_probation() {
+/// `m` is on probation.
+fn on_probation(blocked: bool) -> Rig {
     let mend = Mend {
         on_probation: true,
+        blocked,
         ..Mend::default()
     };
     let memory = Memory {
@@ -265,10 +266,28 @@ fn a_jail_that_was_disabled_for_it_has_no_second_chance_on_probation() {
     };
     let mut rig = Rig::stock(memory, config(&["a", "m"]), answers(&["a", "m"]));
     rig.does("read-afresh ready Supervising");
+    rig
+}
+
+#[test]
+fn a_jail_that_was_disabled_for_it_has_no_second_chance_on_probation() {
+    let mut rig = on_probation(true);
     rig.sees(blocks()).does("");
     rig.sees(blocks()).does("JailAiling end-all(m) rollback(m)");
     rig.ok();
     assert_eq!(rig.machine.memory().mends["m"].flaps, 1);
+}
+
+/// Its log file was not there, say: that says nothing of its commands.
+#[test]
+fn a_jail_that_was_disabled_for_something_else_is_healed_first() {
+    let mut rig = on_probation(false);
+    rig.sees_for(2, &blocks()).does("JailAiling end(m)");
+    // It is from then on one that was disabled for that.
+    rig.sees_for(2, &blocks())
+        .does("JailAiling end-all(m) rollback(m)");
+    rig.ok();
+    assert!(rig.machine.memory().mends["m"].blocked);
 }
 
 #[test]

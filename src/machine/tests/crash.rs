@@ -215,8 +215,8 @@ fn mend(flaps: u32, on_probation: bool) -> Mend {
         tries: 2,
         flaps,
         failed: Some(1),
-        tried: None,
         on_probation,
+        ..Mend::default()
     }
 }
 

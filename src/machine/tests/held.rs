@@ -97,6 +97,18 @@ fn it_runs_again_after_a_start_that_somebody_wanted() {
     rig.sees(answers_as(8, &["a", "m"])).does("AllClear");
     assert_eq!(rig.kept.held, set(&[]));
 
+    // As he does whose start comes to nothing.
+    let mut failed = absent(unit_failed(255));
+    for packages in [true, false] {
+        failed.packages = packages;
+        let mut rig = held();
+        rig.exits(7)
+            .sees(absent(unit_stopped()))
+            .does("Standby")
+            .sees(failed.clone());
+        assert_eq!(rig.kept.held, set(&[]));
+    }
+
     let memory = Memory {
         booted: true,
         ..held().kept
