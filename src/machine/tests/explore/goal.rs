@@ -20,9 +20,12 @@ fn protects(world: &World) -> bool {
         let excused = world.stopped_jails.contains(jail)
             || world.held.contains(jail)
             || world.is_back(jail)
-            // A restart, which alone helps, might not bring back what protects.
+            // A restart, which alone helps, might not bring back what protects, or may not be.
             || (world.damaged
-                && (world.machine.refusal.is_some() || world.packages || world.check_fails))
+                && (world.machine.refusal.is_some()
+                    || world.packages
+                    || world.check_fails
+                    || world.masked))
             || is_left_to_the_clock(world, jail, *digest)
             || !is_sound(world, *digest)
             // It cannot be tried without its rollback.
