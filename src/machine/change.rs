@@ -148,6 +148,7 @@ impl Machine {
         if let Some(plan) = &reading.plan {
             let changes = self.accepted.changes_to(plan, &faulty);
             self.remember_changed(&changes, &faulty);
+            self.release_changed(&changes, plan);
         }
         self.refuse(reading.fingerprint, reading.findings.clone());
         self.disk.reading = Some(reading);
@@ -211,10 +212,6 @@ impl Machine {
         for name in loaded.chain(faulty) {
             self.recent.retain(|n| n != name);
             self.recent.insert(0, name.clone());
-        }
-        for name in changes.keys() {
-            self.held.remove(name);
-            self.to_stop.remove(name);
         }
     }
 

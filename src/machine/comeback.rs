@@ -3,7 +3,7 @@
 
 use super::absence::{self, Absence};
 use super::assess::Sign;
-use super::event::{Daemon, Diagnosis, Outcome, Sight};
+use super::event::{Daemon, Diagnosis, Outcome, Sight, Unit};
 use super::restart::Step;
 use super::{Effect, Machine, Policy, State};
 
@@ -38,6 +38,12 @@ impl Machine {
             Step::ComingBack { until } => (false, until),
             _ => return,
         };
+        let is_gone = matches!(sight.daemon, Daemon::Absent { process: None, .. });
+        if !is_gone && sight.unit.as_ref().is_some_and(Unit::is_being_stopped) {
+            // Somebody stops it, or restarts it.
+            self.watch();
+            return self.assess(sight);
+        }
         self.next_look = self.now + Policy::FAST_PACE;
         match sight.daemon {
             Daemon::Answers { pid, .. } => {

@@ -298,12 +298,10 @@ impl Machine {
             ConfigRead::Read(reading) => known.map_or(!by_us, |known| reading.fingerprint != known),
             ConfigRead::Unchanged | ConfigRead::Failed(_) => false,
         };
-        let held = self.held.clone();
-        self.take_reading(config);
-        if !differs {
-            // Nobody but jailwarden has changed it.
-            self.held = held;
+        if by_us && !differs {
+            self.hold_as_read(&config);
         }
+        self.take_reading(config);
         let standing = self.rollbacks.clone();
         self.note_rollbacks(&standing);
         // Whoever, or whatever, changes it again and again waits as long as any other.

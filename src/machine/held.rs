@@ -3,8 +3,8 @@
 
 use std::collections::BTreeSet;
 
-use super::event::{ActionId, Sight};
-use super::plan::{Change, Changes};
+use super::event::{ActionId, ConfigRead, Sight};
+use super::plan::{Change, Changes, Plan};
 use super::reload::Reload;
 use super::{Effect, Known, Machine};
 
@@ -32,7 +32,45 @@ impl Machine {
     /// They are left alone from now on.
     pub(super) fn hold(&mut self, stopped: BTreeSet<String>) {
         self.say_held(&stopped, "left alone");
+        self.held_as.retain(|jail, _| self.held.contains(jail));
+        let accepted = |jail: &String| self.accepted.jails.get(jail).map(|plan| plan.digest);
+        let digest = |jail: &String| self.digest_on_disk(jail).or_else(|| accepted(jail));
+        let digests: Vec<_> = stopped
+            .iter()
+            .filter_map(|jail| Some((jail.clone(), digest(jail)?)))
+            .collect();
+        self.held_as.extend(digests);
         self.held.extend(stopped);
+    }
+
+    /// Of the jails whose config differs from what fail2ban runs, those that somebody has changed are no longer
+    /// left alone.
+    pub(super) fn release_changed(&mut self, changes: &Changes, plan: &Plan) {
+        for jail in changes.keys() {
+            if !self.is_as_held(jail, plan) {
+                self.held.remove(jail);
+                self.to_stop.remove(jail);
+            }
+        }
+    }
+
+    /// Whether its config is the one that it had when it was stopped, or jailwarden alone has changed it since.
+    fn is_as_held(&self, jail: &str, plan: &Plan) -> bool {
+        match plan.jails.get(jail) {
+            Some(as_read) => self.held_as.get(jail) == Some(&as_read.digest),
+            None => self.rollbacks.contains(jail),
+        }
+    }
+
+    /// What jailwarden itself has written is no change of somebody's.
+    pub(super) fn hold_as_read(&mut self, config: &ConfigRead) {
+        let ConfigRead::Read(reading) = config else {
+            return;
+        };
+        let jails = reading.plan.iter().flat_map(|plan| &plan.jails);
+        let held = jails.filter(|(jail, _)| self.held.contains(*jail));
+        self.held_as
+            .extend(held.map(|(jail, plan)| (jail.clone(), plan.digest)));
     }
 
     /// Somebody wants fail2ban to run, with all that its config has.

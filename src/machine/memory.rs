@@ -35,6 +35,8 @@ pub struct Memory {
     pub being_stopped: bool,
     /// Jails that were stopped by hand.
     pub held: BTreeSet<String>,
+    /// Digests of the commands that these had then.
+    pub held_as: BTreeMap<String, u128>,
     /// Of these, the ones that run again, as the daemon was started anew, until they are stopped again.
     pub to_stop: BTreeSet<String>,
     /// What the daemon should be running.
@@ -105,6 +107,7 @@ impl Memory {
             process: None,
             // It has started all of them.
             held: BTreeSet::new(),
+            held_as: BTreeMap::new(),
             to_stop: BTreeSet::new(),
             being_stopped: false,
             gave_up: GaveUp::default(),
@@ -236,6 +239,7 @@ impl Machine {
             stopping: self.stopping,
             being_stopped: self.being_stopped,
             held: self.held.clone(),
+            held_as: self.held_as.clone(),
             to_stop: self.to_stop.clone(),
             accepted: Some(self.accepted.clone()),
             doubt: self.doubt.clone(),

@@ -125,6 +125,8 @@ pub struct Machine {
     recent: Vec<String>,
     /// Jails that somebody stopped by hand.
     held: BTreeSet<String>,
+    /// Digests of the commands that these had then, or that jailwarden itself has given them since.
+    held_as: BTreeMap<String, u128>,
     /// Of these, the ones that a start which nobody asked for has brought back: they are stopped again.
     to_stop: BTreeSet<String>,
     /// Jails that could not be revived or healed; each is tried again after a rest, and at once when the config
@@ -221,6 +223,7 @@ impl Machine {
             proven: memory.proven.clone(),
             recent: memory.recent.clone(),
             held: memory.held.clone(),
+            held_as: memory.held_as.clone(),
             to_stop: memory.to_stop.clone(),
             lost: memory.lost.clone(),
             revived: memory.revived(now),

@@ -47,16 +47,10 @@ impl Machine {
 
     /// What an admin stopped by hand stays stopped, though jailwarden has changed the config of it.
     pub(super) fn take_own_reading(&mut self, what: &What, config: ConfigRead) {
-        let is_ours = |jail: &&String| match what {
-            What::Disable(jails) => jails.contains(jail),
-            What::PutBack(_) => true,
-            What::InMemory | What::Aside => false,
-        };
-        let held: Vec<_> = self.held.iter().filter(is_ours).cloned().collect();
-        let to_stop: Vec<_> = self.to_stop.iter().filter(is_ours).cloned().collect();
+        if matches!(what, What::PutBack(_)) {
+            self.hold_as_read(&config);
+        }
         self.take_reading(config);
-        self.held.extend(held);
-        self.to_stop.extend(to_stop);
     }
 
     pub(super) fn take_reading(&mut self, config: ConfigRead) {

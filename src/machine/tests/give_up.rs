@@ -418,6 +418,7 @@ fn what_is_mended_meanwhile_says_nothing_of_what_is_still_disabled() {
 fn a_jail_stopped_by_hand_stays_so_until_somebody_changes_it() {
     let mut rig = given_up();
     rig.machine.held = set(&["m"]);
+    rig.machine.held_as = [("m".to_owned(), 1)].into();
     rig.machine.accepted.jails.get_mut("m").unwrap().digest = 9;
     rig.edits(both());
     assert_eq!(rig.machine.held, set(&["m"]));

@@ -138,6 +138,17 @@ fn one_that_ended_so_before_jailwarden_began_stays_stopped() {
     rig.does("read-afresh ready Supervising DaemonDown start");
 }
 
+/// Found by the fuzzer: it was taken for one that does not come back, and ended for the next rung.
+#[test]
+fn one_that_jailwarden_has_just_started_is_left_to_whoever_stops_it() {
+    let mut rig = Rig::healthy(&["a"]);
+    rig.exits(7).sees(absent(unit_failed(255))).ok();
+    rig.does("DaemonDown start");
+    rig.keeps_seeing(&leaving(false, true)).does("Waiting");
+    rig.exits(7).sees(absent(unit_killed())).does("Standby");
+    assert!(rig.machine.incident.is_none());
+}
+
 /// Found by the fuzzer: a pause forgot it, and the host was started after it.
 #[test]
 fn one_that_ended_so_stays_stopped_after_a_pause() {

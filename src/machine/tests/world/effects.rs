@@ -70,8 +70,6 @@ impl World {
                     return Outcome::Effect(Err("no space left on device".into()));
                 }
                 self.rollbacks.extend(jails.iter().cloned());
-                // Their config is another now, and will be again.
-                self.held.retain(|jail| !jails.contains(jail));
                 Outcome::Effect(Ok(()))
             }
             Effect::KeepInMemory { .. } => Outcome::Effect(self.keep_in_memory()),
