@@ -106,11 +106,11 @@ impl World {
         }
     }
 
-    /// Whether the config of a jail that was stopped by hand is again what it was then, and nobody read it in
+    /// Whether the config of a jail that was stopped by hand is again what it was then, whoever changed it in
     /// between.
     pub(in super::super) fn is_back(&self, jail: &str) -> bool {
-        let accepted = self.machine.accepted.jails.get(jail);
-        self.released.contains(jail) && accepted.map(|it| &it.digest) == self.files.get(jail)
+        let held_as = self.machine.held_as.get(jail);
+        self.released.contains(jail) && held_as == self.files.get(jail)
     }
 
     /// What an admin stopped stays so, and nothing else is stopped that should run.
