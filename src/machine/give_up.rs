@@ -298,7 +298,7 @@ impl Machine {
             ConfigRead::Read(reading) => known.map_or(!by_us, |known| reading.fingerprint != known),
             ConfigRead::Unchanged | ConfigRead::Failed(_) => false,
         };
-        if by_us && !differs {
+        if !differs {
             self.hold_as_read(&config);
         }
         self.take_reading(config);

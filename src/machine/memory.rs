@@ -107,7 +107,6 @@ impl Memory {
             process: None,
             // It has started all of them.
             held: BTreeSet::new(),
-            held_as: BTreeMap::new(),
             to_stop: BTreeSet::new(),
             being_stopped: false,
             gave_up: GaveUp::default(),
