@@ -365,7 +365,9 @@ impl World {
                         Effect::Apply { .. } => self.end_applies(),
                         // What is about to be done is of what was just read.
                         Effect::Save(memory)
-                            if memory.intent.is_some() && memory.guesses.is_empty() =>
+                            if memory.intent.is_some()
+                                && memory.guesses.is_empty()
+                                && self.is_first_rollback() =>
                         {
                             self.touched_since_guess = false;
                         }
@@ -398,6 +400,12 @@ impl World {
                 Action::Ready | Action::Exit | Action::Record(_) | Action::Answer(..) => {}
             }
         }
+    }
+
+    /// Nothing was done to the config in this incident yet.
+    fn is_first_rollback(&self) -> bool {
+        let incident = self.machine.incident.as_ref();
+        incident.is_none_or(|it| it.before_rollbacks.is_none())
     }
 
     fn note(&mut self, words: impl FnOnce() -> String) {
