@@ -53,8 +53,8 @@ impl Machine {
         match config {
             ConfigRead::Unchanged => {
                 self.disk.failing = None;
-                let reading = self.disk.reading.clone();
-                if let Some(mut reading) = reading.filter(|_| !self.doubt.is_empty()) {
+                if let Some(mut reading) = self.disk.reading.clone() {
+                    // It may not have been sent yet, or not be what the daemon runs.
                     reading.changed_files.clear();
                     self.apply_reading(reading);
                 }

@@ -543,6 +543,21 @@ fn nothing_is_sent_to_one_that_somebody_is_starting_before_it_has_its_config() {
     rig.does("apply(+m)");
 
     // One that nobody sends anything has had its time.
+    held_back(&changed).reads(changed).does("apply(+m)");
+}
+
+/// Found by the fuzzer: what is on disk was known by then, and so it was not sent.
+#[test]
+fn what_was_held_back_is_sent_though_the_reading_after_it_was_lost() {
+    let changed = config_of_versions(&[("a", 1), ("m", 2)]);
+    let mut rig = held_back(&changed);
+    rig.reads_as(ConfigRead::Failed("it was lost".into()));
+    rig.does("ChangeRefused").reads_as(ConfigRead::Unchanged);
+    rig.does("read apply(+m)");
+}
+
+/// Somebody has started it, and sends it no config; by now it is read what would be sent.
+fn held_back(changed: &Reading) -> Rig {
     let mut rig = Rig::healthy(&["a", "m"]);
     rig.exits(7).sees(absent(unit_stopped())).does("Standby");
     rig.sees(answers_as(8, &[]));
@@ -554,7 +569,8 @@ fn nothing_is_sent_to_one_that_somebody_is_starting_before_it_has_its_config() {
     while rig.machine.disk.is_settling() {
         rig.sees(answers_as(8, &[]));
     }
-    rig.does("read-afresh").reads(changed).does("apply(+m)");
+    rig.does("read-afresh");
+    rig
 }
 
 /// As where both are restarted after an edit.

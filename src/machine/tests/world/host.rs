@@ -159,6 +159,8 @@ impl World {
 
     pub(in super::super) fn resumes(&mut self) {
         self.paused = None;
+        self.gave_up_at = None;
+        self.untried = true;
         self.tell(Event::Operator(Operator::Resume));
     }
 
