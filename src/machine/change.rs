@@ -88,7 +88,8 @@ impl Machine {
         let plan = reading.plan.clone().filter(|_| !whole);
         let files = reading.changed_files.clone();
         self.note_reading(reading);
-        if self.daemon.cold && self.daemon.started_with.is_none() {
+        let is_unknown = self.daemon.started_with.is_none() && !self.daemon.unread;
+        if self.daemon.cold && is_unknown {
             self.daemon.started_with.clone_from(&plan);
         }
         let Some(plan) = plan.filter(|_| self.daemon.ping.is_some()) else {
@@ -267,11 +268,11 @@ impl Machine {
         daemon.listed.is_empty() && is_young
     }
 
-    /// A daemon that somebody else has started, or jailwarden in the dark, runs what was on disk then: if that could
-    /// not be read before it changes, nobody knows what that is.
+    /// A daemon that somebody else has started, or jailwarden in the dark, runs what was on disk then: if that
+    /// changes before it was read, nobody knows what that is.
     pub(super) fn doubt_if_unread(&mut self) {
-        let in_the_dark = self.daemon.cold && self.daemon.started_with.is_none();
-        if in_the_dark && (self.disk.failing.is_some() || self.disk.reading.is_none()) {
+        if self.daemon.cold && self.daemon.started_with.is_none() {
+            self.daemon.unread = true;
             self.doubt.server = true;
             self.doubt.add(self.accepted.jails.keys(), &self.accepted);
         }

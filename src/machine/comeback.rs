@@ -146,7 +146,7 @@ impl Machine {
 
     fn not_back(&mut self, why: &str) {
         self.look = None;
-        if self.daemon.pid.is_some() && self.is_masked() {
+        if self.daemon.pid.is_some() && self.is_barred() {
             // It could not be started again, and may protect though it does not answer.
             return self.give_up(why);
         }

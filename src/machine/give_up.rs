@@ -349,8 +349,16 @@ impl Machine {
                 _ => {}
             }
         }
-        // To end it would be of no use.
-        let is_masked = self.daemon.pid.is_some() && self.is_masked();
+        // To end it would be of no use, or it may protect though it cannot be asked.
+        let is_unaskable = matches!(
+            sight.daemon,
+            Daemon::Absent {
+                process: Some(_),
+                ..
+            }
+        );
+        let stays = self.daemon.pid.is_some()
+            && (self.is_masked() || is_unaskable && !self.is_replaceable());
         let State::GaveUp {
             retry_at,
             read: None,
@@ -366,7 +374,7 @@ impl Machine {
         let (attempt, retry_at) = (*attempt, *retry_at);
         *packages = sight.packages && self.now.since(retry_at) < Policy::PACKAGES_LIMIT;
         let next = self.now + self.policy.interval;
-        if *packages || is_masked {
+        if *packages || stays {
             self.next_look = next;
         } else if retry_at <= self.now {
             // Whatever else was wrong then may be gone.

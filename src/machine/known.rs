@@ -35,6 +35,8 @@ pub(super) struct Known {
     pub(super) cold: bool,
     /// The config that it was started with, as far as is known: what was loaded since is not proven.
     pub(super) started_with: Option<Plan>,
+    /// The config changed before that was read.
+    pub(super) unread: bool,
     pub(super) first_seen: MonoTime,
     /// Somebody else started it, with what was on disk, which has not been read since.
     pub(super) is_others: bool,

@@ -205,23 +205,25 @@ impl Machine {
         if !failed.is_empty() {
             return self.put_back(failed);
         }
-        let is_due = |jail: &&String| {
-            let due = |wait: &Wait| wait.hinted || wait.next <= self.now;
-            !self.is_hopeless(jail) && self.waits.get(*jail).is_some_and(due)
-        };
-        let due: BTreeSet<_> = self.rollbacks.iter().filter(is_due).cloned().collect();
+        let due = self.due();
         if !due.is_empty() {
             self.try_without_rollback(due, None);
         }
     }
 
-    /// Nothing protects, as every way back has failed: a jail that somebody may have mended since could run without
+    /// The jails whose next try it is time for.
+    fn due(&self) -> BTreeSet<String> {
+        let is_due = |jail: &&String| {
+            let due = |wait: &Wait| wait.hinted || wait.next <= self.now;
+            !self.is_hopeless(jail) && self.waits.get(*jail).is_some_and(due)
+        };
+        self.rollbacks.iter().filter(is_due).cloned().collect()
+    }
+
+    /// Nothing protects, as every way back has failed: a jail that may be mended by now could run without
     /// those that keep it down. Whether one is tried now.
     pub(super) fn mend_given_up(&mut self, backoff: Backoff) -> bool {
-        let hinted = |wait: &Wait| wait.hinted;
-        let is_due =
-            |jail: &&String| !self.is_hopeless(jail) && self.waits.get(*jail).is_some_and(hinted);
-        let due: BTreeSet<_> = self.rollbacks.iter().filter(is_due).cloned().collect();
+        let due = self.due();
         let tries = self.disk.is_read() && !due.is_empty();
         if tries {
             self.try_without_rollback(due, Some(backoff));

@@ -85,6 +85,14 @@ impl Machine {
         self.suspect(Sign::Jails { jails, looks }, Policy::SUSPECT_PACE);
     }
 
+    /// Whether none could be started for as long as somebody wants it so, or installs packages.
+    pub(super) fn is_barred(&self) -> bool {
+        matches!(
+            self.daemon.successor,
+            Successor::Masked | Successor::Packages
+        )
+    }
+
     /// Whether it is of no use to end it, though it protects nobody.
     pub(super) fn is_masked(&self) -> bool {
         self.daemon.successor == Successor::Masked

@@ -1,7 +1,7 @@
 //! What a host must come to by itself, once nothing more befalls it.
 
 use super::super::super::assess::{Sign, Suspect};
-use super::super::world::{Fault, World};
+use super::super::world::{Fault, Process, World};
 use super::super::*;
 
 /// It is protected as far as it can be, or what keeps it from that is an admin's will, or beyond
@@ -65,7 +65,7 @@ fn is_honest(world: &World) -> bool {
     match &world.machine.state {
         State::Standby { .. } => world.stopped_by_admin || world.masked,
         State::Paused { .. } => world.paused.is_some(),
-        State::GaveUp { .. } => !can_run(world),
+        State::GaveUp { .. } => !can_run(world) || is_left_as_it_is(world),
         // It protects, and a start would not be safe.
         State::Suspect(Suspect {
             sign: Sign::Unaskable,
@@ -81,6 +81,12 @@ fn is_honest(world: &World) -> bool {
         }) => world.masked,
         _ => false,
     }
+}
+
+/// It may protect, and no other could be started in its place.
+fn is_left_as_it_is(world: &World) -> bool {
+    let unaskable = |it: &Process| it.hang.is_none() && !it.socket;
+    world.packages && world.process.as_ref().is_some_and(unaskable)
 }
 
 /// Whether anything that jailwarden may do would let the daemon run.

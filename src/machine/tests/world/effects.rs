@@ -127,7 +127,8 @@ impl World {
         if self.masked {
             return Outcome::Effect(Err("Unit fail2ban.service is masked".into()));
         }
-        self.untried = false;
+        // What was not read before it is tried at once.
+        self.untried = self.machine.disk.is_settling();
         let overtaken = self.process.is_some();
         let fine = overtaken || self.spawn();
         if let (true, Some(process)) = (fine, &mut self.process) {
