@@ -146,8 +146,9 @@ impl Machine {
 
     fn not_back(&mut self, why: &str) {
         self.look = None;
-        if self.daemon.pid.is_some() && self.is_barred() {
-            // It could not be started again, and may protect though it does not answer.
+        let may_protect = self.daemon.ping.is_none() && self.is_barred();
+        if self.daemon.pid.is_some() && (may_protect || self.is_masked()) {
+            // It could not be started again.
             return self.give_up(why);
         }
         if let State::Restarting(restart) = &mut self.state {

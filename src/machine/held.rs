@@ -9,13 +9,9 @@ use super::reload::Reload;
 use super::{Effect, Known, Machine};
 
 impl Machine {
-    /// Sends jails to the daemon. One of them that goes missing from now on is not somebody else's doing; and one that
-    /// runs is no proof that it starts.
+    /// Sends jails to the daemon. One of them that goes missing from now on is not somebody else's doing.
     pub(super) fn send(&mut self, server: Option<u128>, jails: Changes) -> ActionId {
         self.daemon.had.retain(|jail| !jails.contains_key(jail));
-        if let Some(plan) = &mut self.daemon.started_with {
-            plan.jails.retain(|jail, _| !jails.contains_key(jail));
-        }
         self.run(Effect::Apply { server, jails })
     }
 

@@ -467,7 +467,7 @@ fn a_start_that_is_proven_after_a_kill_proves_no_later_change() {
     let mut rig = Rig::stock(rig.killed(), changed(), answers_as(8, &["a", "m"]));
     rig.does("read-afresh ready Supervising apply(+m)");
     rig.applied().sees(answers_as(8, &["a", "m"]));
-    assert_eq!(rig.kept.proven, config(&["a"]).plan);
+    assert_eq!(rig.kept.proven, config(&["a", "m"]).plan);
 }
 
 /// Every way back has failed, and nothing is to blame.
