@@ -275,14 +275,19 @@ fn a_job_has_the_time_of_a_stop_to_bring_the_socket_back() {
     assert_eq!(rig.now.since(first), Policy::default().stop_timeout);
 }
 
-/// It may protect without its socket, and no other could be started.
+/// It may protect without its socket; and no other could be started.
 #[test]
-fn one_that_jailwarden_has_started_is_left_as_it_is_once_its_unit_is_masked() {
-    let mut rig = Rig::healthy(&["a"]);
-    rig.exits(7).sees(absent(unit_failed(255))).ok();
-    rig.does("DaemonDown start");
-    rig.keeps_seeing(&masked(unaskable())).gets(Outcome::Lost);
-    rig.keeps_seeing(&masked(unaskable()));
-    rig.does("diagnose:7 GaveUp");
-    rig.sees_for(20, &masked(unaskable())).does("");
+fn one_that_jailwarden_has_started_is_left_as_it_is_where_no_other_may_be() {
+    for sight in [
+        masked(unaskable()),
+        masked(answers(&[])),
+        while_packages(unaskable()),
+    ] {
+        let mut rig = Rig::healthy(&["a"]);
+        rig.exits(7).sees(absent(unit_failed(255))).ok();
+        rig.does("DaemonDown start");
+        rig.keeps_seeing(&sight).gets(Outcome::Lost);
+        rig.keeps_seeing(&sight).does("diagnose:7 GaveUp");
+        rig.sees_for(20, &sight).does("");
+    }
 }

@@ -280,6 +280,10 @@ impl World {
         self.untried |= memory.gave_up.left.is_some_and(|left| left <= memory.age);
         // A start that came to nothing looks as the end of that stop.
         self.stopped_by_admin |= memory.being_stopped && self.process.is_none();
+        if self.process.is_none() && self.unit == unit_killed() {
+            // That it was stopped is known of such an end only if somebody has kept it.
+            self.stopped_by_admin &= memory.being_stopped || memory.standby;
+        }
         self.held.retain(|jail| memory.held.contains(jail));
         if !self.knows_who_started(&memory) {
             self.held.clear();
