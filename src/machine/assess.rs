@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::absence::{self, Absence, CLIENT_FAILED};
 use super::ailing::Ailing;
 use super::event::{Daemon, Motion, Sight, Unit};
-use super::known::Stranger;
+use super::known::{StartedWith, Stranger};
 use super::leaving::Leaving;
 use super::restart::Cause;
 use super::successor::Successor;
@@ -200,7 +200,7 @@ impl Machine {
         if !self.daemon.cold {
             return;
         }
-        let Some(plan) = self.daemon.started_with.take() else {
+        let StartedWith::Read(plan) = self.daemon.started_with.clone() else {
             return;
         };
         self.daemon.cold = false;

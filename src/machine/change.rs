@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::event::{Applied, ConfigRead, Finding, Reading};
+use super::known::StartedWith;
 use super::plan::{Change, Changes, Plan};
 use super::reload::{Reload, Target};
 use super::{Effect, Machine, State};
@@ -88,9 +89,10 @@ impl Machine {
         let plan = reading.plan.clone().filter(|_| !whole);
         let files = reading.changed_files.clone();
         self.note_reading(reading);
-        let is_unknown = self.daemon.started_with.is_none() && !self.daemon.unread;
-        if self.daemon.cold && is_unknown {
-            self.daemon.started_with.clone_from(&plan);
+        if let (true, StartedWith::Unread, Some(plan)) =
+            (self.daemon.cold, &self.daemon.started_with, &plan)
+        {
+            self.daemon.started_with = StartedWith::Read(plan.clone());
         }
         let Some(plan) = plan.filter(|_| self.daemon.ping.is_some()) else {
             return;
@@ -271,8 +273,9 @@ impl Machine {
     /// A daemon that somebody else has started, or jailwarden in the dark, runs what was on disk then: if that
     /// changes before it was read, nobody knows what that is.
     pub(super) fn doubt_if_unread(&mut self) {
-        if self.daemon.cold && self.daemon.started_with.is_none() {
-            self.daemon.unread = true;
+        let is_read = matches!(self.daemon.started_with, StartedWith::Read(_));
+        if self.daemon.cold && !is_read {
+            self.daemon.started_with = StartedWith::Unknown;
             self.doubt.server = true;
             self.doubt.add(self.accepted.jails.keys(), &self.accepted);
         }

@@ -33,10 +33,8 @@ pub(super) struct Known {
     /// It was started while jailwarden looked on, and has not yet been seen fine with a config
     /// that is known: once it is, that config is proven to start.
     pub(super) cold: bool,
-    /// The config that it was started with, as far as is known: what was loaded since is not proven.
-    pub(super) started_with: Option<Plan>,
-    /// The config changed before that was read.
-    pub(super) unread: bool,
+    /// What was loaded since is not proven.
+    pub(super) started_with: StartedWith,
     pub(super) first_seen: MonoTime,
     /// Somebody else started it, with what was on disk, which has not been read since.
     pub(super) is_others: bool,
@@ -48,6 +46,17 @@ pub(super) struct Known {
     pub(super) successor: Successor,
     /// Its database is damaged, so that it can take no change, in these words.
     pub(super) damaged: Option<String>,
+}
+
+/// The config that the daemon was started with.
+#[derive(Debug, Clone, Default)]
+pub(super) enum StartedWith {
+    /// What is on disk, which was not read yet.
+    #[default]
+    Unread,
+    /// That changed before it was read.
+    Unknown,
+    Read(Plan),
 }
 
 /// Who started the daemon, where jailwarden did not.
@@ -148,12 +157,13 @@ impl Machine {
     }
 
     /// The config that jailwarden has started the daemon with, if it was read.
-    fn started_with(&self) -> Option<Plan> {
-        match self.state {
+    fn started_with(&self) -> StartedWith {
+        let ours = match self.state {
             State::Starting { .. } => self.saved.start.and(self.saved.accepted.clone()),
             State::Restarting(_) if self.disk.reading.is_some() => Some(self.accepted.clone()),
             _ => None,
-        }
+        };
+        ours.map_or(StartedWith::Unread, StartedWith::Read)
     }
 
     /// The jails that should be alive in the daemon now.
