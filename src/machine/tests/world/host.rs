@@ -277,7 +277,8 @@ impl World {
             self.starts.truncate(memory.starts().count());
         }
         // It was about to try.
-        self.untried |= memory.gave_up.left.is_some_and(|left| left <= memory.age);
+        let is_due = |left| left <= memory.age + secs(1);
+        self.untried |= memory.gave_up.left.is_some_and(is_due);
         // A start that came to nothing looks as the end of that stop.
         self.stopped_by_admin |= memory.being_stopped && self.process.is_none();
         if self.process.is_none() && self.unit == unit_killed() {
