@@ -313,9 +313,11 @@ fn blocked(passed: Duration, then: &JailSigns, now: &JailSigns) -> Option<Blindn
 
 fn unread(before: &Signs, after: &Signs, then: &JailSigns, now: &JailSigns) -> Option<Blindness> {
     let files = now.files.as_ref()?;
-    // It may be idle, and so by hand, or wants to read and is not let.
+    // It may be idle, and so by hand, or wants to read and is not let; or there is no telling before the next look,
+    // as an idle thread that has to wait for others wakes more often.
     let passed = after.at.saturating_duration_since(before.at);
-    if let Some(Gait::Idle | Gait::Starved) = gait(then.filter, now.filter, passed) {
+    let gait = gait(then.filter, now.filter, passed);
+    if let Some(Gait::Idle | Gait::Starved | Gait::Unclear) = gait {
         return None;
     }
     // A filter that is at work on one of its logs may lawfully take its time for the others.

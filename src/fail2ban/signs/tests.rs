@@ -225,6 +225,8 @@ fn a_jail_that_may_be_idle_by_hand_is_not_called_unread() {
     };
     assert_eq!(after(starved(15), starved(15)), None);
     assert_eq!(after(pulse(15), starved(15)), None);
+    // It wakes more often where it has to wait for others.
+    assert_eq!(after(pulse(25), pulse(25)), None);
     assert_eq!(after(starved(15), pulse(15)), None);
     // Whose actions became idle meanwhile.
     assert_eq!(after(pulse(15), pulse(30)), None);
