@@ -276,6 +276,8 @@ impl World {
             self.starts.retain(|at| *at > since);
             self.starts.truncate(memory.starts().count());
         }
+        // It stands on disk, and nobody knows which it is.
+        self.good = self.good.take().filter(|_| memory.good.is_some());
         // It was about to try.
         let is_due = |left| left <= memory.age + secs(1);
         self.untried |= memory.gave_up.left.is_some_and(is_due);
