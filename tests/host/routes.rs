@@ -183,5 +183,7 @@ fn a_daemon_that_does_not_come_back_is_said() {
     must(&host, "POST", RELOAD, 502);
     must(&host, "GET", "/healthz", 200);
     drop_in(&host, "");
-    must(&host, "POST", RESTART, 204);
+    // A try of jailwarden's own may be under way, with what stood there before.
+    let restarted = (0..2).any(|_| call(&host, "POST", RESTART, "").0 == 204);
+    assert!(restarted, "{}", host.said());
 }
