@@ -37,8 +37,6 @@ const ROUNDS_OF_WAITS: usize = 5;
 const PACE: Duration = Duration::from_millis(5);
 /// Long enough for jailwarden to hear that a file was written, and too short for it to settle.
 const NOTICED: Duration = Duration::from_millis(50);
-/// Within this a jail has read a new line of its log.
-const HANGS: Duration = Duration::from_secs(2);
 /// A timeout of 4 s is the least of which a look at a silent daemon makes full use.
 const SETTINGS: &str = "settle: 100ms\nprobe:\n  interval: 3s\n  timeout: 4s\n  busy_limit: 8s\n\
                         restart:\n  comeback: 10s\n";
@@ -485,7 +483,8 @@ impl Scene {
         if matches!(fault.bare, Bare::KillHung) {
             self.restore();
             (fault.strike)(f2b);
-            thread::sleep(HANGS);
+            // As long as it had hung then: all that a start needs was used as long ago.
+            thread::sleep(waited);
             // With this jail the next one would hang on the same line.
             f2b.write("jail.d/zzz.local", "[web]\nenabled = false\n");
         }

@@ -4,6 +4,7 @@ mod config;
 mod daemon;
 mod database;
 mod hangs;
+mod jail;
 mod people;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -53,6 +53,8 @@ struct Inner {
 #[derive(Debug, Default)]
 pub(super) struct Kept {
     process: Option<Arc<Process>>,
+    /// Whether that answered the last look, and so is not to be disturbed.
+    pub(super) answers: bool,
     /// The last look at the config folder.
     pub(super) folder: Option<Arc<Snapshot>>,
     /// Commands as `fail2ban-client -d` printed them, by digest: the machine names only digests.

@@ -15,7 +15,9 @@ use crate::fail2ban::process;
 use crate::fail2ban::signs;
 use crate::fail2ban::threads::{self, Part};
 use crate::fail2ban::vitals::vitals;
-use crate::machine::{ActionId, Diagnosis, Effect, Event, Memory, Motion, Outcome, Policy, Signal};
+use crate::machine::{
+    ActionId, Daemon, Diagnosis, Effect, Event, Memory, Motion, Outcome, Policy, Signal,
+};
 use crate::pause;
 
 use super::daemon::{Handle, number};
@@ -155,7 +157,9 @@ async fn perform(handle: &Handle, effect: Effect, ended: watch::Sender<()>) -> O
         Effect::Look { expect, unit } => {
             handle.look_for_logs().await;
             handle.look_for_packages();
-            Outcome::Seen(look::look(handle, &expect, unit).await)
+            let sight = look::look(handle, &expect, unit).await;
+            handle.kept().answers = matches!(sight.daemon, Daemon::Answers { .. });
+            Outcome::Seen(sight)
         }
         Effect::ReadConfig { known } => Outcome::Config(reading::read(handle, known).await),
         Effect::Apply { server, jails } => {
@@ -317,8 +321,8 @@ async fn write_down(handle: &Handle, pid: u32) -> Diagnosis {
         (kept.log.clone(), kept.jails.clone())
     };
     let written = tokio::task::spawn_blocking(move || {
-        let before = burning::sample(process.pid());
         let begun = Instant::now();
+        let before = burning::sample(process.pid());
         let words = diagnose(process.pid(), log.as_deref());
         std::thread::sleep(Policy::DIAGNOSIS.saturating_sub(begun.elapsed()));
         let burnt = before.and_then(|before| burning::burning(process.pid(), &before));

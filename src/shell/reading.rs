@@ -47,8 +47,8 @@ pub(super) async fn read(handle: &Handle, known: Option<u128>) -> ConfigRead {
         return ConfigRead::Unchanged;
     }
     let urgency = match handle.held() {
-        Some(_) => Urgency::Low,
-        None => Urgency::High,
+        Some(_) if handle.kept().answers => Urgency::Low,
+        _ => Urgency::High,
     };
     for _ in 0..TRIES {
         let (dumped, stage) = rehearsal::read(handle.instance(), DUMP_LIMIT, urgency).await;

@@ -5,6 +5,8 @@
 
 mod absence;
 mod ailing;
+mod asked_restart;
+mod begun;
 mod builders;
 mod change;
 mod command;
@@ -14,6 +16,7 @@ mod culprit;
 mod damaged;
 mod death;
 mod diagnosis;
+mod doubt;
 mod explore;
 #[cfg(test)]
 mod flapping;
@@ -30,6 +33,7 @@ mod memory;
 mod mend;
 mod pause;
 mod plan;
+mod probation;
 mod protection;
 mod restart;
 mod retries;

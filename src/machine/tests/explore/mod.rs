@@ -4,6 +4,7 @@
 mod befall;
 mod found;
 mod kills;
+mod scenario;
 
 mod goal;
 mod key;
