@@ -32,11 +32,13 @@ const OTHERS: [&str; 2] = ["mail", "sshd"];
 const LIMIT: f64 = 1.15;
 const ROUNDS: usize = 9;
 /// Where the settings ask for waits, which take minutes in all.
-const ROUNDS_OF_WAITS: usize = 5;
+const ROUNDS_OF_WAITS: usize = 7;
 /// Between two looks at the threads.
 const PACE: Duration = Duration::from_millis(5);
 /// Long enough for jailwarden to hear that a file was written, and too short for it to settle.
 const NOTICED: Duration = Duration::from_millis(50);
+/// Between the reading and the start of a daemon that hangs: it is asked to end first.
+const TERM: Duration = Policy::HUNG_GRACE.saturating_add(Policy::SAMPLE);
 /// A timeout of 4 s is the least of which a look at a silent daemon makes full use.
 const SETTINGS: &str = "settle: 100ms\nprobe:\n  interval: 3s\n  timeout: 4s\n  busy_limit: 8s\n\
                         restart:\n  comeback: 10s\n";
@@ -483,8 +485,8 @@ impl Scene {
         if matches!(fault.bare, Bare::KillHung) {
             self.restore();
             (fault.strike)(f2b);
-            // As long as it had hung then: all that a start needs was used as long ago.
-            thread::sleep(waited);
+            // What a reading and a start need was used as long ago as jailwarden's waits have it.
+            thread::sleep(waited.saturating_sub(TERM));
             // With this jail the next one would hang on the same line.
             f2b.write("jail.d/zzz.local", "[web]\nenabled = false\n");
         }
@@ -498,6 +500,9 @@ impl Scene {
             .map(|_| time(client(f2b, &["-d"])))
             .chain(fault.filter.map(|filter| time_regex(f2b, filter)))
             .sum();
+        if matches!(fault.bare, Bare::KillHung) {
+            thread::sleep(TERM);
+        }
         let begun = Instant::now();
         match fault.bare {
             Bare::Stop => stop(&f2b.socket()),

@@ -309,6 +309,7 @@ async fn sample(handle: &Handle, pid: u32) -> Motion {
     }
 }
 
+/// What is written down is masked here, in the time that the burning takes to show.
 async fn write_down(handle: &Handle, pid: u32) -> Diagnosis {
     let Some(process) = handle.held().filter(|p| number(p.pid()) == pid) else {
         return Diagnosis {
@@ -316,29 +317,28 @@ async fn write_down(handle: &Handle, pid: u32) -> Diagnosis {
             ..Diagnosis::default()
         };
     };
+    let begun = Instant::now();
     let (log, jails) = {
         let kept = handle.kept();
         (kept.log.clone(), kept.jails.clone())
     };
+    let pid = process.pid();
     let written = tokio::task::spawn_blocking(move || {
-        let begun = Instant::now();
-        let before = burning::sample(process.pid());
-        let words = diagnose(process.pid(), log.as_deref());
-        std::thread::sleep(Policy::DIAGNOSIS.saturating_sub(begun.elapsed()));
-        let burnt = before.and_then(|before| burning::burning(process.pid(), &before));
-        let burnt = burnt.ok().flatten();
-        let burning = burnt.as_ref().and_then(|it| only_jail(&it.name, &jails));
-        let busy = burnt.is_some_and(|it| threads::jails_of(&it.name, &jails).is_none());
-        Diagnosis {
-            words,
-            burning,
-            busy,
-        }
+        (burning::sample(pid), diagnose(pid, log.as_deref()))
     });
-    written.await.unwrap_or_else(|error| Diagnosis {
-        words: error.to_string(),
-        ..Diagnosis::default()
-    })
+    let (before, words) = match written.await {
+        Ok((before, words)) => (before.ok(), masked::said(handle, words).await),
+        Err(error) => (None, error.to_string()),
+    };
+    tokio::time::sleep(Policy::DIAGNOSIS.saturating_sub(begun.elapsed())).await;
+    let burnt = before.and_then(|before| burning::burning(pid, &before).ok().flatten());
+    let burning = burnt.as_ref().and_then(|it| only_jail(&it.name, &jails));
+    let busy = burnt.is_some_and(|it| threads::jails_of(&it.name, &jails).is_none());
+    Diagnosis {
+        words,
+        burning,
+        busy,
+    }
 }
 
 /// The jail whose filter has a thread of this name, if only one can have it.

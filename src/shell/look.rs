@@ -398,7 +398,8 @@ fn sample(process: &Process) -> Option<(Vitals, Instant)> {
 /// 1.0.2), so none is called frozen in less than that. Gives also whether it is idle.
 async fn motion_since(process: &Process, (before, then): (Vitals, Instant)) -> (Motion, bool) {
     let at_least = WINDOW.saturating_sub(then.elapsed());
-    if before.state != 'T' {
+    // Even a sleep of no time lasts until the next tick of a millisecond.
+    if before.state != 'T' && !at_least.is_zero() {
         tokio::time::sleep(at_least).await;
     }
     match sample(process) {

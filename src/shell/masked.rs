@@ -67,7 +67,6 @@ fn words(outcome: &mut Outcome) -> Vec<&mut String> {
             said.collect()
         }
         Outcome::Verdict(verdict) => vec![&mut verdict.evidence],
-        Outcome::Diagnosis(diagnosis) => vec![&mut diagnosis.words],
         Outcome::StopAsked(StopAnswer::Refused(words) | StopAnswer::Unreachable(words))
         | Outcome::Config(ConfigRead::Failed(words))
         | Outcome::Tried(Err(words))
@@ -79,6 +78,8 @@ fn words(outcome: &mut Outcome) -> Vec<&mut String> {
         Outcome::Seen(_)
         | Outcome::Config(ConfigRead::Unchanged)
         | Outcome::StopAsked(StopAnswer::Agreed)
+        // Masked where it is written down.
+        | Outcome::Diagnosis(_)
         | Outcome::PutBack(Ok(_))
         | Outcome::Aside(Ok(_))
         | Outcome::Effect(Ok(()))
