@@ -1,10 +1,8 @@
 """Feeds jails to fail2ban's own server classes, and tells what they refuse.
 
-Arguments: the parent's process id, the address space in bytes, the CPU time in seconds, the niceness, the
-client's script, and the client's own arguments. The client is run first, and has standard output and standard
-error for itself. Standard input is a socket: it tells how the client ended, `{"ended": status}`, then
-takes a line for each jail, the list of its commands, and one for the server's own settings, and gives a
-line for each, `{"faults": […]}`, or `{"cannot": words}` as the last.
+After `client.py`, whose `arguments` are the parent's process id, the address space in bytes, the CPU time in
+seconds and the niceness. Standard input is a socket: it takes a line for each jail, the list of its commands, and
+one for the server's own settings, and gives a line for each, `{"faults": […]}`, or `{"cannot": words}` as the last.
 """
 import contextlib
 import gc
@@ -332,44 +330,7 @@ def tell(answer):
         line = line[os.write(0, line):]
 
 
-def run_client(script, words):
-    """Runs fail2ban's client as its own program does, and returns its exit status."""
-    sys.argv = [script, *words]
-    try:
-        with open(script, "rb") as source:
-            program = compile(source.read(), script, "exec", dont_inherit=True)
-        exec(program, {"__name__": "__main__", "__file__": script, "__builtins__": __builtins__})
-    except SystemExit as end:
-        if end.code is None or isinstance(end.code, int):
-            return (end.code or 0) & 0xFF
-        print(end.code, file=sys.stderr)
-        return 1
-    except BaseException:
-        sys.excepthook(*sys.exc_info())
-        return 1
-    return 0
-
-
-def leave_outputs():
-    """The client's reader then sees their ends. What Python itself still has to say goes to ours."""
-    with contextlib.suppress(OSError, ValueError):
-        sys.stdout.flush()
-    with contextlib.suppress(OSError, ValueError):
-        sys.stderr.flush()
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 1)
-    os.dup2(0, 2)
-    os.close(nowhere)
-
-
-def main():
-    parent, memory, seconds, niceness = map(int, sys.argv[1:5])
-    script, *words = sys.argv[5:]
-    if sys.path[:1] == [""]:
-        sys.path[0] = os.path.dirname(os.path.realpath(script))
-    status = run_client(script, words)
-    leave_outputs()
-    tell({"ended": status})
+def main(parent, memory, seconds, niceness):
     if not hasattr(sys, "addaudithook"):
         return tell({"cannot": "it needs Python 3.8 or later"})
     try:
@@ -391,5 +352,5 @@ def main():
         tell({"cannot": f"{type(error).__name__}: {error}"})
 
 
-main()
+main(*map(int, arguments))
 os._exit(0)

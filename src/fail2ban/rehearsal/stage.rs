@@ -21,7 +21,8 @@ use super::{
     reserved_name, unproven,
 };
 
-const SCRIPT: &str = concat!(include_str!("cage.py"), include_str!("rehearse.py"));
+const CLIENT: &str = include_str!("client.py");
+const REHEARSAL: &str = concat!(include_str!("cage.py"), include_str!("rehearse.py"));
 
 /// The longest answer for one jail, in bytes.
 const MAX_ANSWER: u64 = 1 << 20;
@@ -48,7 +49,7 @@ impl Stage {
         let mut command = Command::new(&program);
         command
             .args(python)
-            .args(["-B", "-c", SCRIPT])
+            .args(["-B", "-c", CLIENT, REHEARSAL])
             .args([std::process::id().into(), MEMORY, CPU_SECONDS].map(|n: u64| n.to_string()))
             .arg(urgency.niceness())
             .arg(script)
