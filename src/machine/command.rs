@@ -380,6 +380,7 @@ impl Machine {
         let known = self.rollbacks.contains(jail)
             || self.accepted.jails.contains_key(jail)
             || on_disk.is_some_and(|plan| plan.jails.contains_key(jail))
+            || self.is_taken_back(jail)
             || self.refused_jails().contains(jail);
         if !known {
             return Some(Answer::UnknownJail);

@@ -272,6 +272,12 @@ impl Machine {
         }
     }
 
+    /// Whether this jail's rollback was taken back, and the config has not been read since.
+    pub(super) fn is_taken_back(&self, jail: &str) -> bool {
+        let read = self.disk.reading.as_ref();
+        read.is_some_and(|it| it.rollbacks.contains(jail)) && !self.rollbacks.contains(jail)
+    }
+
     /// Something touched the config folder: perhaps only our own write, so its content decides.
     pub(super) fn read_given_up(&mut self) {
         let known = self.disk.begin();

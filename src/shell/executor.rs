@@ -323,9 +323,8 @@ async fn write_down(handle: &Handle, pid: u32) -> Diagnosis {
         (kept.log.clone(), kept.jails.clone())
     };
     let pid = process.pid();
-    let written = tokio::task::spawn_blocking(move || {
-        (burning::sample(pid), diagnose(pid, log.as_deref()))
-    });
+    let written =
+        tokio::task::spawn_blocking(move || (burning::sample(pid), diagnose(pid, log.as_deref())));
     let (before, words) = match written.await {
         Ok((before, words)) => (before.ok(), masked::said(handle, words).await),
         Err(error) => (None, error.to_string()),

@@ -147,11 +147,29 @@ mod kill {
                 end = End::of(&stage, scenario).with(wanted.truth.clone());
                 (end == *wanted).then_some(())
             });
+        } else {
+            wait_until(GUARD, || {
+                thread::sleep(scenario.calm);
+                let later = End::of(&stage, scenario);
+                let rests = later == end;
+                end = later;
+                rests.then_some(())
+            });
         }
         end.truth = truth(&stage.f2b, scenario.jails);
-        if end != End::of(&stage, scenario).with(end.truth.clone()) {
+        // What fail2ban runs for a ban is for a moment another server.
+        let rests = wait_until(GUARD / 4, || {
+            let now = End::of(&stage, scenario).with(end.truth.clone());
+            (end == now).then_some(())
+        });
+        if rests.is_none() {
             end.notes.push("it changed once more".to_owned());
         }
+        assert!(
+            kill.is_some() || rests.is_some(),
+            "{}: it does not come to rest",
+            scenario.name
+        );
         end.said = stage.said();
         Some((
             end,

@@ -399,11 +399,19 @@ async fn what_cannot_be_proven_is_said_with_what_was_found(version: Version) {
     );
     assert_eq!(unproven.faults.len(), 1, "{unproven:?}");
     greedy("9**9**9");
-    let unproven = rehearsed(&f2b, Duration::from_secs(3)).await.unwrap_err();
-    assert!(
-        matches!(&unproven.why, Why::TimedOut { jail, .. } if jail == "greedy"),
-        "{unproven:?}"
-    );
+    // On a busy machine the others may take half of a short limit.
+    let mut limit = Duration::from_secs(3);
+    let unproven = loop {
+        let unproven = rehearsed(&f2b, limit).await.unwrap_err();
+        assert!(
+            matches!(&unproven.why, Why::TimedOut { jail, .. } if jail == "greedy"),
+            "{unproven:?}"
+        );
+        limit *= 3;
+        if unproven.faults.len() == 2 || limit > GUARD {
+            break unproven;
+        }
+    };
     let jails: Vec<_> = unproven.faults.iter().map(|f| f.jail.as_str()).collect();
     assert_eq!(jails, ["bad", "greedy"], "{unproven:?}");
     assert!(unproven.faults[1].words.contains("without an end"));

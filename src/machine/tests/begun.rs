@@ -7,7 +7,7 @@ pub(super) fn changed() -> Reading {
 }
 
 /// `m` changed, the daemon died and does not start; the last changed jail is about to be disabled.
-fn about_to_disable() -> Rig {
+pub(super) fn about_to_disable() -> Rig {
     let mut rig = Rig::healthy(&["a", "m"]);
     rig.edits(changed()).applied().sees(answers(&["a", "m"]));
     rig.exits(7).sees(absent(unit_failed(255))).does_not_start();
@@ -229,7 +229,7 @@ fn tried(rig: &mut Rig) -> &mut Rig {
 }
 
 /// The daemon refused `m`, which is on probation and about to be disabled again.
-fn about_to_disable_again() -> Rig {
+pub(super) fn about_to_disable_again() -> Rig {
     let both = config(&["a", "m"]);
     let mut rig = Rig::stock(with_mend(mend(1, true)), both, answers(&["a"]));
     rig.gets(Outcome::Applied(Applied {

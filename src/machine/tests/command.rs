@@ -6,7 +6,7 @@ pub(super) fn tell(command: Command) -> Event {
     Event::Operator(Operator::Do(CommandId(1), command))
 }
 
-fn roll_back(jail: &str) -> Event {
+pub(super) fn roll_back(jail: &str) -> Event {
     let jail = jail.to_owned();
     tell(Command::RollBack { jail })
 }

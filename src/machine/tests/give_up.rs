@@ -1,6 +1,8 @@
 //! Giving up for a while: what is a reason to try at once, and what is not.
 
 use super::super::give_up::GaveUp;
+use super::begun::{about_to_disable, changed};
+use super::command::roll_back;
 use super::*;
 
 fn both() -> Reading {
@@ -424,4 +426,33 @@ fn a_jail_stopped_by_hand_stays_so_until_somebody_changes_it() {
     assert_eq!(rig.machine.held, set(&["m"]));
     rig.edits(config_of_versions(&[("a", 1), ("m", 2)]));
     assert_eq!(rig.machine.held, set(&[]));
+}
+
+/// A start that was given up was only slow, and has read the rollback that is taken back by then.
+#[test]
+fn a_jail_whose_rollback_was_just_taken_back_is_no_unknown_one() {
+    let mut rig = about_to_disable();
+    rig.ok().reads(changed().rolled_back(&["m"]));
+    rig.does_not_start().ok();
+    rig.does("RolledBack read-afresh start GaveUp undo(m) RollbackUndone read-afresh");
+    rig.event(roll_back("m")).does("");
+    rig.sees(answers_as(9, &["a"]));
+    rig.does("BackByHand AllClear rollback(m)");
+    assert!(rig.answers.is_empty(), "{:?}", rig.answers);
+}
+
+#[test]
+fn a_jail_whose_rollback_was_just_taken_back_is_not_said_to_be_gone() {
+    let mut rig = about_to_disable();
+    rig.ok().reads(changed().rolled_back(&["m"]));
+    rig.does_not_start().ok().sees(answers_as(9, &["a"]));
+    let said = |kind| {
+        let report = rig.told.iter().rfind(|it| it.kind == kind);
+        &report.expect("a report").message
+    };
+    let by_hand = said(Kind::BackByHand);
+    assert!(by_hand.contains("by jailwarden, and late"), "{by_hand}");
+    let clear = said(Kind::AllClear);
+    assert!(clear.contains("to be loaded again: m"), "{clear}");
+    assert!(!clear.contains("no longer"), "{clear}");
 }

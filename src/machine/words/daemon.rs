@@ -240,6 +240,13 @@ impl Machine {
                 .iter()
                 .any(|set| set.contains(jail))
         });
+        // Their rollbacks were taken back, and they are loaded once that is read.
+        let due: BTreeSet<_> = gone
+            .extract_if(.., |jail| self.is_taken_back(jail))
+            .collect();
+        if !due.is_empty() {
+            let _ = write!(message, "; to be loaded again: {}", names(&due));
+        }
         if !gone.is_empty() {
             let _ = write!(message, "; no longer in the config: {}", names(&gone));
         }
@@ -323,10 +330,14 @@ impl Machine {
             .pid
             .map(|p| format!(" (process {p})"))
             .unwrap_or_default();
-        let report = self.report(
-            Kind::BackByHand,
-            format!("fail2ban runs again{pid}, started by systemd or by hand"),
-        );
+        // A start that was given up may have been slow.
+        let gave_up = self.incident.as_ref().is_some_and(|it| it.given_up > 0);
+        let by = if gave_up {
+            "started by jailwarden, and late, or by systemd or by hand"
+        } else {
+            "started by systemd or by hand"
+        };
+        let report = self.report(Kind::BackByHand, format!("fail2ban runs again{pid}, {by}"));
         self.say(report);
     }
 }
