@@ -63,8 +63,8 @@ fn a_hundred_thousand_events_are_one_check() {
     warden.wait_calm();
 
     let checks = checks(&warden) - checks_before;
-    // The last events may come a moment late.
-    let most = 1 + (took.as_secs() + 1) / SETTLE_LIMIT.as_secs();
+    // What slows the writer down holds the events up for as long.
+    let most = 1 + (2 * took).as_secs() / SETTLE_LIMIT.as_secs();
     let more = peak(&warden) - peak_before;
     println!("{checks} checks for {WRITES} writes in {took:?}, {more} KiB more");
     assert!(

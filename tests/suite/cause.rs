@@ -250,7 +250,9 @@ fn a_jail_that_is_refused_is_named(version: Version) {
         };
         f2b.jail("m", &spec);
         let outcome = fails(&f2b, how, &[]);
-        let found = found(&f2b, &outcome);
+        // In the background the server may go on after its client.
+        let known = || Some(found(&f2b, &outcome)).filter(|it| it.kind != Kind::Unknown);
+        let found = wait_until(GUARD, known).unwrap_or_else(|| found(&f2b, &outcome));
         let jail = Some("m".to_owned());
         assert_eq!(
             found.kind,

@@ -241,9 +241,8 @@ impl Machine {
                 .any(|set| set.contains(jail))
         });
         // Their rollbacks were taken back, and they are loaded once that is read.
-        let due: BTreeSet<_> = gone
-            .extract_if(.., |jail| self.is_taken_back(jail))
-            .collect();
+        let (due, gone): (BTreeSet<_>, BTreeSet<_>) =
+            gone.into_iter().partition(|jail| self.is_taken_back(jail));
         if !due.is_empty() {
             let _ = write!(message, "; to be loaded again: {}", names(&due));
         }
