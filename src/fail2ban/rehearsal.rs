@@ -222,7 +222,7 @@ fn endless(jail: &str) -> Fault {
         command: String::new(),
         option: None,
         value: None,
-        words: "one of its settings makes fail2ban compute without an end".into(),
+        words: "one of its settings makes fail2ban compute, or wait, without an end".into(),
     }
 }
 

@@ -2,8 +2,7 @@
 
 After `client.py`, whose `arguments` are the parent's process id, the address space in bytes, the CPU time in
 seconds and the niceness. Standard input is a socket: it takes a line for each jail, the list of its commands, and
-one for the server's own settings, and gives a line for each, `{"faults": [[…], CPU time in seconds]}`, or
-`{"cannot": words}` as the last.
+one for the server's own settings, and gives a line for each, `{"faults": […]}`, or `{"cannot": words}` as the last.
 """
 import contextlib
 import gc
@@ -346,7 +345,7 @@ def main(parent, memory, seconds, niceness):
         logging.disable(logging.CRITICAL)
         sys.addaudithook(rehearsal.fence)
         for line in sys.stdin.buffer:
-            tell({"faults": [rehearsal.of(json.loads(line)), time.process_time()]})
+            tell({"faults": rehearsal.of(json.loads(line))})
     except MemoryError:
         tell(b'{"cannot": "it needs more memory than it is given"}\n')
     except BaseException as error:

@@ -15,9 +15,10 @@ use tokio::process::{Child, Command};
 
 use super::super::Instance;
 use super::super::dump::{self, Dump, DumpError};
+use super::super::proc::tasks;
 use super::super::process::Pid;
 use super::super::stream::JailStream;
-use super::super::vitals::vitals;
+use super::super::vitals::waiting_time;
 use super::{
     CPU_SECONDS, Fault, MEMORY, Unproven, Urgency, Why, endless, interpreter, is_reserved, json,
     reserved_name, unproven,
@@ -28,8 +29,6 @@ const REHEARSAL: &str = concat!(include_str!("cage.py"), include_str!("rehearse.
 
 /// The longest answer for one jail, in bytes.
 const MAX_ANSWER: u64 = 1 << 20;
-/// A jail that hangs takes so much CPU time at least: on a machine that is overloaded any takes long.
-const HANGS: Duration = Duration::from_secs(2);
 
 /// A process that waits for jails to rehearse. It is killed when dropped.
 #[derive(Debug)]
@@ -97,8 +96,8 @@ impl Stage {
 
     /// Rehearses the jails for up to `limit`, one after another, and tells all faults.
     ///
-    /// A jail that took more than half the limit by itself, and [`HANGS`] of CPU time, is at fault: it would hang
-    /// the daemon too.
+    /// A jail that took more than half the limit by itself is at fault: it would hang the daemon too. What the
+    /// process waited for a processor does not count, as on an overloaded machine any jail takes long.
     ///
     /// # Errors
     /// [`Unproven`], with the faults of the jails up to the one at which it ended.
@@ -115,7 +114,6 @@ impl Stage {
             faults: reserved.into_iter().map(reserved_name).collect(),
             answers: 0,
             at: Instant::now(),
-            cpu: Duration::ZERO,
             cannot: None,
             odd: None,
         };
@@ -124,8 +122,8 @@ impl Stage {
             return Ok(heard.faults);
         };
         let jail = jail.name.clone();
-        let took = self.cpu().saturating_sub(heard.cpu);
-        if talked.is_err() && heard.at.elapsed() > limit / 2 && took >= HANGS {
+        let took = heard.at.elapsed().saturating_sub(self.waited());
+        if talked.is_err() && took > limit / 2 {
             heard.faults.push(endless(&jail));
         }
         let why = match (talked, heard.cannot) {
@@ -137,11 +135,12 @@ impl Stage {
         Err(Unproven { why, faults })
     }
 
-    /// The CPU time that the process has used; none if it has ended.
-    fn cpu(&self) -> Duration {
+    /// How long the process has waited for a processor in all.
+    fn waited(&self) -> Duration {
         let pid = self.child.id().and_then(|pid| pid.try_into().ok());
-        let vitals = pid.and_then(Pid::from_raw).and_then(|pid| vitals(pid).ok());
-        vitals.map(|it| it.cpu).unwrap_or_default()
+        let tasks = pid.and_then(Pid::from_raw).and_then(|pid| tasks(pid).ok());
+        let waited = |task| waiting_time(task).unwrap_or_default();
+        tasks.iter().flatten().map(waited).sum()
     }
 
     /// Asks and listens until the process ends, and returns its last words.
@@ -193,9 +192,8 @@ struct Ended {
 /// What the process has said.
 struct Heard {
     answers: usize,
-    /// When it began with the jail at work, and what CPU time it had used by then.
+    /// When it began with the jail at work.
     at: Instant,
-    cpu: Duration,
     faults: Vec<Fault>,
     cannot: Option<String>,
     /// The last line that is no answer: what Python itself says at its end.
@@ -206,8 +204,7 @@ struct Heard {
 #[derive(Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Answer {
-    /// With the CPU time in seconds that the process has used by now.
-    Faults(Vec<Refusal>, f64),
+    Faults(Vec<Refusal>),
     Cannot(String),
 }
 
@@ -227,10 +224,9 @@ impl Heard {
                 return;
             };
             match serde_json::from_slice(&line) {
-                Ok(Answer::Faults(refusals, cpu)) => {
+                Ok(Answer::Faults(refusals)) => {
                     self.answers += 1;
                     self.at = Instant::now();
-                    self.cpu = Duration::try_from_secs_f64(cpu).unwrap_or_default();
                     let faults = refusals.into_iter().map(|refusal| refusal.of(jail));
                     self.faults.extend(faults);
                 }
