@@ -46,6 +46,8 @@ pub(super) struct Known {
     pub(super) successor: Successor,
     /// Its database is damaged, so that it can take no change, in these words.
     pub(super) damaged: Option<String>,
+    /// Why what was sent to it last did not arrive.
+    pub(super) unreached: Option<String>,
 }
 
 /// The config that the daemon was started with.

@@ -87,6 +87,13 @@ impl Machine {
             self.daemon.damaged = Some(why.clone()).filter(|_| applied.damaged);
             return self.hindered(why, !applied.refused.is_empty());
         }
+        let before = std::mem::replace(&mut self.daemon.unreached, applied.unreachable.clone());
+        // One that answers each look and takes nothing all the same is not asked after each of them.
+        if let (Some(_), Some(why)) = (before, &applied.unreachable)
+            && self.is_changing()
+        {
+            return self.hindered(why, true);
+        }
         (self.hindrance, self.daemon.damaged) = (None, None);
         let State::Reloading(reload) = &mut self.state else {
             return;
@@ -117,6 +124,14 @@ impl Machine {
             return;
         }
         self.adopt(target, &applied);
+    }
+
+    /// A change of the config is on its way to the daemon.
+    fn is_changing(&self) -> bool {
+        let State::Reloading(reload) = &self.state else {
+            return false;
+        };
+        reload.target.is_some() && !matches!(reload.step, Step::Restoring(_))
     }
 
     /// No jail is to blame for what keeps the daemon from taking anything: all of it is tried again. `sent` says

@@ -74,8 +74,8 @@ fn fails(f2b: &Fail2ban, how: How, wrap: &[&str]) -> Outcome {
             words.push("-f".into());
         }
     }
-    // It waits so long for a server that has ended already.
-    words.extend(["--timeout", "3", "-x", "start"].map(String::from));
+    // It waits so long for a server that has ended already, and on a loaded machine for one that is yet to come.
+    words.extend(["--timeout", "12", "-x", "start"].map(String::from));
     let done = Command::new(&words[0])
         .args(&words[1..])
         .stdin(Stdio::null())

@@ -16,7 +16,7 @@ fn settings(comeback: &str) -> String {
     )
 }
 const LONG: &str = "30s";
-const SHORT: &str = "4s";
+const SHORT: &str = "10s";
 
 fn start(fake: &Fake, comeback: &str) -> Warden {
     let command = fake.start_command("start");

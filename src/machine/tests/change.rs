@@ -276,6 +276,33 @@ fn a_change_that_did_not_arrive_is_sent_once_the_daemon_answers() {
     rig.reads(edited(2)).does("apply(+a)");
 }
 
+/// Found by the suite under load: it was sent over and over, without a word, and its dead jail never loaded again.
+#[test]
+fn one_that_answers_and_takes_no_change_is_left_alone_for_a_while() {
+    let mut rig = Rig::healthy(&["a", "m"]);
+    let lost = || {
+        Outcome::Applied(Applied {
+            unreachable: Some("it broke off".into()),
+            ..Applied::default()
+        })
+    };
+    let dead = with_dead(7, &["a", "m"], &["m"]);
+    rig.edits(edited(2)).gets(lost());
+    rig.sees(dead.clone()).reads(edited(2)).gets(lost());
+    rig.does("read apply(+a) read-afresh apply(+a) ChangeRefused");
+    let told = &rig.told.last().unwrap().message;
+    assert!(
+        told.contains("no jail is to blame for that: it broke off"),
+        "{told}"
+    );
+    rig.keeps_seeing(&dead).does("apply(*m)");
+    rig.applied().sees(answers(&["a", "m"])).does("AllClear");
+    rig.keeps_seeing(&answers(&["a", "m"]));
+    rig.does("read-afresh").reads(edited(2)).applied();
+    rig.sees(answers(&["a", "m"]));
+    rig.does("apply(+a) ChangeApplied").is("healthy");
+}
+
 #[test]
 fn a_new_process_may_have_read_anything() {
     let mut rig = Rig::healthy(&["a", "m"]);
