@@ -193,9 +193,9 @@ impl Host {
         self.inside(words).output().unwrap()
     }
 
-    /// Runs a shell script, which must succeed, and returns what it printed.
+    /// Runs a shell script, which must succeed within five minutes, and returns what it printed.
     pub(crate) fn sh(&self, script: &str) -> String {
-        let done = self.run(&["sh", "-ec", script]);
+        let done = self.run(&["timeout", "300", "sh", "-ec", script]);
         assert!(done.status.success(), "{script}: {done:?}");
         String::from_utf8_lossy(&done.stdout).into_owned()
     }
