@@ -86,9 +86,8 @@ fn an_admins_restart_in_the_middle_of_ours(host: &Guarded) {
     host.sh("rm /run/fail2ban/fail2ban.sock");
     host.wait_said("jailwarden restarts it");
     host.sh("until test -e /run/asked; do sleep 0.05; done");
-    host.sh("systemctl --no-block restart fail2ban; \
-         until systemctl show -P Job fail2ban | grep -qv '^0*$'; do sleep 0.05; done; \
-         touch /run/may-end");
+    // The job is there when this returns, and may be done soon: systemd ends what the action runs, too.
+    host.sh("systemctl --no-block restart fail2ban; touch /run/may-end");
     all_clear(host);
     protect(host, &["sshd", "web", "mail"]);
     host.wait_status("healthy: 3 of 3 jails protect");
