@@ -118,12 +118,7 @@ fn a_rollback_that_cannot_be_written_again_waits_as_a_refusal() {
 /// Its thread dies only after a while, so each time all was well for a moment.
 #[test]
 fn a_jail_on_probation_that_dies_again_and_again_is_loaded_again_once() {
-    let mut rig = degraded();
-    edited(&mut rig).does("read try(m)");
-    tried(&mut rig, sound(2)).ok().ok();
-    rig.reads(config_of_versions(&[("a", 1), ("m", 2)]));
-    rig.applied().sees(answers_as(8, &["a", "m"]));
-    rig.does("save undo(m) JailMended read-afresh apply(+m) ChangeApplied");
+    let mut rig = on_probation();
     let dead = with_dead(8, &["a", "m"], &["m"]);
     rig.keeps_seeing(&dead).does("JailDead apply(*m)");
     rig.applied().sees(answers_as(8, &["a", "m"]));
@@ -133,12 +128,7 @@ fn a_jail_on_probation_that_dies_again_and_again_is_loaded_again_once() {
 
 #[test]
 fn a_jail_on_probation_that_dies_costs_the_others_no_restart() {
-    let mut rig = degraded();
-    edited(&mut rig).does("read try(m)");
-    tried(&mut rig, sound(2)).ok().ok();
-    rig.reads(config_of_versions(&[("a", 1), ("m", 2)]));
-    rig.applied().sees(answers_as(8, &["a", "m"]));
-    rig.does("save undo(m) JailMended read-afresh apply(+m) ChangeApplied");
+    let mut rig = on_probation();
     let dead = with_dead(8, &["a", "m"], &["m"]);
     rig.keeps_seeing(&dead).does("JailDead apply(*m)");
     rig.applied().keeps_seeing(&dead).does("rollback(m)");
@@ -154,13 +144,8 @@ fn a_jail_on_probation_that_dies_costs_the_others_no_restart() {
 
 #[test]
 fn a_jail_on_probation_that_is_stopped_by_hand_is_none_of_ours() {
-    let mut rig = degraded();
-    edited(&mut rig).does("read try(m)");
-    tried(&mut rig, sound(2)).ok().ok();
-    rig.reads(config_of_versions(&[("a", 1), ("m", 2)]));
-    rig.applied().sees(answers_as(8, &["a", "m"]));
+    let mut rig = on_probation();
     rig.sees(answers_as(8, &["a", "m"]));
-    rig.does("save undo(m) JailMended read-afresh apply(+m) ChangeApplied");
     rig.sees_for(4, &answers_as(8, &["a"])).does("JailHeld");
     assert!(rig.kept.mends.is_empty(), "{:?}", rig.kept.mends);
 }
