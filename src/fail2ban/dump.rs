@@ -22,8 +22,9 @@ mod tests;
 /// commands are kept; while another one is read, that is in memory twice beside them.
 pub const MAX_OUTPUT: usize = 16 << 20;
 
-/// The most that is read of its messages, in bytes: a line for each file and each fault.
-const MAX_MESSAGES: usize = 2 << 20;
+/// The most that is read of its messages, in bytes: a line for each file and each fault. 33,000 files in `jail.d` are
+/// 5 MB.
+const MAX_MESSAGES: usize = 8 << 20;
 
 /// The address space that a client may use, in bytes; 500 jails do with 64 MiB. It reads files whole.
 const MEMORY: u64 = 1 << 30;

@@ -450,14 +450,14 @@ mod scenario {
         assert_eq!((f2b.pid(), f2b.threads("mail")), (before, mail));
     }
 
-    /// A jail with thousands of expressions, which has just changed: it is at work, and not at fault.
+    /// A jail with so many expressions that they take some seconds to compile, which has just changed: it is at work, and not at fault.
     pub(super) fn a_start_with_much_to_load_is_waited_for() {
         let Some(f2b) = Fail2ban::new(Version::V102) else {
             return;
         };
         f2b.jail("mail", &JailSpec::default());
         let mut many = "fail from <HOST>".to_owned();
-        for nth in 0..3000 {
+        for nth in 0..25_000 {
             let _ = write!(
                 many,
                 "\n    ^\\s*(?:service|daemon)-{nth}\\[\\d+\\]: (?:failed|refused) for \\S+ from <HOST>$"
@@ -476,7 +476,7 @@ mod scenario {
             f2b.client_words().join(" ")
         );
         let start = ["sh".into(), "-c".into(), start];
-        let hasty = settings("1s").replace("busy_limit: 5s", "busy_limit: 60s");
+        let hasty = settings("1s").replace("busy_limit: 5s", "busy_limit: 180s");
         let warden = Warden::start_with(&f2b, &start, &hasty);
         warden.wait_told("STATUS=healthy: 2 of 2 jails protect");
         f2b.edit("jail.d/web.conf", "maxretry = 3", "maxretry = 2");

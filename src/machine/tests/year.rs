@@ -208,7 +208,6 @@ fn a_year_with_a_unit() {
 }
 
 #[test]
-#[ignore = "it takes as long again; JAILWARDEN_ALL=1 make test"]
 fn a_year_without_a_unit() {
     a_year(2, false);
 }

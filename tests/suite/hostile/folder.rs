@@ -146,7 +146,7 @@ fn a_hundred_thousand_files_are_looked_at_within_limits() {
             let folder = ["jail.d", "filter.d", "action.d"][n % 3];
             fs::write(etc.join(format!("{folder}/{n}.conf")), "# nothing\n").unwrap();
         }
-        fs::write(etc.join("jail.d/0.conf"), "[web]\nmaxretry = x\n").unwrap();
+        fs::write(etc.join("jail.d/zz.conf"), "[web]\nmaxretry = x\n").unwrap();
         warden.wait_for("would fail and is not applied");
     });
 }

@@ -167,9 +167,9 @@ impl World {
     /// Only while jailwarden is not itself restarting it: whose stop it was is then past telling.
     pub(in super::super) fn admin_stops(&mut self, systemctl: bool) {
         if self.can_be_stopped() {
-            // Without a unit nothing tells a daemon that nobody ever saw from none.
+            // Without a unit, and to a jailwarden that never saw any, nothing tells a daemon that nobody saw from none.
             let pid = self.process.as_ref().map(|p| p.pid);
-            let seen = pid.is_some_and(|pid| self.shown.contains(&pid));
+            let seen = self.machine.met || pid.is_some_and(|pid| self.shown.contains(&pid));
             self.stopped_by_admin = self.has_unit || seen || self.memory.standby;
             self.die(if systemctl { "systemctl" } else { "asked" });
         }
