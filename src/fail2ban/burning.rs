@@ -25,7 +25,7 @@ pub struct Sample {
 pub struct Burning {
     /// Its number.
     pub thread: u32,
-    /// Its name, as the kernel keeps it: 15 bytes at most. See [`jails_of`](super::threads::jails_of).
+    /// Its name, as the kernel keeps it: 15 bytes at most. See [`Owners`](super::threads::Owners).
     pub name: Vec<u8>,
     /// The share of its time in which it ran or was ready to, in percent.
     pub percent: u32,

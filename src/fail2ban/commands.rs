@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::proc::{self, status_field, tasks};
 use super::process::{Pid, Process, Signal};
-use super::threads::jails_of;
+use super::threads::Owners;
 use super::vitals::uptime;
 
 /// How deep the processes of a command are followed.
@@ -32,10 +32,11 @@ pub fn end_commands(
     longer: Duration,
     known: &mut Vec<Script>,
 ) -> io::Result<()> {
+    let owners = Owners::new(jails);
     for task in tasks(daemon)? {
         let name = task.read("comm")?.unwrap_or_default();
-        let whose = jails_of(name.trim_ascii_end(), jails).map(|(_, whose)| whose);
-        if whose.as_deref() != Some(&[jail]) {
+        let whose = owners.of(name.trim_ascii_end());
+        if whose.is_none_or(|(_, whose)| whose != [jail]) {
             continue;
         }
         for child in task.children()? {

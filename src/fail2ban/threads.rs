@@ -57,16 +57,30 @@ pub enum Part {
     Actions,
 }
 
-/// Whose a thread of this name is, out of `jails`: more than one where they share the first nine bytes
-/// of their names, and none at all for a thread that is no jail's.
-#[must_use]
-pub fn jails_of<'a>(thread: &[u8], jails: &'a [String]) -> Option<(Part, Vec<&'a str>)> {
-    let (part, kept_of_name) = match (thread.strip_prefix(FILTER), thread.strip_prefix(ACTIONS)) {
-        (Some(name), _) => (Part::Filter, name),
-        (None, name) => (Part::Actions, name?),
-    };
-    let named = jails.iter().filter(|jail| kept(jail) == kept_of_name);
-    Some((part, named.map(String::as_str).collect()))
+/// The jails of a daemon, by what the kernel keeps of their names: tells whose a thread is.
+#[derive(Debug)]
+pub struct Owners<'a>(BTreeMap<&'a [u8], Vec<&'a str>>);
+
+impl<'a> Owners<'a> {
+    /// `jails` must hold every jail that the daemon has.
+    pub fn new(jails: impl IntoIterator<Item = &'a String>) -> Self {
+        let mut owners = BTreeMap::<_, Vec<_>>::new();
+        for jail in jails {
+            owners.entry(kept(jail)).or_default().push(jail.as_str());
+        }
+        Self(owners)
+    }
+
+    /// Whose a thread of this name is: more than one jail's where they share the first nine bytes of their names, and
+    /// nothing at all for a thread that is no jail's.
+    #[must_use]
+    pub fn of(&self, thread: &[u8]) -> Option<(Part, &[&'a str])> {
+        let (part, jail) = match (thread.strip_prefix(FILTER), thread.strip_prefix(ACTIONS)) {
+            (Some(name), _) => (Part::Filter, name),
+            (None, name) => (Part::Actions, name?),
+        };
+        Some((part, self.0.get(jail).map_or(&[], Vec::as_slice)))
+    }
 }
 
 impl Threads {
@@ -230,12 +244,13 @@ mod tests {
     #[test]
     fn a_thread_names_each_jail_that_it_may_be_of() {
         let jails = ["nginx-http-auth", "nginx-http-login", "sshd"].map(String::from);
-        let of = |thread: &[u8]| jails_of(thread, &jails);
-        assert_eq!(of(b"f2b/f.sshd"), Some((Part::Filter, vec!["sshd"])));
-        let both = vec!["nginx-http-auth", "nginx-http-login"];
-        assert_eq!(of(b"f2b/a.nginx-htt"), Some((Part::Actions, both)));
-        assert_eq!(of(b"f2b/f.gone"), Some((Part::Filter, vec![])));
-        assert_eq!(of(b"f2b/observer"), None);
+        let owners = Owners::new(&jails);
+        let filter = |jails| Some((Part::Filter, jails));
+        assert_eq!(owners.of(b"f2b/f.sshd"), filter(&["sshd"][..]));
+        let both = &["nginx-http-auth", "nginx-http-login"][..];
+        assert_eq!(owners.of(b"f2b/a.nginx-htt"), Some((Part::Actions, both)));
+        assert_eq!(owners.of(b"f2b/f.gone"), filter(&[]));
+        assert_eq!(owners.of(b"f2b/observer"), None);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::fail2ban::commands;
 use crate::fail2ban::diagnose::diagnose;
 use crate::fail2ban::process;
 use crate::fail2ban::signs;
-use crate::fail2ban::threads::{self, Part};
+use crate::fail2ban::threads::{self, Owners, Part};
 use crate::fail2ban::vitals::vitals;
 use crate::machine::{
     ActionId, Daemon, Diagnosis, Effect, Event, Memory, Motion, Outcome, Policy, Signal,
@@ -331,20 +331,16 @@ async fn write_down(handle: &Handle, pid: u32) -> Diagnosis {
     };
     tokio::time::sleep(Policy::DIAGNOSIS.saturating_sub(begun.elapsed())).await;
     let burnt = before.and_then(|before| burning::burning(pid, &before).ok().flatten());
-    let burning = burnt.as_ref().and_then(|it| only_jail(&it.name, &jails));
-    let busy = burnt.is_some_and(|it| threads::jails_of(&it.name, &jails).is_none());
+    let owners = Owners::new(&jails);
+    let (burning, busy) = match burnt.as_ref().map(|it| owners.of(&it.name)) {
+        Some(Some((Part::Filter, [jail]))) => (Some(jail.to_string()), false),
+        Some(None) => (None, true),
+        _ => (None, false),
+    };
     Diagnosis {
         words,
         burning,
         busy,
-    }
-}
-
-/// The jail whose filter has a thread of this name, if only one can have it.
-fn only_jail(thread: &[u8], jails: &[String]) -> Option<String> {
-    match threads::jails_of(thread, jails)? {
-        (Part::Filter, named) if named.len() == 1 => Some(named.first()?.to_string()),
-        _ => None,
     }
 }
 

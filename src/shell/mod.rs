@@ -25,6 +25,7 @@ mod publish;
 mod reading;
 mod scribe;
 mod start;
+mod systemd;
 mod text;
 mod transient;
 mod trial;

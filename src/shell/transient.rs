@@ -19,6 +19,9 @@ use super::{notify, unit};
 /// What a command that is fed says in the journal is said under this name.
 pub(super) const IDENTIFIER: &str = "jailwarden-alert";
 
+/// How long systemd may take to run the start command.
+const RUN_LIMIT: Duration = Duration::from_secs(10);
+
 /// Whether commands get one: a child of a service dies with it and shares its hardening.
 pub(super) fn is_used() -> bool {
     unit::is_booted()
@@ -53,7 +56,15 @@ pub(super) async fn start(instance: &Instance, words: &[OsString]) -> io::Result
         ))
         .arg("--")
         .args(words.iter().map(|word| literal(word)));
-    unit::run(command, "systemd-run").await.map(drop)
+    command.stdin(Stdio::null()).kill_on_drop(true);
+    notify::scrub(&mut command);
+    let ran = tokio::time::timeout(RUN_LIMIT, command.output()).await;
+    let output = ran.map_err(|_| io::Error::other("systemd-run did not end in time"))??;
+    if output.status.success() {
+        return Ok(());
+    }
+    let words = String::from_utf8_lossy(&output.stderr);
+    Err(io::Error::other(format!("systemd-run: {}", words.trim())))
 }
 
 /// A word as the service gets it: systemd replaces variables in those of `ExecStart=`, also where it comes from

@@ -1,28 +1,25 @@
-//! The systemd unit that runs fail2ban, through `systemctl`: it works as root also while D-Bus is
-//! down, and costs nothing while nobody asks.
+//! The systemd unit that runs fail2ban.
 
 use std::io;
 use std::path::Path;
-use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use rustix::process::Signal;
 use rustix::time::{ClockId, clock_gettime};
-use tokio::process::Command;
 
 use crate::fail2ban::process::{Pid, Process};
 use crate::machine::{ActiveState, ExitKind, Unit};
 
-use super::notify;
-
-/// How long one `systemctl` may take; measured: 7 ms.
-const LIMIT: Duration = Duration::from_secs(10);
+use super::systemd::{Properties, Systemd};
 
 /// How often a job of somebody else is looked at.
 const JOB_PACE: Duration = Duration::from_millis(200);
 /// How long one is waited for: longer than systemd gives a unit to stop (`DefaultTimeoutStopSec`).
 const JOB_LIMIT: Duration = Duration::from_secs(120);
+/// How long what a start command left may take to be gone.
+const END_LIMIT: Duration = Duration::from_secs(10);
 
-/// What `systemctl show` says of a unit, and its main process.
+/// What systemd says of a unit, and its main process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Shown {
     pub(super) unit: Unit,
@@ -65,30 +62,31 @@ pub(super) async fn show(name: &str) -> io::Result<Option<Shown>> {
     if !is_booted() {
         return Ok(None);
     }
-    let properties = "--property=LoadState,ActiveState,SubState,Result,ExecMainCode,ExecMainStatus,MainPID,Job,TriggeredBy,UnitFileState,NRestarts,TimeoutStopUSec,StateChangeTimestampMonotonic,StartLimitIntervalUSec,RuntimeMaxUSec,InactiveExitTimestampMonotonic,ActiveEnterTimestampMonotonic,ActiveExitTimestampMonotonic,ExecMainStartTimestampMonotonic";
-    let output = systemctl(&["show", properties, name]).await?;
-    let mut shown = parse(&output);
-    if let Some(Shown { unit, .. }) = &mut shown
-        && unit.is_being_stopped()
-    {
-        unit.restarts = is_restart(&systemctl(&["list-jobs", "--plain", name]).await?);
-    } else if let Some(Shown { unit, .. }) = &mut shown {
-        unit.stop_left = None;
+    ask(&mut Systemd::connect().await?, name).await
+}
+
+async fn ask(systemd: &mut Systemd, name: &str) -> io::Result<Option<Shown>> {
+    let properties = systemd.properties(name).await?;
+    let mut shown = Shown::read(&properties);
+    if let Some(Shown { unit, .. }) = &mut shown {
+        if unit.is_being_stopped() {
+            // A restart is one and the same job until the stop is over, and a start waits for the end of a stop
+            // without a job.
+            let kind = systemd.job_type(&properties.job).await;
+            unit.restarts = matches!(kind.as_deref(), Some("restart" | "start"));
+        } else {
+            unit.stop_left = None;
+        }
     }
     Ok(shown)
 }
 
-/// Whether a job has it run again once it has stopped (`JOB UNIT TYPE STATE` of `systemctl list-jobs`, systemd 252):
-/// a restart is one and the same job until the stop is over, and a start waits for the end of a stop without a job.
-fn is_restart(jobs: &str) -> bool {
-    let kind = |line: &str| matches!(line.split_whitespace().nth(2), Some("restart" | "start"));
-    jobs.lines().any(kind)
-}
-
 /// How much is left of a time that began then, in microseconds of the monotonic clock.
-fn left(limit: &str, since: &str) -> Option<Duration> {
-    let limit = humantime::parse_duration(limit).ok()?;
-    let since = Duration::from_micros(since.parse().ok()?);
+fn left(limit: u64, since: u64) -> Option<Duration> {
+    if limit == u64::MAX {
+        return None;
+    }
+    let [limit, since] = [limit, since].map(Duration::from_micros);
     let now = clock_gettime(ClockId::Monotonic);
     let now = Duration::new(
         now.tv_sec.unsigned_abs(),
@@ -113,7 +111,11 @@ pub(super) enum Started {
 /// for its own limit, and `Result` does not always say so. `None` if systemd does not run here or knows no
 /// such unit.
 pub(super) async fn start(name: &str) -> io::Result<Option<Started>> {
-    let mut shown = show(name).await?;
+    if !is_booted() {
+        return Ok(None);
+    }
+    let mut systemd = Systemd::connect().await?;
+    let mut shown = ask(&mut systemd, name).await?;
     if shown.is_none() {
         return Ok(None);
     }
@@ -129,7 +131,7 @@ pub(super) async fn start(name: &str) -> io::Result<Option<Started>> {
             )));
         }
         tokio::time::sleep(JOB_PACE).await;
-        shown = show(name).await?;
+        shown = ask(&mut systemd, name).await?;
     }
     let runs = shown.as_ref().is_some_and(Shown::lives);
     let triggers = shown.iter().flat_map(|shown| shown.triggers.clone());
@@ -138,13 +140,13 @@ pub(super) async fn start(name: &str) -> io::Result<Option<Started>> {
         Some(ActiveState::Inactive) if waited => return Ok(Some(Started::Forestalled)),
         // A restart job goes on to activating; one that ended in leaving was a stop.
         Some(ActiveState::Failed) if was_leaving => return Ok(Some(Started::Forestalled)),
-        Some(ActiveState::Failed) => drop(systemctl(&["reset-failed", name]).await?),
+        Some(ActiveState::Failed) => systemd.reset_failed(name).await?,
         _ => {}
     }
     if !runs {
-        renew(&sockets).await;
+        renew(&mut systemd, &sockets).await;
     }
-    systemctl(&["start", "--no-block", name]).await?;
+    systemd.start(name, "replace").await?;
     Ok(Some(if runs {
         Started::Overtaken
     } else {
@@ -152,22 +154,23 @@ pub(super) async fn start(name: &str) -> io::Result<Option<Started>> {
     }))
 }
 
-/// Starts a unit of which it is known that it [`can_be_started`](Shown::can_be_started): as [`start`], in a third
-/// of the time. It is refused where somebody has it stopped meanwhile.
+/// Starts a unit of which it is known that it [`can_be_started`](Shown::can_be_started), without asking again. It is
+/// refused where somebody has it stopped meanwhile.
 pub(super) async fn start_at_once(name: &str) -> io::Result<()> {
-    let words = ["start", "--no-block", "--job-mode=fail", name];
-    systemctl(&words).await.map(drop)
+    let mut systemd = Systemd::connect().await?;
+    systemd.start(name, "fail").await
 }
 
 /// fail2ban shuts the socket down that systemd gave it when it stops (`close` of `server/asyncserver.py`, 1.1.1),
-/// and could accept nothing at it any more. Sockets that somebody stopped stay so.
-async fn renew(sockets: &[String]) {
+/// and could accept nothing at it any more. Sockets that somebody stopped stay so. What is started at them comes after
+/// that (`Before=` of `man 5 systemd.socket`).
+async fn renew(systemd: &mut Systemd, sockets: &[String]) {
     for socket in sockets {
-        let shown = show(socket).await.ok().flatten();
+        let shown = ask(systemd, socket).await.ok().flatten();
         let listened =
             |it: &Shown| matches!(it.unit.active, ActiveState::Active | ActiveState::Failed);
         if shown.is_some_and(|shown| listened(&shown))
-            && let Err(error) = systemctl(&["restart", socket]).await
+            && let Err(error) = systemd.restart(socket).await
         {
             tracing::warn!("{error}");
         }
@@ -176,12 +179,13 @@ async fn renew(sockets: &[String]) {
 
 /// Ends all that is left of a unit that systemd made for us, and waits until its name is free.
 pub(super) async fn end_transient(name: &str) -> io::Result<()> {
-    let until = Instant::now() + LIMIT;
-    while let Some(Shown { unit, .. }) = show(name).await? {
+    let until = Instant::now() + END_LIMIT;
+    let mut systemd = Systemd::connect().await?;
+    while let Some(Shown { unit, .. }) = ask(&mut systemd, name).await? {
         if !matches!(unit.active, ActiveState::Inactive | ActiveState::Failed) {
             // It may have ended by itself meanwhile.
-            let _ = systemctl(&["kill", "--signal=SIGKILL", name]).await;
-            let _ = systemctl(&["stop", name]).await;
+            let _ = systemd.kill(name, Signal::KILL.as_raw()).await;
+            let _ = systemd.stop(name).await;
         }
         if Instant::now() >= until {
             let why =
@@ -193,102 +197,83 @@ pub(super) async fn end_transient(name: &str) -> io::Result<()> {
     Ok(())
 }
 
-async fn systemctl(args: &[&str]) -> io::Result<String> {
-    let mut command = Command::new("systemctl");
-    command.args(args);
-    run(command, &format!("systemctl {}", args.join(" "))).await
-}
-
-/// Runs a command that speaks to systemd; `what` names it where it fails.
-pub(super) async fn run(mut command: Command, what: &str) -> io::Result<String> {
-    command.stdin(Stdio::null()).kill_on_drop(true);
-    notify::scrub(&mut command);
-    let ran = tokio::time::timeout(LIMIT, command.output()).await;
-    let output = ran.map_err(|_| io::Error::other(format!("{what} did not end in time")))??;
-    if !output.status.success() {
-        let words = String::from_utf8_lossy(&output.stderr);
-        return Err(io::Error::other(format!("{what}: {}", words.trim())));
+impl Shown {
+    /// `None` for a unit that systemd does not know.
+    fn read(of: &Properties) -> Option<Self> {
+        if of.load_state == "not-found" {
+            return None;
+        }
+        let unit = Unit {
+            load: of.load_state.clone(),
+            active: match of.active_state.as_str() {
+                "active" => ActiveState::Active,
+                "reloading" => ActiveState::Reloading,
+                "inactive" => ActiveState::Inactive,
+                "failed" => ActiveState::Failed,
+                "activating" => ActiveState::Activating,
+                "deactivating" => ActiveState::Deactivating,
+                _ => ActiveState::Other,
+            },
+            sub: of.sub_state.clone(),
+            result: of.result.clone(),
+            // CLD_EXITED is 1, CLD_KILLED 2, CLD_DUMPED 3 (sigaction(2)).
+            main_code: match of.exec_main_code {
+                1 => ExitKind::Exited,
+                2 | 3 => ExitKind::Killed,
+                _ => ExitKind::None,
+            },
+            main_status: of.exec_main_status,
+            job: of.job.0 != 0,
+            restarts: false,
+            timed_out: of.result == "timeout" && is_no_stop(of),
+            // How long systemd waits for a stop that began when the unit's state changed.
+            stop_left: left(of.timeout_stop, of.state_change),
+            disabled: of.unit_file_state == "disabled",
+        };
+        // What it counts begins anew with a start that comes later than that (`ratelimit_below`, systemd 252).
+        let counts = |start| left(of.start_limit_interval, start) != Some(Duration::ZERO);
+        Some(Self {
+            unit,
+            may_be_refused: [of.inactive_exit, of.main_start].into_iter().any(counts),
+            main_pid: i32::try_from(of.main_pid).unwrap_or_default(),
+            restarts: of.restarts,
+            triggers: of.triggered_by.clone(),
+        })
     }
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
-}
-
-fn parse(text: &str) -> Option<Shown> {
-    let get = |key: &str| {
-        text.lines()
-            .find_map(|line| line.strip_prefix(key)?.strip_prefix('='))
-            .unwrap_or_default()
-    };
-    let load = get("LoadState");
-    if load.is_empty() || load == "not-found" {
-        return None;
-    }
-    let unit = Unit {
-        load: load.to_owned(),
-        active: match get("ActiveState") {
-            "active" => ActiveState::Active,
-            "reloading" => ActiveState::Reloading,
-            "inactive" => ActiveState::Inactive,
-            "failed" => ActiveState::Failed,
-            "activating" => ActiveState::Activating,
-            "deactivating" => ActiveState::Deactivating,
-            _ => ActiveState::Other,
-        },
-        sub: get("SubState").to_owned(),
-        result: get("Result").to_owned(),
-        // CLD_EXITED is 1, CLD_KILLED 2, CLD_DUMPED 3 (sigaction(2)).
-        main_code: match get("ExecMainCode") {
-            "1" => ExitKind::Exited,
-            "2" | "3" => ExitKind::Killed,
-            _ => ExitKind::None,
-        },
-        main_status: get("ExecMainStatus").parse().unwrap_or_default(),
-        job: !matches!(get("Job"), "" | "0"),
-        restarts: false,
-        timed_out: get("Result") == "timeout" && is_no_stop(get),
-        // How long systemd waits for a stop that began when the unit's state changed.
-        stop_left: left(get("TimeoutStopUSec"), get("StateChangeTimestampMonotonic")),
-        disabled: get("UnitFileState") == "disabled",
-    };
-    // What it counts begins anew with a start that comes later than that (`ratelimit_below`, systemd 252).
-    let counted = |start| left(get("StartLimitIntervalUSec"), get(start));
-    let starts = [
-        "InactiveExitTimestampMonotonic",
-        "ExecMainStartTimestampMonotonic",
-    ];
-    let may_be_refused = starts
-        .map(counted)
-        .iter()
-        .any(|left| *left != Some(Duration::ZERO));
-    Some(Shown {
-        unit,
-        may_be_refused,
-        main_pid: get("MainPID").parse().unwrap_or_default(),
-        restarts: get("NRestarts").parse().unwrap_or_default(),
-        triggers: get("TriggeredBy")
-            .split_whitespace()
-            .map(str::to_owned)
-            .collect(),
-    })
 }
 
 /// Whether the time that ran out is not that of a stop: the unit has not been active since it began to start, or
 /// was for as long as it may be.
-fn is_no_stop<'a>(get: impl Fn(&'static str) -> &'a str) -> bool {
-    let at = |key| Duration::from_micros(get(key).parse().unwrap_or_default());
-    let active = at("ActiveEnterTimestampMonotonic");
-    let ran = at("ActiveExitTimestampMonotonic").saturating_sub(active);
-    let limit = humantime::parse_duration(get("RuntimeMaxUSec"));
-    at("InactiveExitTimestampMonotonic") > active || limit.is_ok_and(|limit| ran >= limit)
+fn is_no_stop(of: &Properties) -> bool {
+    let ran = of.active_exit.saturating_sub(of.active_enter);
+    of.inactive_exit > of.active_enter || ran >= of.runtime_max
 }
 
 #[cfg(test)]
 mod tests {
+    use zbus::wire::OwnedObjectPath;
+
     use super::*;
+
+    const YEAR: u64 = 365 * 86_400 * 1_000_000;
+
+    fn loaded(active_state: &str) -> Properties {
+        Properties {
+            load_state: "loaded".into(),
+            active_state: active_state.into(),
+            ..Properties::default()
+        }
+    }
 
     #[test]
     fn a_failed_unit_is_read() {
-        let text = "Result=exit-code\nExecMainCode=1\nExecMainStatus=255\nMainPID=0\nLoadState=loaded\nActiveState=failed\nSubState=failed\n";
-        let shown = parse(text).unwrap();
+        let of = Properties {
+            result: "exit-code".into(),
+            exec_main_code: 1,
+            exec_main_status: 255,
+            ..loaded("failed")
+        };
+        let shown = Shown::read(&of).unwrap();
         assert_eq!(shown.main_pid, 0);
         assert_eq!(shown.unit.active, ActiveState::Failed);
         assert_eq!(shown.unit.main_code, ExitKind::Exited);
@@ -299,83 +284,94 @@ mod tests {
     /// As systemd 252 shows them, with the times of its monotonic clock.
     #[test]
     fn a_time_that_ran_out_is_that_of_a_stop_or_not() {
-        let check = |limit: &str, exit: u64, enter: u64, end: u64| {
-            let text = format!(
-                "LoadState=loaded\nActiveState=failed\nResult=timeout\nRuntimeMaxUSec={limit}\n\
-                 InactiveExitTimestampMonotonic={exit}\nActiveEnterTimestampMonotonic={enter}\n\
-                 ActiveExitTimestampMonotonic={end}\n"
-            );
-            let failed = parse(&text).unwrap().unit;
-            let leaving = text.replace("failed", "deactivating") + "Job=366\n";
-            let leaving = parse(&leaving).unwrap().unit;
-            assert_eq!(failed.timed_out, !leaving.is_being_stopped(), "{text}");
+        let check = |limit: u64, exit: u64, enter: u64, end: u64| {
+            let of = |state, job| Properties {
+                result: "timeout".into(),
+                runtime_max: limit,
+                inactive_exit: exit,
+                active_enter: enter,
+                active_exit: end,
+                job: (job, OwnedObjectPath::default()),
+                ..loaded(state)
+            };
+            let failed = Shown::read(&of("failed", 0)).unwrap().unit;
+            let leaving = Shown::read(&of("deactivating", 366)).unwrap().unit;
+            assert_eq!(failed.timed_out, !leaving.is_being_stopped(), "{failed:?}");
             failed.timed_out
         };
+        let (hour, three_seconds) = (3_600_000_000, 3_000_000);
         // TimeoutStopSec=2
         assert!(!check(
-            "infinity",
+            u64::MAX,
             82_626_240_803,
             82_626_240_803,
             82_628_337_068
         ));
-        assert!(!check("1h", 82_626_240_803, 82_626_240_803, 82_628_337_068));
+        assert!(!check(hour, 82_626_240_803, 82_626_240_803, 82_628_337_068));
         // RuntimeMaxSec=3
-        assert!(check("3s", 82_643_736_867, 82_643_736_867, 82_646_880_371));
+        assert!(check(
+            three_seconds,
+            82_643_736_867,
+            82_643_736_867,
+            82_646_880_371
+        ));
         // TimeoutStartSec= with an ExecStartPre= that hangs, after a run before; and at the first start
         assert!(check(
-            "infinity",
+            u64::MAX,
             82_657_040_808,
             82_643_736_867,
             82_646_880_371
         ));
-        assert!(check("infinity", 82_657_040_808, 0, 0));
-        assert!(check("3s", 82_657_040_808, 0, 0));
+        assert!(check(u64::MAX, 82_657_040_808, 0, 0));
+        assert!(check(three_seconds, 82_657_040_808, 0, 0));
     }
 
     #[test]
     fn a_job_under_way_is_seen() {
-        let text = "MainPID=7\nLoadState=loaded\nActiveState=deactivating\nJob=123\n";
-        assert!(parse(text).unwrap().unit.job);
-    }
-
-    #[test]
-    fn a_restart_is_told_from_a_stop() {
-        let job = |kind| {
-            format!("JOB  UNIT             TYPE    STATE\n1143 fail2ban.service {kind} running\n")
+        let of = Properties {
+            main_pid: 7,
+            job: (123, OwnedObjectPath::default()),
+            ..loaded("deactivating")
         };
-        assert!(is_restart(&job("restart")) && is_restart(&job("start")));
-        assert!(!is_restart(&job("stop")));
-        assert!(!is_restart("No jobs running.\n"));
+        assert!(Shown::read(&of).unwrap().unit.job);
     }
 
     #[test]
     fn how_much_of_a_time_is_left_is_seen() {
-        assert_eq!(left("1min 30s", "0").unwrap(), Duration::ZERO);
-        assert_eq!(left("infinity", "0"), None);
-        assert!(left("1y", "0").unwrap() > Duration::from_secs(90));
+        assert_eq!(left(90_000_000, 0).unwrap(), Duration::ZERO);
+        assert_eq!(left(u64::MAX, 0), None);
+        assert!(left(YEAR, 0).unwrap() > Duration::from_secs(90));
     }
 
     #[test]
     fn only_a_unit_that_failed_long_after_its_start_is_started_without_ado() {
-        let show = |state: &str, limit: &str, more: &str| {
-            let text = format!(
-                "LoadState=loaded\nActiveState={state}\nStartLimitIntervalUSec={limit}\n\
-                 InactiveExitTimestampMonotonic=1\nExecMainStartTimestampMonotonic=2\n{more}"
-            );
-            parse(&text).unwrap().can_be_started()
+        let is = |state, limit, change: fn(&mut Properties)| {
+            let mut of = Properties {
+                start_limit_interval: limit,
+                inactive_exit: 1,
+                main_start: 2,
+                ..loaded(state)
+            };
+            change(&mut of);
+            Shown::read(&of).unwrap().can_be_started()
         };
-        assert!(show("failed", "1ms", ""));
-        assert!(show("failed", "0", ""));
-        assert!(!show("failed", "1y", ""), "systemd may refuse it");
-        assert!(!show("failed", "infinity", ""));
-        assert!(!show("failed", "1ms", "Job=7\n"));
-        assert!(!show("failed", "1ms", "TriggeredBy=fail2ban.socket\n"));
-        assert!(!show("inactive", "1ms", ""), "somebody stopped it");
+        let as_it_is: fn(&mut Properties) = |_| {};
+        assert!(is("failed", 1000, as_it_is));
+        assert!(is("failed", 0, as_it_is));
+        assert!(!is("failed", YEAR, as_it_is), "systemd may refuse it");
+        assert!(!is("failed", u64::MAX, as_it_is));
+        assert!(!is("failed", 1000, |of| of.job.0 = 7));
+        let triggered = |of: &mut Properties| of.triggered_by = vec!["fail2ban.socket".into()];
+        assert!(!is("failed", 1000, triggered));
+        assert!(!is("inactive", 1000, as_it_is), "somebody stopped it");
     }
 
     #[test]
     fn an_unknown_unit_is_none() {
-        assert_eq!(parse("LoadState=not-found\nActiveState=inactive\n"), None);
-        assert_eq!(parse(""), None);
+        let of = Properties {
+            load_state: "not-found".into(),
+            ..loaded("inactive")
+        };
+        assert_eq!(Shown::read(&of), None);
     }
 }

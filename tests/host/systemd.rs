@@ -73,3 +73,26 @@ fn a_start_behind_a_unit_that_hangs() {
     host.wait_said("fail2ban protects again");
     host.wait_all_protect();
 }
+
+/// For a moment there is nobody to ask then, as whenever packages of systemd's are updated.
+#[test]
+fn systemd_begins_anew_while_fail2ban_is_down() {
+    let Some(host) = Guarded::begin() else { return };
+    host.write(DROP_IN, "[Service]\nRestart=no\n");
+    host.sh("systemctl daemon-reload");
+    for hundredths in 0..6 {
+        host.mark();
+        host.sh(&format!(
+            "pid=$(systemctl show --value --property=MainPID fail2ban); \
+             systemctl daemon-reexec & sleep 0.{hundredths:02}; kill -KILL $pid; wait"
+        ));
+        host.wait_said("fail2ban protects again");
+        host.wait_all_protect();
+        assert!(
+            !host.said().contains("systemd cannot be asked"),
+            "{}",
+            host.said()
+        );
+        assert!(!host.said().contains("systemd does not"), "{}", host.said());
+    }
+}

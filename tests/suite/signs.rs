@@ -20,7 +20,7 @@ use jailwarden::fail2ban::signs::{
     self, Blindness, Complaint, Expected, Said, Signs, expected, gather, judge,
 };
 use jailwarden::fail2ban::stream::Stream;
-use jailwarden::fail2ban::threads::{Part, jails_of};
+use jailwarden::fail2ban::threads::{Owners, Part};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use rustix::process::geteuid;
@@ -522,8 +522,9 @@ async fn a_thread_that_burns_the_cpu_is_named(version: Version, _backend: &str) 
     });
     let found = found.expect("a thread burns");
     let jails = ["a", "m"].map(String::from);
-    let whose = jails_of(&found.name, &jails);
-    assert_eq!(whose, Some((Part::Filter, vec!["m"])), "{found:?}");
+    let owners = Owners::new(&jails);
+    let whose = owners.of(&found.name);
+    assert_eq!(whose, Some((Part::Filter, &["m"][..])), "{found:?}");
 }
 
 async fn a_flushed_firewall_is_seen_and_its_bans_restored(version: Version, action: &str) {

@@ -48,10 +48,11 @@ pub(super) fn look<'a>(
 ) -> BTreeMap<PathBuf, LogSigns> {
     let open = open_files(pid);
     let wanted: BTreeSet<&PathBuf> = wanted.collect();
+    let honest = before.into_iter().flatten().filter(|(_, log)| log.honest);
+    let proven: BTreeSet<u64> = honest.map(|(_, log)| log.id.0).collect();
     let there = wanted.into_iter().filter_map(|path| {
         let file = fs::metadata(path).ok().filter(Metadata::is_file)?;
         let old = before.and_then(|logs| logs.get(path));
-        let proven = before.is_some_and(|logs| logs.values().any(|log| log.vouches_for(&file)));
         let seen = Seen {
             id: (file.dev(), file.ino()),
             size: file.len(),
@@ -59,6 +60,7 @@ pub(super) fn look<'a>(
             open: open.contains(&(file.dev(), file.ino())),
         };
         let can_tell = keeps_access_times(path);
+        let proven = proven.contains(&file.dev());
         Some((path.clone(), LogSigns::of(seen, old, can_tell, proven, now)))
     });
     there.collect()
@@ -94,10 +96,6 @@ impl LogSigns {
             grown_at,
             base,
         }
-    }
-
-    fn vouches_for(&self, file: &Metadata) -> bool {
-        self.honest && self.id.0 == file.dev()
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::super::proc::{status_field, tasks};
 use super::super::process::Pid;
-use super::super::threads::{Part, jails_of};
+use super::super::threads::{Owners, Part};
 use super::super::vitals::waiting_time;
 use super::JailSigns;
 
@@ -68,12 +68,12 @@ impl Pulse {
 /// Takes the pulse of each jail's threads, where their names tell whose they are.
 pub(super) fn take(pid: Pid, jails: &mut BTreeMap<String, JailSigns>) {
     let names: Vec<String> = jails.keys().cloned().collect();
+    let owners = Owners::new(&names);
     for task in tasks(pid).unwrap_or_default() {
         let read = |file| task.read(file).ok().flatten().unwrap_or_default();
-        let Some((part, whose)) = jails_of(read("comm").trim_ascii_end(), &names) else {
+        let Some((part, [name])) = owners.of(read("comm").trim_ascii_end()) else {
             continue;
         };
-        let [name] = whose.as_slice() else { continue };
         let status = read("status");
         let naps = status_field(&status, "voluntary_ctxt_switches").and_then(|n| n.parse().ok());
         let commands = task.children().unwrap_or_default();

@@ -1,0 +1,175 @@
+//! Calls to systemd, each in well under a millisecond, over the socket at which it listens to root: that works also
+//! while no D-Bus daemon runs.
+
+use std::io::{self, ErrorKind};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use serde::Deserialize;
+use serde::ser::Serialize;
+use tokio::time::sleep;
+use zbus::wire::{DynamicType, OwnedObjectPath, OwnedVariant, Type, as_variant};
+
+use self::link::{Body, CallError, Link};
+
+mod link;
+
+/// `bus_connect_system_systemd` in `src/shared/bus-util.c` (systemd 252).
+const SOCKET: &str = "/run/systemd/private";
+/// How long it may be away for that; measured: 160 to 230 ms.
+const ANEW: Duration = Duration::from_secs(2);
+const PACE: Duration = Duration::from_millis(20);
+const MANAGER: &str = "/org/freedesktop/systemd1";
+
+/// A connection, to be used and dropped: systemd sends each of its signals to whoever has one.
+#[derive(Debug)]
+pub(super) struct Systemd(Link);
+
+/// What systemd knows of a unit (`man 5 org.freedesktop.systemd1`); what units of its kind do not have is empty. Times
+/// are in microseconds, without a limit [`u64::MAX`]; those that end in `monotonic` are of that clock.
+#[derive(Debug, Default, Deserialize, Type)]
+#[zbus(signature = "dict")]
+#[serde(rename_all = "PascalCase", default)]
+pub(super) struct Properties {
+    #[serde(with = "as_variant")]
+    pub(super) load_state: String,
+    #[serde(with = "as_variant")]
+    pub(super) active_state: String,
+    #[serde(with = "as_variant")]
+    pub(super) sub_state: String,
+    #[serde(with = "as_variant")]
+    pub(super) result: String,
+    #[serde(with = "as_variant")]
+    pub(super) exec_main_code: i32,
+    #[serde(with = "as_variant")]
+    pub(super) exec_main_status: i32,
+    #[serde(with = "as_variant", rename = "MainPID")]
+    pub(super) main_pid: u32,
+    #[serde(with = "as_variant")]
+    pub(super) job: Job,
+    #[serde(with = "as_variant")]
+    pub(super) triggered_by: Vec<String>,
+    #[serde(with = "as_variant")]
+    pub(super) unit_file_state: String,
+    #[serde(with = "as_variant", rename = "NRestarts")]
+    pub(super) restarts: u32,
+    #[serde(with = "as_variant", rename = "TimeoutStopUSec")]
+    pub(super) timeout_stop: u64,
+    #[serde(with = "as_variant", rename = "StartLimitIntervalUSec")]
+    pub(super) start_limit_interval: u64,
+    #[serde(with = "as_variant", rename = "RuntimeMaxUSec")]
+    pub(super) runtime_max: u64,
+    #[serde(with = "as_variant", rename = "StateChangeTimestampMonotonic")]
+    pub(super) state_change: u64,
+    #[serde(with = "as_variant", rename = "InactiveExitTimestampMonotonic")]
+    pub(super) inactive_exit: u64,
+    #[serde(with = "as_variant", rename = "ActiveEnterTimestampMonotonic")]
+    pub(super) active_enter: u64,
+    #[serde(with = "as_variant", rename = "ActiveExitTimestampMonotonic")]
+    pub(super) active_exit: u64,
+    #[serde(with = "as_variant", rename = "ExecMainStartTimestampMonotonic")]
+    pub(super) main_start: u64,
+}
+
+/// A job's number, 0 where there is none, and its path.
+type Job = (u32, OwnedObjectPath);
+
+impl Systemd {
+    /// For a moment nobody listens where systemd begins anew (`systemctl daemon-reexec`, as its packages do).
+    pub(super) async fn connect() -> io::Result<Self> {
+        let began = Instant::now();
+        loop {
+            match Link::open(Path::new(SOCKET)).await {
+                Ok(link) => return Ok(Self(link)),
+                Err(CallError::Io(_)) if began.elapsed() < ANEW => sleep(PACE).await,
+                Err(why) => {
+                    let what = format!("systemd cannot be asked at {SOCKET}: {why}");
+                    return Err(io::Error::other(what));
+                }
+            }
+        }
+    }
+
+    /// What it knows of a unit, which it loads for that.
+    pub(super) async fn properties(&mut self, unit: &str) -> io::Result<Properties> {
+        let mut shown = self.shown(unit).await;
+        if matches!(&shown, Err(CallError::Io(error)) if error.kind() != ErrorKind::TimedOut) {
+            // One that begins anew ends its connections.
+            *self = Self::connect().await?;
+            shown = self.shown(unit).await;
+        }
+        shown.map_err(|error| failed("show", unit, &error))
+    }
+
+    async fn shown(&mut self, unit: &str) -> Result<Properties, CallError> {
+        let loaded = self.manage("LoadUnit", &(unit,)).await?;
+        let path: OwnedObjectPath = loaded.read()?;
+        // All of them, whatever the interface (`property_get_all_callbacks_run` in `sd-bus/bus-objects.c`).
+        self.get(path.as_str(), "GetAll", &("",)).await?.read()
+    }
+
+    /// What kind of job that is, such as `restart`; nothing if it is over.
+    pub(super) async fn job_type(&mut self, job: &Job) -> Option<String> {
+        let of = ("org.freedesktop.systemd1.Job", "JobType");
+        let shown = self.get(job.1.as_str(), "Get", &of).await.ok()?;
+        shown.read::<OwnedVariant>().ok()?.try_into().ok()
+    }
+
+    /// Has it started, without waiting for that. `mode` says what becomes of the jobs that are in the way (`--job-mode`
+    /// in `man 1 systemctl`).
+    pub(super) async fn start(&mut self, unit: &str, mode: &str) -> io::Result<()> {
+        self.order("start", "StartUnit", unit, &(unit, mode)).await
+    }
+
+    /// Has it restarted, without waiting for that.
+    pub(super) async fn restart(&mut self, unit: &str) -> io::Result<()> {
+        let with = (unit, "replace");
+        self.order("restart", "RestartUnit", unit, &with).await
+    }
+
+    /// Has it stopped, without waiting for that.
+    pub(super) async fn stop(&mut self, unit: &str) -> io::Result<()> {
+        let with = (unit, "replace");
+        self.order("stop", "StopUnit", unit, &with).await
+    }
+
+    /// Sends a signal to all of its processes.
+    pub(super) async fn kill(&mut self, unit: &str, signal: i32) -> io::Result<()> {
+        let with = (unit, "all", signal);
+        self.order("kill", "KillUnit", unit, &with).await
+    }
+
+    /// Forgets that it failed, and how often it was started lately.
+    pub(super) async fn reset_failed(&mut self, unit: &str) -> io::Result<()> {
+        let with = (unit,);
+        self.order("reset", "ResetFailedUnit", unit, &with).await
+    }
+
+    async fn order<B>(&mut self, verb: &str, method: &str, unit: &str, with: &B) -> io::Result<()>
+    where
+        B: Serialize + DynamicType,
+    {
+        let done = self.manage(method, with).await;
+        done.map(drop).map_err(|error| failed(verb, unit, &error))
+    }
+
+    async fn manage<B>(&mut self, method: &str, with: &B) -> Result<Body, CallError>
+    where
+        B: Serialize + DynamicType,
+    {
+        let interface = "org.freedesktop.systemd1.Manager";
+        self.0.call(MANAGER, interface, method, with).await
+    }
+
+    async fn get<B>(&mut self, path: &str, method: &str, with: &B) -> Result<Body, CallError>
+    where
+        B: Serialize + DynamicType,
+    {
+        let interface = "org.freedesktop.DBus.Properties";
+        self.0.call(path, interface, method, with).await
+    }
+}
+
+fn failed(verb: &str, unit: &str, error: &CallError) -> io::Error {
+    io::Error::other(format!("systemd does not {verb} {unit}: {error}"))
+}
