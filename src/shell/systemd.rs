@@ -25,8 +25,8 @@ const MANAGER: &str = "/org/freedesktop/systemd1";
 #[derive(Debug)]
 pub(super) struct Systemd(Link);
 
-/// What systemd knows of a unit (`man 5 org.freedesktop.systemd1`); what units of its kind do not have is empty. Times
-/// are in microseconds, without a limit [`u64::MAX`]; those that end in `monotonic` are of that clock.
+/// What systemd knows of a unit (`man 5 org.freedesktop.systemd1`); what units of its kind do not have is empty.
+/// Times are in microseconds, and [`u64::MAX`] where there is no limit; moments are of the monotonic clock.
 #[derive(Debug, Default, Deserialize, Type)]
 #[zbus(signature = "dict")]
 #[serde(rename_all = "PascalCase", default)]
@@ -81,7 +81,11 @@ impl Systemd {
         loop {
             match Link::open(Path::new(SOCKET)).await {
                 Ok(link) => return Ok(Self(link)),
-                Err(CallError::Io(_)) if began.elapsed() < ANEW => sleep(PACE).await,
+                Err(CallError::Io(error))
+                    if error.kind() != ErrorKind::PermissionDenied && began.elapsed() < ANEW =>
+                {
+                    sleep(PACE).await;
+                }
                 Err(why) => {
                     let what = format!("systemd cannot be asked at {SOCKET}: {why}");
                     return Err(io::Error::other(what));
