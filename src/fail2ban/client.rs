@@ -335,7 +335,7 @@ async fn connect(socket: &Path, limit: Duration) -> Result<UnixStream, Unreachab
                 if now >= deadline {
                     return Err(Unreachable::Busy { after: limit });
                 }
-                // To the limit itself: who counts such looks together would be short of a moment for each.
+                // Up to the limit itself: it is counted on by whoever has a look end when a verdict is due.
                 sleep_until(deadline.min(now + BACKLOG_PAUSE)).await;
             }
             Ok(Err(error)) => return Err(sorted(error)),

@@ -1,34 +1,41 @@
 //! Reading `/proc` of a process that may end at any moment.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::rc::Rc;
 
-use rustix::io::Errno;
+use rustix::fs::{CWD, Dir, Mode, OFlags, openat};
+use rustix::io::{Errno, read as read_once, retry_on_intr};
 use rustix::process::Pid;
 
 /// More than any file that is read here holds, but for a long command line, which is cut.
-const LIMIT: u64 = 64 * 1024;
+const MOST: usize = 64 * 1024;
 
 /// One thread of a process.
 pub(super) struct Task {
     pub(super) id: u32,
-    dir: PathBuf,
+    /// The process's `task` folder: all that is below it is found sooner from there.
+    tasks: Rc<OwnedFd>,
 }
 
 /// The threads of process `pid`; the error is `NotFound` if there is no such process.
 pub(super) fn tasks(pid: Pid) -> io::Result<Vec<Task>> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let folder = openat(CWD, format!("/proc/{pid}/task"), flags, Mode::empty())?;
+    let folder = Rc::new(folder);
     let mut tasks = Vec::new();
-    for entry in fs::read_dir(format!("/proc/{pid}/task"))? {
-        let entry = entry?;
-        if let Some(id) = entry
+    for entry in Dir::read_from(&folder)? {
+        if let Some(id) = entry?
             .file_name()
             .to_str()
+            .ok()
             .and_then(|name| name.parse().ok())
         {
             tasks.push(Task {
                 id,
-                dir: entry.path(),
+                tasks: Rc::clone(&folder),
             });
         }
     }
@@ -36,9 +43,19 @@ pub(super) fn tasks(pid: Pid) -> io::Result<Vec<Task>> {
 }
 
 impl Task {
-    /// One of the thread's files; `None` if the thread has ended since.
+    /// One of the thread's files, the first 64 KiB of it; `None` if the thread has ended since.
     pub(super) fn read(&self, file: &str) -> io::Result<Option<Vec<u8>>> {
-        match read_bounded(&self.dir.join(file)) {
+        let path = format!("{}/{file}", self.id);
+        let opened = openat(
+            &*self.tasks,
+            path,
+            OFlags::RDONLY | OFlags::CLOEXEC,
+            Mode::empty(),
+        );
+        let read = opened
+            .map_err(io::Error::from)
+            .and_then(|file| read_records(&file));
+        match read {
             Err(error) if is_gone(&error) => Ok(None),
             read => read.map(Some),
         }
@@ -100,9 +117,73 @@ pub(super) fn is_gone(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::NotFound || Errno::from_io_error(error) == Some(Errno::SRCH)
 }
 
+/// All of a file that the kernel makes of records (`seq_read_iter` in `fs/seq_file.c`, Linux 6.1): it gives less than
+/// half a page only where no more is left, so that most files take one read.
+fn read_records(file: &OwnedFd) -> io::Result<Vec<u8>> {
+    let (mut content, mut page) = (Vec::new(), [0; 4096]);
+    loop {
+        let length = retry_on_intr(|| read_once(file, &mut page))?;
+        content.extend_from_slice(&page[..length]);
+        if length < page.len() / 2 || content.len() >= MOST {
+            return Ok(content);
+        }
+    }
+}
+
+/// The name in a thread's `status` file: as in `comm`, but for one that would be escaped here (`proc_task_name` in
+/// `fs/proc/array.c`, Linux 6.1).
+pub(super) fn name_in(status: &[u8]) -> Option<&[u8]> {
+    let name = status
+        .strip_prefix(b"Name:\t")?
+        .split(|&byte| byte == b'\n');
+    name.into_iter()
+        .next()
+        .filter(|name| !name.contains(&b'\\'))
+}
+
 /// The first 64 KiB of a file.
 pub(super) fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
     let mut content = Vec::new();
-    File::open(path)?.take(LIMIT).read_to_end(&mut content)?;
+    File::open(path)?
+        .take(MOST as u64)
+        .read_to_end(&mut content)?;
     Ok(content)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_threads_name_stands_in_its_status_too() {
+        let named = |name: &str| {
+            let thread = std::thread::Builder::new().name(name.to_owned());
+            let read = thread.spawn(|| {
+                let id = nix::unistd::gettid().as_raw();
+                let tasks = tasks(rustix::process::getpid()).unwrap();
+                let mut own = tasks.iter().filter(|task| i32::try_from(task.id) == Ok(id));
+                let task = own.next().unwrap();
+                ["comm", "status"].map(|file| task.read(file).unwrap().unwrap())
+            });
+            read.unwrap().join().unwrap()
+        };
+        for name in ["f2b/f.sshd", "f2b/a.prüfungö", "f2b/f.a b", "a:\tb"] {
+            let [comm, status] = named(name);
+            assert_eq!(name_in(&status), comm.strip_suffix(b"\n"), "{name}");
+        }
+        for escaped in ["f2b/f.a\\b", "f2b/f.a\nb"] {
+            assert_eq!(name_in(&named(escaped)[1]), None, "{escaped}");
+        }
+    }
+
+    #[test]
+    fn a_long_file_is_read_to_its_limit() {
+        let file: OwnedFd = File::open("/proc/kallsyms").unwrap().into();
+        let read = read_records(&file).unwrap();
+        assert!(read.len() >= MOST, "{}", read.len());
+        let whole = std::fs::read("/proc/kallsyms").unwrap();
+        assert!(whole.starts_with(&read));
+        let none: OwnedFd = File::open("/dev/null").unwrap().into();
+        assert!(read_records(&none).unwrap().is_empty());
+    }
 }

@@ -71,8 +71,8 @@ impl<'a> Owners<'a> {
         Self(owners)
     }
 
-    /// Whose a thread of this name is: more than one jail's where they share the first nine bytes of their names, and
-    /// nothing at all for a thread that is no jail's.
+    /// Whose a thread of this name is: more than one jail's where they share the first nine bytes of their names, that
+    /// of none where it is named like a jail's that is not known, and nothing where it is named otherwise.
     #[must_use]
     pub fn of(&self, thread: &[u8]) -> Option<(Part, &[&'a str])> {
         let (part, jail) = match (thread.strip_prefix(FILTER), thread.strip_prefix(ACTIONS)) {

@@ -180,7 +180,7 @@ pub enum Motion {
     Progressing,
 }
 
-/// systemd's view of the unit: `systemctl show` of systemd 252.
+/// systemd's view of the unit, as `systemctl show` has it (systemd 252).
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(
     clippy::struct_excessive_bools,

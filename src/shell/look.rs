@@ -95,8 +95,8 @@ async fn spent(handle: &Handle) -> Option<Sight> {
     })
 }
 
-/// What there is of a daemon whose process is not held. systemd is asked only once for it, as each time takes
-/// milliseconds, in which nothing protects.
+/// What there is of a daemon whose process is not held. systemd is asked only once for it, as nothing protects
+/// meanwhile.
 struct Missed {
     process: Option<Arc<Process>>,
     shown: Option<Shown>,

@@ -1,13 +1,13 @@
-//! Calls to systemd, each in well under a millisecond, over the socket at which it listens to root: that works also
-//! while no D-Bus daemon runs.
+//! Calls to systemd, each in well under a millisecond, over the socket at which it listens to root alone: that works
+//! also while no D-Bus daemon runs.
 
-use std::io::{self, ErrorKind};
-use std::path::Path;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 use serde::ser::Serialize;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use zbus::wire::{DynamicType, OwnedObjectPath, OwnedVariant, Type, as_variant};
 
 use self::link::{Body, CallError, Link};
@@ -16,14 +16,21 @@ mod link;
 
 /// `bus_connect_system_systemd` in `src/shared/bus-util.c` (systemd 252).
 const SOCKET: &str = "/run/systemd/private";
-/// How long it may be away for that; measured: 160 to 230 ms.
-const ANEW: Duration = Duration::from_secs(2);
-const PACE: Duration = Duration::from_millis(20);
 const MANAGER: &str = "/org/freedesktop/systemd1";
+/// How long systemd may take to tell of a unit, or to take an order.
+const LIMIT: Duration = Duration::from_secs(10);
+/// How long nobody may listen where it begins anew (`systemctl daemon-reexec`, as its packages do), which also ends all
+/// connections; measured: 160 to 230 ms.
+const ANEW: Duration = Duration::from_secs(2);
+/// Between two tries to connect.
+const PACE: Duration = Duration::from_millis(20);
 
-/// A connection, to be used and dropped: systemd sends each of its signals to whoever has one.
+/// A connection, which is not to be kept for long: systemd sends each of its signals to whoever has one.
 #[derive(Debug)]
-pub(super) struct Systemd(Link);
+pub(super) struct Systemd {
+    socket: PathBuf,
+    link: Link,
+}
 
 /// What systemd knows of a unit (`man 5 org.freedesktop.systemd1`); what units of its kind do not have is empty.
 /// Times are in microseconds, and [`u64::MAX`] where there is no limit; moments are of the monotonic clock.
@@ -53,11 +60,15 @@ pub(super) struct Properties {
     pub(super) unit_file_state: String,
     #[serde(with = "as_variant", rename = "NRestarts")]
     pub(super) restarts: u32,
-    #[serde(with = "as_variant", rename = "TimeoutStopUSec")]
+    #[serde(with = "as_variant", rename = "TimeoutStopUSec", default = "no_limit")]
     pub(super) timeout_stop: u64,
-    #[serde(with = "as_variant", rename = "StartLimitIntervalUSec")]
+    #[serde(
+        with = "as_variant",
+        rename = "StartLimitIntervalUSec",
+        default = "no_limit"
+    )]
     pub(super) start_limit_interval: u64,
-    #[serde(with = "as_variant", rename = "RuntimeMaxUSec")]
+    #[serde(with = "as_variant", rename = "RuntimeMaxUSec", default = "no_limit")]
     pub(super) runtime_max: u64,
     #[serde(with = "as_variant", rename = "StateChangeTimestampMonotonic")]
     pub(super) state_change: u64,
@@ -74,49 +85,50 @@ pub(super) struct Properties {
 /// A job's number, 0 where there is none, and its path.
 type Job = (u32, OwnedObjectPath);
 
+fn no_limit() -> u64 {
+    u64::MAX
+}
+
 impl Systemd {
-    /// For a moment nobody listens where systemd begins anew (`systemctl daemon-reexec`, as its packages do).
     pub(super) async fn connect() -> io::Result<Self> {
-        let began = Instant::now();
-        loop {
-            match Link::open(Path::new(SOCKET)).await {
-                Ok(link) => return Ok(Self(link)),
-                Err(CallError::Io(error))
-                    if error.kind() != ErrorKind::PermissionDenied && began.elapsed() < ANEW =>
-                {
-                    sleep(PACE).await;
-                }
-                Err(why) => {
-                    let what = format!("systemd cannot be asked at {SOCKET}: {why}");
-                    return Err(io::Error::other(what));
-                }
-            }
-        }
+        Self::at(Path::new(SOCKET)).await
+    }
+
+    async fn at(socket: &Path) -> io::Result<Self> {
+        let link = within(open(socket)).await;
+        let link = link.map_err(|why| {
+            let socket = socket.display();
+            io::Error::other(format!("systemd cannot be asked at {socket}: {why}"))
+        })?;
+        Ok(Self {
+            socket: socket.to_owned(),
+            link,
+        })
     }
 
     /// What it knows of a unit, which it loads for that.
     pub(super) async fn properties(&mut self, unit: &str) -> io::Result<Properties> {
-        let mut shown = self.shown(unit).await;
-        if matches!(&shown, Err(CallError::Io(error)) if error.kind() != ErrorKind::TimedOut) {
-            // One that begins anew ends its connections.
-            *self = Self::connect().await?;
-            shown = self.shown(unit).await;
-        }
-        shown.map_err(|error| failed("show", unit, &error))
-    }
-
-    async fn shown(&mut self, unit: &str) -> Result<Properties, CallError> {
-        let loaded = self.manage("LoadUnit", &(unit,)).await?;
-        let path: OwnedObjectPath = loaded.read()?;
-        // All of them, whatever the interface (`property_get_all_callbacks_run` in `sd-bus/bus-objects.c`).
-        self.get(path.as_str(), "GetAll", &("",)).await?.read()
+        let shown = within(async {
+            let loaded = self.manage("LoadUnit", &(unit,)).await?;
+            let path: OwnedObjectPath = loaded.read()?;
+            // All of them, whatever the interface (`property_get_all_callbacks_run` in `sd-bus/bus-objects.c`).
+            self.get(path.as_str(), "GetAll", &("",)).await?.read()
+        });
+        let shown = shown.await;
+        shown.map_err(|why| io::Error::other(format!("systemd does not tell of {unit}: {why}")))
     }
 
     /// What kind of job that is, such as `restart`; nothing if it is over.
-    pub(super) async fn job_type(&mut self, job: &Job) -> Option<String> {
+    pub(super) async fn job_type(&mut self, job: &Job) -> io::Result<Option<String>> {
         let of = ("org.freedesktop.systemd1.Job", "JobType");
-        let shown = self.get(job.1.as_str(), "Get", &of).await.ok()?;
-        shown.read::<OwnedVariant>().ok()?.try_into().ok()
+        let kind = within(async {
+            match self.get(job.1.as_str(), "Get", &of).await {
+                Err(CallError::Refused(_)) => Ok(None),
+                told => Ok(Some(String::try_from(told?.read::<OwnedVariant>()?)?)),
+            }
+        });
+        let kind = kind.await;
+        kind.map_err(|why| io::Error::other(format!("systemd does not tell of its job: {why}")))
     }
 
     /// Has it started, without waiting for that. `mode` says what becomes of the jobs that are in the way (`--job-mode`
@@ -146,15 +158,17 @@ impl Systemd {
     /// Forgets that it failed, and how often it was started lately.
     pub(super) async fn reset_failed(&mut self, unit: &str) -> io::Result<()> {
         let with = (unit,);
-        self.order("reset", "ResetFailedUnit", unit, &with).await
+        self.order("reset-failed", "ResetFailedUnit", unit, &with)
+            .await
     }
 
     async fn order<B>(&mut self, verb: &str, method: &str, unit: &str, with: &B) -> io::Result<()>
     where
         B: Serialize + DynamicType,
     {
-        let done = self.manage(method, with).await;
-        done.map(drop).map_err(|error| failed(verb, unit, &error))
+        let done = within(self.manage(method, with)).await;
+        done.map(drop)
+            .map_err(|why| io::Error::other(format!("systemd does not {verb} {unit}: {why}")))
     }
 
     async fn manage<B>(&mut self, method: &str, with: &B) -> Result<Body, CallError>
@@ -162,7 +176,7 @@ impl Systemd {
         B: Serialize + DynamicType,
     {
         let interface = "org.freedesktop.systemd1.Manager";
-        self.0.call(MANAGER, interface, method, with).await
+        self.call(MANAGER, interface, method, with).await
     }
 
     async fn get<B>(&mut self, path: &str, method: &str, with: &B) -> Result<Body, CallError>
@@ -170,10 +184,48 @@ impl Systemd {
         B: Serialize + DynamicType,
     {
         let interface = "org.freedesktop.DBus.Properties";
-        self.0.call(path, interface, method, with).await
+        self.call(path, interface, method, with).await
+    }
+
+    /// A call whose connection ends is made again over another one: no order does more if it is given twice.
+    async fn call<B>(
+        &mut self,
+        path: &str,
+        interface: &str,
+        method: &str,
+        with: &B,
+    ) -> Result<Body, CallError>
+    where
+        B: Serialize + DynamicType,
+    {
+        let answer = self.link.call(path, interface, method, with).await;
+        if !matches!(answer, Err(CallError::Closed)) {
+            return answer;
+        }
+        self.link = open(&self.socket).await?;
+        self.link.call(path, interface, method, with).await
     }
 }
 
-fn failed(verb: &str, unit: &str, error: &CallError) -> io::Error {
-    io::Error::other(format!("systemd does not {verb} {unit}: {error}"))
+/// Waits while nobody listens.
+async fn open(socket: &Path) -> Result<Link, CallError> {
+    let began = Instant::now();
+    loop {
+        match Link::open(socket).await {
+            Err(CallError::Absent | CallError::Closed) if began.elapsed() < ANEW => {
+                sleep(PACE).await;
+            }
+            opened => return opened,
+        }
+    }
 }
+
+async fn within<T>(work: impl Future<Output = Result<T, CallError>>) -> Result<T, String> {
+    match timeout(LIMIT, work).await {
+        Ok(done) => done.map_err(|why| why.to_string()),
+        Err(_) => Err(format!("no answer came within {LIMIT:?}")),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -16,7 +16,9 @@ use super::systemd::{Properties, Systemd};
 const JOB_PACE: Duration = Duration::from_millis(200);
 /// How long one is waited for: longer than systemd gives a unit to stop (`DefaultTimeoutStopSec`).
 const JOB_LIMIT: Duration = Duration::from_secs(120);
-/// How long what a start command left may take to be gone.
+/// How often the restart of a socket is looked at.
+const RESTART_PACE: Duration = Duration::from_millis(10);
+/// How long that may take, and what a start command left to be gone.
 const END_LIMIT: Duration = Duration::from_secs(10);
 
 /// What systemd says of a unit, and its main process.
@@ -72,7 +74,7 @@ async fn ask(systemd: &mut Systemd, name: &str) -> io::Result<Option<Shown>> {
         if unit.is_being_stopped() {
             // A restart is one and the same job until the stop is over, and a start waits for the end of a stop
             // without a job.
-            let kind = systemd.job_type(&properties.job).await;
+            let kind = systemd.job_type(&properties.job).await?;
             unit.restarts = matches!(kind.as_deref(), Some("restart" | "start"));
         } else {
             unit.stop_left = None;
@@ -162,17 +164,34 @@ pub(super) async fn start_at_once(name: &str) -> io::Result<()> {
 }
 
 /// fail2ban shuts the socket down that systemd gave it when it stops (`close` of `server/asyncserver.py`, 1.1.1),
-/// and could accept nothing at it any more. Sockets that somebody stopped stay so. What is started at them comes after
-/// that (`Before=` of `man 5 systemd.socket`).
+/// and could accept nothing at it any more. Sockets that somebody stopped stay so.
 async fn renew(systemd: &mut Systemd, sockets: &[String]) {
     for socket in sockets {
         let shown = ask(systemd, socket).await.ok().flatten();
         let listened =
             |it: &Shown| matches!(it.unit.active, ActiveState::Active | ActiveState::Failed);
         if shown.is_some_and(|shown| listened(&shown))
-            && let Err(error) = systemd.restart(socket).await
+            && let Err(error) = restart(systemd, socket).await
         {
             tracing::warn!("{error}");
+        }
+    }
+}
+
+/// Restarts a unit, and waits until that is done.
+async fn restart(systemd: &mut Systemd, name: &str) -> io::Result<()> {
+    systemd.restart(name).await?;
+    let until = Instant::now() + END_LIMIT;
+    loop {
+        match ask(systemd, name).await? {
+            Some(Shown { unit, .. }) if unit.job && Instant::now() < until => {
+                tokio::time::sleep(RESTART_PACE).await;
+            }
+            Some(Shown { unit, .. }) if unit.active == ActiveState::Active => return Ok(()),
+            _ => {
+                let why = format!("systemd could not restart {name} (see systemctl status {name})");
+                return Err(io::Error::other(why));
+            }
         }
     }
 }
@@ -200,7 +219,7 @@ pub(super) async fn end_transient(name: &str) -> io::Result<()> {
 impl Shown {
     /// `None` for a unit that systemd does not know.
     fn read(of: &Properties) -> Option<Self> {
-        if of.load_state == "not-found" {
+        if matches!(of.load_state.as_str(), "" | "not-found") {
             return None;
         }
         let unit = Unit {

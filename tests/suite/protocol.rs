@@ -3,7 +3,7 @@
 use std::fs;
 use std::future::Future;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jailwarden::fail2ban::client::{CallError, Connection, MAX_JAILS, Unreachable};
 use jailwarden::fail2ban::pickle::{self, MAX_INPUT, Value};
@@ -403,9 +403,13 @@ async fn a_full_backlog_is_waited_for_until_the_limit() {
 
     let mut waiting = Vec::new();
     let busy = loop {
+        let began = Instant::now();
         match Connection::open(&socket, SHORT).await {
             Ok(connection) => waiting.push(connection),
-            Err(error) => break error,
+            Err(error) => {
+                assert!(began.elapsed() >= SHORT, "it took {:?}", began.elapsed());
+                break error;
+            }
         }
         assert!(waiting.len() < 10, "a backlog of 1 takes them all");
     };

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::super::proc::{status_field, tasks};
+use super::super::proc::{name_in, status_field, tasks};
 use super::super::process::Pid;
 use super::super::threads::{Owners, Part};
 use super::super::vitals::waiting_time;
@@ -71,10 +71,11 @@ pub(super) fn take(pid: Pid, jails: &mut BTreeMap<String, JailSigns>) {
     let owners = Owners::new(&names);
     for task in tasks(pid).unwrap_or_default() {
         let read = |file| task.read(file).ok().flatten().unwrap_or_default();
-        let Some((part, [name])) = owners.of(read("comm").trim_ascii_end()) else {
+        let status = read("status");
+        let called = name_in(&status).map_or_else(|| read("comm"), <[u8]>::to_vec);
+        let Some((part, [name])) = owners.of(called.trim_ascii_end()) else {
             continue;
         };
-        let status = read("status");
         let naps = status_field(&status, "voluntary_ctxt_switches").and_then(|n| n.parse().ok());
         let commands = task.children().unwrap_or_default();
         let (Some(naps), Some(jail)) = (naps, jails.get_mut(*name)) else {

@@ -140,7 +140,7 @@ fn a_failed_reading_in_a_restart_is_made_up_for() {
 #[test]
 fn a_start_that_cannot_be_given_is_no_fault_of_the_config() {
     let mut rig = down_after_change();
-    rig.fails("systemctl start fail2ban.service: Unit is masked.")
+    rig.fails("systemd does not start fail2ban.service: Unit fail2ban.service is masked.")
         .does("GaveUp")
         .is("gave-up");
 }

@@ -5,7 +5,6 @@
 
 use std::io;
 use std::path::Path;
-use std::time::Duration;
 
 use rustix::process::geteuid;
 use serde::Deserialize;
@@ -15,10 +14,9 @@ use tokio::net::UnixStream;
 use zbus::wire::serialized::{Context, Data};
 use zbus::wire::{DynamicType, Endian, NATIVE_ENDIAN, OwnedVariant, Signature, Type, to_bytes};
 
-/// How long a call may take.
-const LIMIT: Duration = Duration::from_secs(10);
-/// The longest message that is read, in bytes; what systemd tells of a unit has some 15,000.
-const MAX_MESSAGE: usize = 16 << 20;
+/// The most that is read of a message's fields, and of its values, in bytes; what systemd tells of a unit has some
+/// 15,000.
+const MAX_LENGTH: usize = 8 << 20;
 
 /// Types of messages, and what is told in their headers ("Message Format" of the D-Bus specification, 0.41).
 const METHOD_CALL: u8 = 1;
@@ -59,18 +57,43 @@ pub(super) enum CallError {
     /// It was refused, in the peer's words.
     #[error("{0}")]
     Refused(String),
-    /// The connection does not work.
+    /// Nobody listens.
+    #[error("nobody listens there")]
+    Absent,
+    /// The connection is over, or a call before was broken off.
+    #[error("it ended the connection")]
+    Closed,
+    /// We may not connect.
+    #[error("permission denied; only root may")]
+    Denied,
+    /// Anything else that the system reports.
     #[error(transparent)]
-    Io(#[from] io::Error),
+    Io(io::Error),
     /// What was to be sent or came is no message.
-    #[error("its answer cannot be read: {0}")]
+    #[error("D-Bus: {0}")]
     Odd(#[from] zbus::Error),
+}
+
+impl From<io::Error> for CallError {
+    fn from(error: io::Error) -> Self {
+        use io::ErrorKind::{
+            BrokenPipe, ConnectionRefused, ConnectionReset, NotFound, PermissionDenied,
+            UnexpectedEof,
+        };
+        match error.kind() {
+            NotFound | ConnectionRefused => Self::Absent,
+            BrokenPipe | ConnectionReset | UnexpectedEof => Self::Closed,
+            PermissionDenied => Self::Denied,
+            _ => Self::Io(error),
+        }
+    }
 }
 
 /// A connection that was let in.
 #[derive(Debug)]
 pub(super) struct Link {
-    stream: BufReader<UnixStream>,
+    /// Gone once a call was broken off: what comes then may be the rest of a message.
+    stream: Option<BufReader<UnixStream>>,
     /// That of the last call.
     serial: u32,
 }
@@ -90,24 +113,25 @@ struct Message {
 
 impl Link {
     pub(super) async fn open(socket: &Path) -> Result<Self, CallError> {
-        within(async {
-            let mut stream = BufReader::new(UnixStream::connect(socket).await?);
-            // The user's number in decimal digits, of which each is sent as two hexadecimal ones.
-            let user = geteuid().as_raw().to_string();
-            let user: String = user.bytes().map(hex).collect();
-            let hello = format!("\0AUTH EXTERNAL {user}\r\nBEGIN\r\n");
-            stream.write_all(hello.as_bytes()).await?;
-            let mut answer = String::new();
-            (&mut stream).take(256).read_line(&mut answer).await?;
-            if answer.is_empty() {
-                return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
-            }
-            if !answer.starts_with("OK ") {
-                return Err(CallError::Refused("it lets nobody in".to_owned()));
-            }
-            Ok(Self { stream, serial: 0 })
+        let mut stream = BufReader::new(UnixStream::connect(socket).await?);
+        // The user's number in decimal digits, of which each is sent as two hexadecimal ones.
+        let user = geteuid().as_raw().to_string();
+        let user: String = user.bytes().map(hex).collect();
+        let hello = format!("\0AUTH EXTERNAL {user}\r\nBEGIN\r\n");
+        stream.write_all(hello.as_bytes()).await?;
+        let mut answer = String::new();
+        (&mut stream).take(256).read_line(&mut answer).await?;
+        if answer.is_empty() {
+            return Err(CallError::Closed);
+        }
+        if !answer.starts_with("OK ") {
+            let words = format!("it lets us not in: {}", answer.trim_end());
+            return Err(CallError::Refused(words));
+        }
+        Ok(Self {
+            stream: Some(stream),
+            serial: 0,
         })
-        .await
     }
 
     /// Calls a method. What else comes meanwhile is passed over.
@@ -123,51 +147,48 @@ impl Link {
     {
         self.serial += 1;
         let call = encode(self.serial, path, interface, method, with)?;
-        within(async {
-            self.stream.write_all(&call).await?;
-            loop {
-                let message = self.receive().await?;
-                if message.reply_to == Some(self.serial) {
-                    return message.answer();
-                }
-            }
-        })
-        .await
-    }
-
-    async fn receive(&mut self) -> Result<Message, CallError> {
-        let mut bytes = vec![0; FIXED];
-        self.stream.read_exact(&mut bytes).await?;
-        let (order, .., body, _, fields): Fixed = decode(&bytes)?;
-        let is_ours = order == order_of_bytes();
-        let lengths = [fields, body].map(|length| usize::try_from(length).unwrap_or(usize::MAX));
-        let start = lengths[0]
-            .checked_next_multiple_of(8)
-            .and_then(|length| length.checked_add(FIXED));
-        let end = start.and_then(|start| start.checked_add(lengths[1]));
-        let (Some(start), Some(end)) = (start, end.filter(|end| is_ours && *end <= MAX_MESSAGE))
-        else {
-            return Err(zbus::Error::ExcessData.into());
-        };
-        bytes.resize(end, 0);
-        self.stream.read_exact(&mut bytes[FIXED..]).await?;
-        let body = Body(bytes.split_off(start));
-        let (_, kind, .., fields): Header<OwnedVariant> = decode(&bytes)?;
-        let (mut reply_to, mut error) = (None, None);
-        for (code, value) in fields {
-            match code {
-                REPLY_SERIAL => reply_to = u32::try_from(value).ok(),
-                ERROR_NAME => error = String::try_from(value).ok(),
-                _ => {}
+        let mut stream = self.stream.take().ok_or(CallError::Closed)?;
+        stream.write_all(&call).await?;
+        loop {
+            let message = receive(&mut stream).await?;
+            if message.reply_to == Some(self.serial) {
+                self.stream = Some(stream);
+                return message.answer();
             }
         }
-        Ok(Message {
-            kind,
-            reply_to,
-            error,
-            body,
-        })
     }
+}
+
+async fn receive(stream: &mut BufReader<UnixStream>) -> Result<Message, CallError> {
+    let mut bytes = vec![0; FIXED];
+    stream.read_exact(&mut bytes).await?;
+    let (order, .., body, _, fields): Fixed = decode(&bytes)?;
+    if order != order_of_bytes() {
+        return Err(zbus::Error::IncorrectEndian.into());
+    }
+    let [fields, body] = [fields, body].map(|length| usize::try_from(length).unwrap_or(usize::MAX));
+    if fields.max(body) > MAX_LENGTH {
+        return Err(zbus::Error::ExcessData.into());
+    }
+    let start = FIXED + fields.next_multiple_of(8);
+    bytes.resize(start + body, 0);
+    stream.read_exact(&mut bytes[FIXED..]).await?;
+    let body = Body(bytes.split_off(start));
+    let (_, kind, .., fields): Header<OwnedVariant> = decode(&bytes)?;
+    let (mut reply_to, mut error) = (None, None);
+    for (code, value) in fields {
+        match code {
+            REPLY_SERIAL => reply_to = u32::try_from(value).ok(),
+            ERROR_NAME => error = String::try_from(value).ok(),
+            _ => {}
+        }
+    }
+    Ok(Message {
+        kind,
+        reply_to,
+        error,
+        body,
+    })
 }
 
 impl Message {
@@ -185,17 +206,13 @@ impl Message {
 }
 
 impl Body {
+    /// The types are those of whoever asks: that the message says what they are is not looked at.
     pub(super) fn read<T>(&self) -> Result<T, CallError>
     where
         T: for<'de> Deserialize<'de> + Type,
     {
         Ok(decode(&self.0)?)
     }
-}
-
-async fn within<T>(work: impl Future<Output = Result<T, CallError>>) -> Result<T, CallError> {
-    let ended = tokio::time::timeout(LIMIT, work).await;
-    ended.unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::TimedOut).into()))
 }
 
 fn encode<B>(
@@ -258,4 +275,4 @@ fn hex(byte: u8) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -7,7 +7,7 @@ use tempfile::TempDir;
 use super::*;
 
 const SIGNAL: u8 = 4;
-const AUTHENTICATED: &[u8] = b"OK 00000000000000000000000000000000\r\n";
+pub(in super::super) const AUTHENTICATED: &[u8] = b"OK 00000000000000000000000000000000\r\n";
 
 /// A peer that lets us in and sends that after the first call, of which it returns the bytes.
 fn peer(sends: Vec<u8>) -> (TempDir, JoinHandle<Vec<u8>>) {
@@ -15,10 +15,10 @@ fn peer(sends: Vec<u8>) -> (TempDir, JoinHandle<Vec<u8>>) {
     let listener = UnixListener::bind(dir.path().join("socket")).unwrap();
     let peer = thread::spawn(move || {
         let (mut stream, _) = listener.accept().unwrap();
-        let hello = receive(&mut stream);
+        let hello = received(&mut stream);
         assert!(hello.starts_with(b"\0AUTH EXTERNAL 3"), "{hello:?}");
         stream.write_all(AUTHENTICATED).unwrap();
-        let call = receive(&mut stream);
+        let call = received(&mut stream);
         // In pieces, as it may come.
         for piece in sends.chunks(7) {
             stream.write_all(piece).unwrap();
@@ -28,7 +28,7 @@ fn peer(sends: Vec<u8>) -> (TempDir, JoinHandle<Vec<u8>>) {
     (dir, peer)
 }
 
-fn receive(stream: &mut Stream) -> Vec<u8> {
+pub(in super::super) fn received(stream: &mut Stream) -> Vec<u8> {
     let mut bytes = vec![0; 4096];
     let length = stream.read(&mut bytes).unwrap();
     bytes.truncate(length);
@@ -36,8 +36,16 @@ fn receive(stream: &mut Stream) -> Vec<u8> {
 }
 
 /// As systemd names itself: no library takes it for a sender.
-fn message(kind: u8, reply_to: u32, error: Option<&str>, words: &str) -> Vec<u8> {
-    let body = to_bytes(context(), &(words,)).unwrap();
+pub(in super::super) fn message<B>(
+    kind: u8,
+    reply_to: u32,
+    error: Option<&str>,
+    with: &B,
+) -> Vec<u8>
+where
+    B: Serialize + DynamicType,
+{
+    let body = to_bytes(context(), with).unwrap();
     let mut fields = vec![
         (REPLY_SERIAL, OwnedVariant::from(reply_to)),
         (7, text("org.freedesktop.systemd1")),
@@ -59,13 +67,18 @@ async fn call(sends: Vec<u8>) -> (Result<String, CallError>, Vec<u8>) {
     let (dir, peer) = peer(sends);
     let mut link = Link::open(&dir.path().join("socket")).await.unwrap();
     let answer = link.call("/a/b", "c.D", "E", &("f", "g")).await;
+    let is_whole = matches!(
+        answer,
+        Ok(_) | Err(CallError::Refused(_) | CallError::Odd(zbus::Error::InvalidReply))
+    );
+    assert_eq!(link.stream.is_some(), is_whole);
     let answer = answer.and_then(|body| body.read());
     (answer, peer.join().unwrap())
 }
 
 #[tokio::test]
 async fn a_call_is_as_the_specification_has_it() {
-    let (_, call) = call(message(METHOD_RETURN, 1, None, "")).await;
+    let (_, call) = call(message(METHOD_RETURN, 1, None, &"")).await;
     let expected: &[&[u8]] = &[
         &[order_of_bytes(), 1, 0, 1],
         &14_u32.to_ne_bytes(),
@@ -92,9 +105,9 @@ async fn a_call_is_as_the_specification_has_it() {
 #[tokio::test]
 async fn what_is_no_answer_is_passed_over() {
     let sends = [
-        message(SIGNAL, 0, None, "signal"),
-        message(METHOD_RETURN, 7, None, "that of another call"),
-        message(METHOD_RETURN, 1, None, "answer"),
+        message(SIGNAL, 0, None, &"signal"),
+        message(METHOD_RETURN, 7, None, &"that of another call"),
+        message(METHOD_RETURN, 1, None, &"answer"),
     ];
     assert_eq!(call(sends.concat()).await.0.unwrap(), "answer");
 }
@@ -103,7 +116,7 @@ async fn what_is_no_answer_is_passed_over() {
 async fn a_refusal_is_told_in_its_words_or_by_its_name() {
     let refused = async |words| {
         let error = Some("org.freedesktop.systemd1.UnitMasked");
-        call(message(ERROR, 1, error, words)).await.0.unwrap_err()
+        call(message(ERROR, 1, error, &words)).await.0.unwrap_err()
     };
     let masked = refused("Unit x.service is masked.").await;
     assert_eq!(masked.to_string(), "Unit x.service is masked.");
@@ -113,7 +126,7 @@ async fn a_refusal_is_told_in_its_words_or_by_its_name() {
 
 #[tokio::test]
 async fn what_is_no_message_is_an_error() {
-    let whole = message(METHOD_RETURN, 1, None, "answer");
+    let whole = message(METHOD_RETURN, 1, None, &"answer");
     let with = |at: usize, bytes: &[u8]| {
         let mut message = whole.clone();
         message[at..at + bytes.len()].copy_from_slice(bytes);
@@ -125,6 +138,7 @@ async fn what_is_no_message_is_an_error() {
         with(4, &length),
         with(12, &length),
         with(17, b"\xff"),
+        message(SIGNAL, 1, None, &"no answer"),
         whole[..whole.len() - 1].to_vec(),
         Vec::new(),
     ];
@@ -141,10 +155,10 @@ async fn who_is_not_let_in_is_told_so() {
     let listener = UnixListener::bind(&path).unwrap();
     let peer = thread::spawn(move || {
         let (mut stream, _) = listener.accept().unwrap();
-        receive(&mut stream);
+        received(&mut stream);
         stream.write_all(b"REJECTED EXTERNAL\r\n").unwrap();
     });
     let refused = Link::open(&path).await.unwrap_err();
-    assert_eq!(refused.to_string(), "it lets nobody in");
+    assert_eq!(refused.to_string(), "it lets us not in: REJECTED EXTERNAL");
     peer.join().unwrap();
 }
