@@ -296,3 +296,26 @@ fn with_a_database_in_memory_each_jail_is_disabled_anew() {
     world.pass(secs(40));
     assert!(goal::is_reached(&world), "{:?}", world.machine.state);
 }
+
+/// Nobody has seen a start that came to nothing before jailwarden, which was killed, had looked.
+#[test]
+fn a_jail_stopped_by_hand_stays_so_over_a_start_in_vain_that_nobody_saw() {
+    let root = Root {
+        has_unit: true,
+        blames: false,
+        lingers: false,
+    };
+    let mut world = root.begin();
+    steps(&mut world, 1);
+    Befall::Lost(0, false).happens(&mut world);
+    Befall::Edit("m", Fault::Fatal).happens(&mut world);
+    steps(&mut world, 15);
+    Befall::StopJail.happens(&mut world);
+    steps(&mut world, 18);
+    Befall::StopHangs(true).happens(&mut world);
+    steps(&mut world, 6);
+    Befall::Killed(0).happens(&mut world);
+    Befall::Slow(3).happens(&mut world);
+    Befall::AdminStarts.happens(&mut world);
+    world.pass(secs(60));
+}

@@ -196,6 +196,9 @@ impl World {
         self.masked = false;
         let ours = matches!(self.machine.state, State::Restarting(_));
         if self.process.is_none() && !ours {
+            if matches!(self.machine.state, State::Starting { .. }) {
+                self.unseen.extend(self.machine.held_as.keys().cloned());
+            }
             self.held.clear();
             self.spawn();
             self.tell(Event::Observed(Observed::SocketMoved));

@@ -146,6 +146,9 @@ pub(super) struct World {
     pub(super) held: BTreeSet<String>,
     /// Jails whose config was changed since, of which jailwarden does not know yet.
     released: BTreeSet<String>,
+    /// Jails of which jailwarden knew when somebody started fail2ban before its own first look: it cannot see that
+    /// of a start in vain.
+    unseen: BTreeSet<String>,
     /// systemd starts the daemon again by itself.
     revives: bool,
     /// The process that it has started so, and of which jailwarden may know that.
@@ -233,6 +236,7 @@ impl World {
             stopped_jails: BTreeSet::new(),
             held: BTreeSet::new(),
             released: BTreeSet::new(),
+            unseen: BTreeSet::new(),
             revives: false,
             revived: None,
             paused: None,

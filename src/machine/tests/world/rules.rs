@@ -126,7 +126,7 @@ impl World {
                     let sound = digest.is_some_and(|it| self.faults[&it] == Fault::None);
                     // That somebody changed it, and so wants it to run again, cannot be told.
                     let unknown = self.check_fails;
-                    let held = held || self.is_back(jail);
+                    let held = held || self.is_back(jail) || self.unseen.contains(jail);
                     assert!(held || !sound || unknown, "stops {jail}, which should run");
                 }
             }
