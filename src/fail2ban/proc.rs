@@ -43,7 +43,7 @@ pub(super) fn tasks(pid: Pid) -> io::Result<Vec<Task>> {
 }
 
 impl Task {
-    /// One of the thread's files, the first 64 KiB of it; `None` if the thread has ended since.
+    /// One of the thread's files, its first 64 KiB at least; `None` if the thread has ended since.
     pub(super) fn read(&self, file: &str) -> io::Result<Option<Vec<u8>>> {
         let path = format!("{}/{file}", self.id);
         let opened = openat(
@@ -117,8 +117,8 @@ pub(super) fn is_gone(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::NotFound || Errno::from_io_error(error) == Some(Errno::SRCH)
 }
 
-/// All of a file that the kernel makes of records (`seq_read_iter` in `fs/seq_file.c`, Linux 6.1): it gives less than
-/// half a page only where no more is left, so that most files take one read.
+/// A file that the kernel makes of records, its first 64 KiB at least: it gives less than half a page only where no more
+/// is left (`seq_read_iter` in `fs/seq_file.c`, Linux 6.1), so that most files take one read.
 fn read_records(file: &OwnedFd) -> io::Result<Vec<u8>> {
     let (mut content, mut page) = (Vec::new(), [0; 4096]);
     loop {
@@ -133,12 +133,9 @@ fn read_records(file: &OwnedFd) -> io::Result<Vec<u8>> {
 /// The name in a thread's `status` file: as in `comm`, but for one that would be escaped here (`proc_task_name` in
 /// `fs/proc/array.c`, Linux 6.1).
 pub(super) fn name_in(status: &[u8]) -> Option<&[u8]> {
-    let name = status
-        .strip_prefix(b"Name:\t")?
-        .split(|&byte| byte == b'\n');
-    name.into_iter()
-        .next()
-        .filter(|name| !name.contains(&b'\\'))
+    let after = status.strip_prefix(b"Name:\t")?;
+    let name = after.split(|&byte| byte == b'\n').next()?;
+    (!name.contains(&b'\\')).then_some(name)
 }
 
 /// The first 64 KiB of a file.

@@ -196,11 +196,11 @@ impl World {
         self.masked = false;
         let ours = matches!(self.machine.state, State::Restarting(_));
         if self.process.is_none() && !ours {
-            if matches!(self.machine.state, State::Starting { .. }) {
+            self.held.clear();
+            let came_up = self.spawn();
+            if !came_up && matches!(self.machine.state, State::Starting { .. }) {
                 self.unseen.extend(self.machine.held_as.keys().cloned());
             }
-            self.held.clear();
-            self.spawn();
             self.tell(Event::Observed(Observed::SocketMoved));
         }
     }

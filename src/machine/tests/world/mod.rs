@@ -146,8 +146,8 @@ pub(super) struct World {
     pub(super) held: BTreeSet<String>,
     /// Jails whose config was changed since, of which jailwarden does not know yet.
     released: BTreeSet<String>,
-    /// Jails of which jailwarden knew when somebody started fail2ban before its own first look: it cannot see that
-    /// of a start in vain.
+    /// Jails stopped by hand of which jailwarden knew when somebody started fail2ban in vain, before its own first
+    /// look: it cannot have seen that. Until it forgets that they were stopped.
     unseen: BTreeSet<String>,
     /// systemd starts the daemon again by itself.
     revives: bool,
@@ -347,6 +347,8 @@ impl World {
         self.held.extend(&self.machine.held - &before);
         let held = &self.machine.held;
         self.released.retain(|jail| held.contains(jail));
+        let held_as = &self.machine.held_as;
+        self.unseen.retain(|jail| held_as.contains_key(jail));
         self.take(actions);
     }
 
