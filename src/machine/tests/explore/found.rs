@@ -318,4 +318,5 @@ fn a_jail_stopped_by_hand_stays_so_over_a_start_in_vain_that_nobody_saw() {
     Befall::Slow(3).happens(&mut world);
     Befall::AdminStarts.happens(&mut world);
     world.pass(secs(60));
+    comes_to_good(&mut world);
 }

@@ -19,6 +19,7 @@ fn protects(world: &World) -> bool {
     let runs = |(jail, digest): (&String, &u128)| {
         let excused = world.stopped_jails.contains(jail)
             || world.held.contains(jail)
+            || world.unseen.contains(jail)
             || world.is_back(jail)
             // A restart, which alone helps, might not bring back what protects, or may not be.
             || (world.damaged

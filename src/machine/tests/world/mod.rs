@@ -148,7 +148,7 @@ pub(super) struct World {
     released: BTreeSet<String>,
     /// Jails stopped by hand of which jailwarden knew when somebody started fail2ban in vain, before its own first
     /// look: it cannot have seen that. Until it forgets that they were stopped.
-    unseen: BTreeSet<String>,
+    pub(super) unseen: BTreeSet<String>,
     /// systemd starts the daemon again by itself.
     revives: bool,
     /// The process that it has started so, and of which jailwarden may know that.
