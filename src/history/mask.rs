@@ -208,10 +208,15 @@ fn is_regex(option: &str) -> bool {
 
 /// The name of an option at the beginning of a line, and its value without blanks before it.
 fn assignment(line: &str) -> Option<(&str, &str)> {
-    let (name, value) = line.split_once(['=', ':'])?;
-    let name = name.trim_end();
+    let at = line.bytes().position(introduces)?;
+    let (name, value) = (line.get(..at)?.trim_end(), line.get(at + 1..)?);
     let fits = |c: char| c.is_alphanumeric() || "_-./?".contains(c);
     (!name.is_empty() && name.chars().all(fits)).then(|| (name, value.trim_start()))
+}
+
+/// Whether a value begins after it: no other character has such a byte in it.
+fn introduces(byte: u8) -> bool {
+    matches!(byte, b'=' | b':')
 }
 
 fn mask_rest(line: &str, start: usize, met: &mut dyn FnMut(&str)) -> String {
@@ -227,8 +232,8 @@ fn mask_rest(line: &str, start: usize, met: &mut dyn FnMut(&str)) -> String {
 fn mask_assignments(text: &str, met: &mut dyn FnMut(&str)) -> String {
     let mut out = String::new();
     let mut from = 0;
-    for (at, c) in text.char_indices() {
-        if at < from || !['=', ':'].contains(&c) {
+    for (at, byte) in text.bytes().enumerate() {
+        if at < from || !introduces(byte) {
             continue;
         }
         let Some((start, end)) = secret_after(text, at) else {

@@ -5,7 +5,6 @@ seconds and the niceness. Standard input is a socket: it takes a line for each j
 one for the server's own settings, and gives a line for each, `{"faults": […]}`, or `{"cannot": words}` as the last.
 """
 import contextlib
-import gc
 import json
 import os
 import re
@@ -337,7 +336,6 @@ def main(parent, memory, seconds, niceness):
         # The daemon's own folder.
         os.chdir("/")
         cage(parent, memory, seconds + int(time.process_time()), niceness)
-        gc.disable()  # it ends before it could gather much: 500 jails need 30 MB
         # fail2ban's server does without, and comes up faster: a database, and OpenSSL for its hashes.
         sys.modules["sqlite3"] = sys.modules["_hashlib"] = None
         rehearsal = Rehearsal()
