@@ -101,7 +101,7 @@ fn a_pause() {
     host.sh("jailwarden pause --for 2s");
     host.wait_said("jailwarden is paused");
     host.wait_said("the pause is over (its time is up)");
-    host.sh("! test -e /var/lib/jailwarden/pause.json");
+    host.sh("while test -e /var/lib/jailwarden/pause.json; do sleep 0.1; done");
     host.wait_status("healthy: 3 of 3 jails protect");
     host.assert_explained();
 }
