@@ -28,13 +28,14 @@ pub struct Intent {
 }
 
 impl Intent {
-    /// How to find out whether it came to pass, where a reading of the config does not tell.
+    /// How to find out whether it came to pass, where a reading of the config does not tell, or may fail to.
     pub(super) fn search(&self) -> Option<Effect> {
         let reason = self.reason.clone();
         match self.what {
             What::PutBack(_) => Some(Effect::FindPutBack { reason }),
             What::Aside => Some(Effect::FindAside),
-            What::Disable(_) | What::InMemory => None,
+            What::Disable(_) => Some(Effect::FindRollbacks),
+            What::InMemory => None,
         }
     }
 }
@@ -158,17 +159,21 @@ impl Machine {
             ConfigRead::Unchanged | ConfigRead::Failed(_) => None,
         };
         match &intent.what {
-            What::Disable(jails) if reading.is_some() => {
-                let stands = |jail: &&String| self.rollbacks.contains(*jail);
+            What::Disable(jails) => {
+                let found = match found {
+                    Some(Outcome::Standing(Ok(found))) => Some(found),
+                    _ => reading.map(|reading| reading.rollbacks.clone()),
+                };
+                let Some(found) = found else {
+                    self.may_stand(jails, &intent);
+                    return true;
+                };
+                let stands = |jail: &&String| found.contains(*jail);
                 let standing: Vec<_> = jails.iter().filter(stands).cloned().collect();
                 if !standing.is_empty() {
                     self.note_rolled_back(&standing, &intent);
                 }
                 standing.len() < jails.len()
-            }
-            What::Disable(jails) => {
-                self.may_stand(jails, &intent);
-                true
             }
             What::InMemory => match reading {
                 Some(reading) if reading.in_memory => {

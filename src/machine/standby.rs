@@ -103,8 +103,8 @@ impl Machine {
     /// What came of something that was begun before jailwarden was killed is found out, or not.
     pub(super) fn found(&mut self, outcome: Outcome) {
         match &outcome {
-            Outcome::PutBack(Ok(_)) | Outcome::Aside(Ok(_)) => {}
-            Outcome::PutBack(Err(why)) => self.say_not_found_out(why),
+            Outcome::PutBack(Ok(_)) | Outcome::Aside(Ok(_)) | Outcome::Standing(Ok(_)) => {}
+            Outcome::PutBack(Err(why)) | Outcome::Standing(Err(why)) => self.say_not_found_out(why),
             Outcome::Aside(Err(why)) => self.say_not_set_aside(why),
             _ => self.say_not_found_out("the answer was lost on its way"),
         }

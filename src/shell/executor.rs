@@ -224,6 +224,11 @@ async fn perform(handle: &Handle, effect: Effect, ended: watch::Sender<()>) -> O
             let found = tokio::task::spawn_blocking(find).await;
             Outcome::PutBack(found.unwrap_or_else(|error| Err(error.to_string())))
         }
+        Effect::FindRollbacks => {
+            let handle = handle.clone();
+            let found = tokio::task::spawn_blocking(move || files::find_rollbacks(&handle)).await;
+            Outcome::Standing(found.unwrap_or_else(|error| Err(error.to_string())))
+        }
         Effect::Keep { fingerprint, plan } => {
             let handle = handle.clone();
             blocking(move || files::keep(&handle, fingerprint, &plan)).await

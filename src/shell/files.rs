@@ -1,5 +1,6 @@
 //! What jailwarden writes into the config folder, and takes back; and the last known good config.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -30,6 +31,14 @@ pub(super) fn disable(handle: &Handle, jails: &[String], reason: &str) -> Result
     };
     let failed: Vec<_> = jails.iter().filter_map(|jail| write(jail).err()).collect();
     all_done(&failed)
+}
+
+/// Finds the jails that a rollback file of ours disables.
+pub(super) fn find_rollbacks(handle: &Handle) -> Result<BTreeSet<String>, String> {
+    let standing = rollback::standing(&handle.instance().config_dir);
+    let standing = standing.map_err(|error| error.to_string())?;
+    let jails = standing.iter().map(|it| it.jail.as_str().to_owned());
+    Ok(jails.collect())
 }
 
 /// Writes the file that keeps the database in memory.

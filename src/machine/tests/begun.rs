@@ -21,7 +21,7 @@ fn a_rollback_whose_outcome_never_came_is_told_and_taken_back_if_it_does_not_hel
     let rig = about_to_disable();
     let on_disk = changed().rolled_back(&["m"]);
     let mut rig = Rig::stock(rig.killed(), on_disk.clone(), absent(unit_failed(255)));
-    rig.does("read-afresh ready Supervising RolledBack DaemonDown start");
+    rig.does("find-rollbacks read-afresh ready Supervising RolledBack DaemonDown start");
     let told = rig
         .told
         .iter()
@@ -44,7 +44,7 @@ fn a_rollback_whose_outcome_never_came_is_told_and_taken_back_if_it_does_not_hel
 fn a_rollback_that_was_not_begun_is_decided_afresh() {
     let rig = about_to_disable();
     let mut rig = Rig::stock(rig.killed(), changed(), absent(unit_failed(255)));
-    rig.does("read-afresh ready Supervising DaemonDown start");
+    rig.does("find-rollbacks read-afresh ready Supervising DaemonDown start");
     assert_eq!(rig.kept.intent, None);
     rig.does_not_start().reads(changed());
     rig.does("read-afresh rollback(m)");
@@ -55,8 +55,25 @@ fn a_rollback_that_cannot_be_seen_is_taken_back_all_the_same() {
     let rig = about_to_disable();
     let mut rig = Rig::with(rig.killed());
     rig.reads_as(ConfigRead::Failed("no Python".into()));
+    rig.gets(Outcome::Standing(Err("permission denied".into())));
+    let told = &rig.told.last().unwrap().message;
+    assert!(
+        told.contains("permission denied. `jailwarden rollback list`"),
+        "{told}"
+    );
     rig.sees(absent(unit_failed(255)));
     assert_eq!(rig.kept.guesses.jails, set(&["m"]));
+}
+
+#[test]
+fn a_rollback_is_seen_though_the_config_cannot_be_read() {
+    let rig = about_to_disable();
+    let mut rig = Rig::with(rig.killed());
+    rig.reads_as(ConfigRead::Failed("no Python".into()));
+    rig.finds(&set(&["m"])).sees(absent(unit_failed(255)));
+    rig.does("find-rollbacks read-afresh ready Supervising RolledBack DaemonDown read-afresh");
+    let jails = rig.machine.snapshot().jails;
+    assert_eq!(jails["m"].condition, Condition::RolledBack);
 }
 
 /// What was found out to be in vain is not done again after a kill.
@@ -246,7 +263,7 @@ fn a_flap_whose_outcome_never_came_is_counted() {
     let rig = about_to_disable_again();
     let on_disk = config(&["a", "m"]).rolled_back(&["m"]);
     let mut rig = Rig::stock(rig.killed(), on_disk, answers(&["a"]));
-    rig.does("read-afresh ready Supervising RolledBack try(m)");
+    rig.does("find-rollbacks read-afresh ready Supervising RolledBack try(m)");
     assert_eq!(
         rig.kept.mends["m"],
         Mend {
@@ -263,7 +280,7 @@ fn a_flap_that_was_not_begun_is_begun() {
     let rig = about_to_disable_again();
     let mut rig = Rig::stock(rig.killed(), config(&["a", "m"]), answers(&["a"]));
     assert_eq!(rig.kept.mends["m"], mend(1, true));
-    rig.does("read-afresh ready Supervising rollback(m)");
+    rig.does("find-rollbacks read-afresh ready Supervising rollback(m)");
 }
 
 /// It had passed its trial: the kill is no reason to wait until the clock tries it again.

@@ -40,7 +40,7 @@ fn a_rung_is_left_to_whoever_comes_after_the_one_before_it() {
     let on_disk = changed().rolled_back(&["m"]);
     let mut rig = Rig::stock(rig.killed(), on_disk.clone(), absent(unit_failed(255)));
     rig.does_not_start().reads(on_disk);
-    rig.does("read-afresh ready Supervising RolledBack DaemonDown start read-afresh put-back()");
+    rig.does("find-rollbacks read-afresh ready Supervising RolledBack DaemonDown start read-afresh put-back()");
 }
 
 /// A jail is lost that could not be revived, whichever jailwarden tried it.

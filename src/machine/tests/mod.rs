@@ -116,6 +116,7 @@ pub(super) fn word(effect: &Effect) -> String {
         Effect::KeepInMemory { .. } => "in-memory".into(),
         Effect::SetAside => "aside".into(),
         Effect::FindAside => "find-aside".into(),
+        Effect::FindRollbacks => "find-rollbacks".into(),
         Effect::TakeBack {
             jails,
             replaced,

@@ -45,8 +45,18 @@ impl Rig {
     /// A machine that has taken stock.
     pub(super) fn stock(memory: Memory, config: Reading, sight: Sight) -> Self {
         let mut rig = Self::with(memory);
-        rig.reads(config).sees(sight);
+        rig.finds(&config.rollbacks).reads(config).sees(sight);
         rig
+    }
+
+    /// Answers the search for rollbacks, if there is one.
+    pub(super) fn finds(&mut self, rollbacks: &BTreeSet<String>) -> &mut Self {
+        let search = |(_, e): &(ActionId, Effect)| *e == Effect::FindRollbacks;
+        if let Some(at) = self.asked.iter().position(search) {
+            let (id, _) = self.asked.remove(at);
+            self.event(done(id, Outcome::Standing(Ok(rollbacks.clone()))));
+        }
+        self
     }
 
     /// Process 7 runs these jails, and the disk holds version 1 of each.

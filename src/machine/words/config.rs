@@ -326,11 +326,15 @@ impl Machine {
     }
 
     pub(in super::super) fn say_not_found_out(&mut self, why: &str) {
+        let (what, command, shown) = match self.saved.intent.as_ref().map(|intent| &intent.what) {
+            Some(What::Disable(_)) => ("disabled jails", "rollback list", "disabled"),
+            _ => ("put the last good config back", "history", "replaced"),
+        };
         let mut report = self.report(
             Kind::RollbackFailed,
             format!(
-                "jailwarden was killed while it put the last good config back, and cannot tell how far \
-                 that went: {why}. `{} history` lists what was replaced",
+                "jailwarden was killed while it {what}, and cannot tell how far that went: {why}. \
+                 `{} {command}` lists what was {shown}",
                 self.names.called
             ),
         );

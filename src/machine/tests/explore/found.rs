@@ -320,3 +320,39 @@ fn a_jail_stopped_by_hand_stays_so_over_a_start_in_vain_that_nobody_saw() {
     world.pass(secs(60));
     comes_to_good(&mut world);
 }
+
+/// jailwarden is killed while it writes the rollback, and the next one cannot read the config.
+#[test]
+fn a_rollback_is_known_to_stand_though_the_config_cannot_be_read() {
+    let root = Root {
+        has_unit: true,
+        blames: true,
+        lingers: false,
+    };
+    let mut world = root.begin();
+    steps(&mut world, 15);
+    Befall::Packages.happens(&mut world);
+    Befall::Edit("m", Fault::ColdOnly).happens(&mut world);
+    steps(&mut world, 23);
+    Befall::Burn.happens(&mut world);
+    steps(&mut world, 2);
+    Befall::BreakFiles.happens(&mut world);
+    Befall::Killed(0).happens(&mut world);
+    for _ in 0..9 {
+        Befall::Slow(0).happens(&mut world);
+    }
+    steps(&mut world, 12);
+    for _ in 0..2 {
+        Befall::Slow(0).happens(&mut world);
+    }
+    Befall::CheckFails.happens(&mut world);
+    Befall::Killed(0).happens(&mut world);
+    steps(&mut world, 15);
+    Befall::Killed(1).happens(&mut world);
+    Befall::Lost(1, false).happens(&mut world);
+    Befall::DiskFull.happens(&mut world);
+    Befall::Edit("a", Fault::Phantom).happens(&mut world);
+    steps(&mut world, 15);
+    Befall::Lost(0, false).happens(&mut world);
+    comes_to_good(&mut world);
+}

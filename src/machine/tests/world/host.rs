@@ -231,6 +231,11 @@ impl World {
     /// The action at this place of what is under way is lost, and was done all the same or not.
     pub(in super::super) fn lose(&mut self, at: usize, done: bool) {
         if let (_, Then::Answer(id, effect, peer)) = self.later.remove(at) {
+            self.unheard |= match *effect {
+                Effect::WriteRollback { .. } => done,
+                Effect::FindRollbacks => true,
+                _ => false,
+            };
             if done {
                 self.execute(id, &effect, peer);
             } else if matches!(*effect, Effect::Save(_)) {

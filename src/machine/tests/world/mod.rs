@@ -136,6 +136,8 @@ pub(super) struct World {
     pub(super) kept_at: MonoTime,
     /// The last save was lost: a disk that does not keep what is intended keeps nobody from recovering.
     pub(super) save_lost: bool,
+    /// An answer that tells which rollbacks stand was lost, and the config was not read since.
+    pub(super) unheard: bool,
     pub(super) later: Vec<(MonoTime, Then)>,
     // What is remembered to be checked.
     pub(super) shown: BTreeSet<u32>,
@@ -230,6 +232,7 @@ impl World {
             memory,
             kept_at: MonoTime::START,
             save_lost: false,
+            unheard: false,
             later: Vec::new(),
             shown: BTreeSet::new(),
             stopped_by_admin: false,
@@ -341,6 +344,13 @@ impl World {
             );
         } else {
             self.at_this_instant = (self.now, 0);
+        }
+        if let Event::Done {
+            outcome: Outcome::Config(ConfigRead::Read(_) | ConfigRead::Unchanged),
+            ..
+        } = &event
+        {
+            self.unheard = false;
         }
         let before = self.machine.held.clone();
         let actions = self.machine.handle_event(self.now, event);

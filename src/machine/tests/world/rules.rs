@@ -19,6 +19,7 @@ impl World {
                 | Effect::FindCulprit
                 | Effect::FindPutBack { .. }
                 | Effect::FindAside
+                | Effect::FindRollbacks
                 | Effect::EndPause
         );
         assert!(
@@ -82,26 +83,7 @@ impl World {
             Effect::KeepInMemory { .. } | Effect::SetAside | Effect::TakeBack { .. } => {
                 self.check_database(effect);
             }
-            Effect::WriteRollback { jails, .. } => {
-                self.assert_intended(&What::Disable(jails.clone()));
-                let on_probation = |jail| {
-                    let mend = self.machine.mends.get(jail);
-                    mend.is_some_and(|mend| mend.on_probation)
-                };
-                assert!(
-                    !self.all_protect() || self.was_hung() || jails.iter().all(on_probation),
-                    "rolled {jails:?} back though every jail protects"
-                );
-                for jail in jails {
-                    let faulty = self
-                        .files
-                        .get(jail)
-                        .is_some_and(|d| self.faults[d] != Fault::None);
-                    let changed = self.changed_ever.contains(jail);
-                    assert!(changed || faulty, "rolled {jail} back, which never changed");
-                    assert!(!self.rollbacks.contains(jail), "rolled {jail} back twice");
-                }
-            }
+            Effect::WriteRollback { jails, .. } => self.check_rollback(jails),
             _ => {}
         }
     }
@@ -111,6 +93,29 @@ impl World {
     pub(in super::super) fn is_back(&self, jail: &str) -> bool {
         let held_as = self.machine.held_as.get(jail);
         self.released.contains(jail) && held_as == self.files.get(jail)
+    }
+
+    fn check_rollback(&self, jails: &[String]) {
+        self.assert_intended(&What::Disable(jails.to_vec()));
+        let on_probation = |jail| {
+            let mend = self.machine.mends.get(jail);
+            mend.is_some_and(|mend| mend.on_probation)
+        };
+        assert!(
+            !self.all_protect() || self.was_hung() || jails.iter().all(on_probation),
+            "rolled {jails:?} back though every jail protects"
+        );
+        for jail in jails {
+            let faulty = self
+                .files
+                .get(jail)
+                .is_some_and(|d| self.faults[d] != Fault::None);
+            let changed = self.changed_ever.contains(jail);
+            assert!(changed || faulty, "rolled {jail} back, which never changed");
+            let known = self.machine.rollbacks.contains(jail);
+            let stands = self.rollbacks.contains(jail) && !self.unheard;
+            assert!(!known && !stands, "rolled {jail} back twice");
+        }
     }
 
     /// What an admin stopped stays so, and nothing else is stopped that should run.
