@@ -92,7 +92,7 @@ pub enum Effect {
         /// Why, for the file's comment.
         reason: String,
     },
-    /// Find the jails that a rollback file of ours disables; unlike a reading, it needs no fail2ban.
+    /// Find the jails of which a rollback file of ours stands; unlike `ReadConfig` it needs no fail2ban.
     FindRollbacks,
     /// Put the last known good content of files back; what stands there is kept aside first, whole.
     PutBack {

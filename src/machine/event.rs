@@ -92,8 +92,8 @@ pub enum Outcome {
     /// Of `PutBack`: what was done, or why not. Of `FindPutBack`: what was found, or why there is no
     /// telling.
     PutBack(Result<PutBack, String>),
-    /// Of `FindRollbacks`: the jails that a rollback file of ours disables, or why there is no telling.
-    Standing(Result<BTreeSet<String>, String>),
+    /// Of `FindRollbacks`: the jails of which a rollback file of ours stands, or why there is no telling.
+    Rollbacks(Result<BTreeSet<String>, String>),
     /// Of `PutBack`: what was done before it failed, and why it failed.
     HalfPutBack(PutBack, String),
     /// Of `Signal`, `EndCommands`, `Start`, `WriteRollback`, `KeepInMemory`, `TakeBack`, `Keep`, `Save` and

@@ -9,6 +9,9 @@ use super::event::{ActionId, ConfigRead, Outcome, PutBack, Reading};
 use super::ladder::{Rung, What, is_none_left, shared_lines};
 use super::{Effect, Machine, State};
 
+/// Why there is no telling whether it came to pass.
+pub(super) const LOST: &str = "the answer was lost on its way";
+
 /// Something that is about to be done to the config, or was begun and has not ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Intent {
@@ -28,7 +31,8 @@ pub struct Intent {
 }
 
 impl Intent {
-    /// How to find out whether it came to pass, where a reading of the config does not tell, or may fail to.
+    /// How to find out whether it came to pass, where a reading of the config does not tell; of jails also where there
+    /// is none.
     pub(super) fn search(&self) -> Option<Effect> {
         let reason = self.reason.clone();
         match self.what {
@@ -160,13 +164,18 @@ impl Machine {
         };
         match &intent.what {
             What::Disable(jails) => {
-                let found = match found {
-                    Some(Outcome::Standing(Ok(found))) => Some(found),
-                    _ => reading.map(|reading| reading.rollbacks.clone()),
+                let found = match (reading, found) {
+                    (Some(reading), _) => Ok(reading.rollbacks.clone()),
+                    (None, Some(Outcome::Rollbacks(found))) => found,
+                    (None, _) => Err(LOST.to_owned()),
                 };
-                let Some(found) = found else {
-                    self.may_stand(jails, &intent);
-                    return true;
+                let found = match found {
+                    Ok(found) => found,
+                    Err(why) => {
+                        self.say_not_found_out(&intent.what, &why);
+                        self.may_stand(jails, &intent);
+                        return true;
+                    }
                 };
                 let stands = |jail: &&String| found.contains(*jail);
                 let standing: Vec<_> = jails.iter().filter(stands).cloned().collect();

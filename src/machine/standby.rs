@@ -2,6 +2,8 @@
 
 use super::absence::Absence;
 use super::event::{ConfigRead, Daemon, Outcome, Sight, Unit};
+use super::intent::LOST;
+use super::ladder::What;
 use super::leaving::WHILE_STOPPED;
 use super::restart::Cause;
 use super::{InVain, Machine, Policy, Spurned, Start, State};
@@ -102,11 +104,16 @@ impl Machine {
 
     /// What came of something that was begun before jailwarden was killed is found out, or not.
     pub(super) fn found(&mut self, outcome: Outcome) {
-        match &outcome {
-            Outcome::PutBack(Ok(_)) | Outcome::Aside(Ok(_)) | Outcome::Standing(Ok(_)) => {}
-            Outcome::PutBack(Err(why)) | Outcome::Standing(Err(why)) => self.say_not_found_out(why),
-            Outcome::Aside(Err(why)) => self.say_not_set_aside(why),
-            _ => self.say_not_found_out("the answer was lost on its way"),
+        let unknown = match &outcome {
+            Outcome::PutBack(Ok(_)) | Outcome::Aside(Ok(_)) | Outcome::Rollbacks(_) => None,
+            Outcome::PutBack(Err(why)) | Outcome::Aside(Err(why)) => Some(why.as_str()),
+            _ => Some(LOST),
+        };
+        let what = self.saved.intent.as_ref().map(|intent| intent.what.clone());
+        // Whether a jail is disabled, the reading may tell.
+        let what = what.filter(|what| !matches!(what, What::Disable(_)));
+        if let (Some(what), Some(why)) = (what, unknown) {
+            self.say_not_found_out(&what, why);
         }
         if let State::Starting { find, found, .. } = &mut self.state {
             *find = None;

@@ -227,7 +227,7 @@ async fn perform(handle: &Handle, effect: Effect, ended: watch::Sender<()>) -> O
         Effect::FindRollbacks => {
             let handle = handle.clone();
             let found = tokio::task::spawn_blocking(move || files::find_rollbacks(&handle)).await;
-            Outcome::Standing(found.unwrap_or_else(|error| Err(error.to_string())))
+            Outcome::Rollbacks(found.unwrap_or_else(|error| Err(error.to_string())))
         }
         Effect::Keep { fingerprint, plan } => {
             let handle = handle.clone();

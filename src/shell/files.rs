@@ -33,7 +33,7 @@ pub(super) fn disable(handle: &Handle, jails: &[String], reason: &str) -> Result
     all_done(&failed)
 }
 
-/// Finds the jails that a rollback file of ours disables.
+/// Finds the jails of which a rollback file of ours stands.
 pub(super) fn find_rollbacks(handle: &Handle) -> Result<BTreeSet<String>, String> {
     let standing = rollback::standing(&handle.instance().config_dir);
     let standing = standing.map_err(|error| error.to_string())?;
@@ -258,6 +258,19 @@ mod tests {
             assert_eq!(*found(plan.jails[&jail.name].digest), *jail.text);
         }
         assert_eq!(commands(&handle, 1), None);
+    }
+
+    #[test]
+    fn what_was_disabled_is_found_and_not_what_others_wrote() {
+        let dir = tempfile::tempdir().unwrap();
+        let handle = in_folder(dir.path());
+        assert_eq!(find_rollbacks(&handle), Ok(BTreeSet::new()));
+        let jail_d = handle.instance().config_dir.join("jail.d");
+        fs::create_dir_all(&jail_d).unwrap();
+        disable(&handle, &["a".to_owned(), "b".to_owned()], "why").unwrap();
+        fs::write(jail_d.join("zzz-jailwarden-c.local"), "[c]\n").unwrap();
+        let found = find_rollbacks(&handle).unwrap();
+        assert_eq!(found, BTreeSet::from(["a".to_owned(), "b".to_owned()]));
     }
 
     #[test]

@@ -73,7 +73,7 @@ fn words(outcome: &mut Outcome) -> Vec<&mut String> {
         | Outcome::Effect(Err(words))
         | Outcome::PutBack(Err(words))
         | Outcome::Aside(Err(words))
-        | Outcome::Standing(Err(words))
+        | Outcome::Rollbacks(Err(words))
         | Outcome::HalfPutBack(_, words)
         | Outcome::Forestalled(words) => vec![words],
         Outcome::Seen(_)
@@ -83,7 +83,7 @@ fn words(outcome: &mut Outcome) -> Vec<&mut String> {
         | Outcome::Diagnosis(_)
         | Outcome::PutBack(Ok(_))
         | Outcome::Aside(Ok(_))
-        | Outcome::Standing(Ok(_))
+        | Outcome::Rollbacks(Ok(_))
         | Outcome::Effect(Ok(()))
         | Outcome::ConfigMoved
         | Outcome::Overtaken

@@ -35,7 +35,7 @@ mod kill {
     const LOOKS: u32 = 3;
     /// Effects that change neither the config nor the daemon: to be killed beside one of them is much
     /// the same as beside the ones around it.
-    const HARMLESS: [&str; 9] = [
+    const HARMLESS: [&str; 8] = [
         "Save",
         "Look",
         "ReadConfig",
@@ -44,7 +44,6 @@ mod kill {
         "Diagnose",
         "FindCulprit",
         "FindPutBack",
-        "FindRollbacks",
     ];
 
     /// Kills jailwarden at each step of a scenario.

@@ -25,10 +25,14 @@ A cell says:
   other two that can; where the admin wants a jail stopped, the others;
 - for how many seconds of that minute the worst of them did not;
 - how many alerts there were: records in the journal that are warnings or worse, of systemd about
-  `fail2ban.service` or of jailwarden, and what monit logs as an error. A ping loop tells nobody anything;
-- in bold, what harm was done: a stop overruled, something the admin did undone, a jail whose bans were lost,
-  files of the admin's that were changed (jailwarden keeps each whole, and names the command that brings it
-  back), and jails that protect with the unit alone and not with this contestant.
+  `fail2ban.service` or of jailwarden, and what monit logs as an error. The ping loop itself tells nobody
+  anything: there it is what systemd says of the restarts;
+- how many of the admin's files are not as the admin left them. jailwarden alone replaces some, where fail2ban
+  cannot run with them and no single jail is to blame; it keeps each whole, and names the command that brings it
+  back;
+- in bold, what harm was done: a stop overruled, something the admin did undone, a jail whose bans were lost, and
+  jails that protect with the unit alone and not with this contestant;
+- ▲ where another does better than jailwarden. In what, is said [below](#where-another-does-better).
 ";
 
 const CONTESTANTS: &str = "## The contestants
@@ -46,8 +50,8 @@ of the clock, as a host in a container has the clock of the machine, nor a death
 tells of those only where it has the cgroups of a whole machine: what jailwarden makes of either is tested apart.
 
 `make faults` prints these tables anew; with `JAILWARDEN_WRITE_DOCS=1` it writes them, and all that was
-measured, jail by jail, to `docs/comparison.json`. The seconds are those of a busy machine of two cores, and
-differ by a few from run to run.
+measured, jail by jail, to `docs/comparison.json`. Six hosts run at a time: the seconds are those of a busy machine
+of two cores, and differ by a few from run to run.
 ";
 
 pub(crate) fn page(classes: &[Class], results: &Results) -> String {
@@ -81,8 +85,14 @@ fn heading(out: &mut String, first: &str) {
 
 fn row(out: &mut String, fault: &Fault, results: &Results) {
     let _ = write!(out, "| {} |", fault.name);
+    let ours = results.get(fault, Contestant::Jailwarden);
     for contestant in Contestant::ALL {
-        let _ = write!(out, " {} |", cell(fault, contestant, results));
+        let theirs = results.get(fault, contestant);
+        let better = ours
+            .zip(theirs)
+            .and_then(|(ours, theirs)| better(fault, ours, theirs));
+        let mark = if better.is_some() { " ▲" } else { "" };
+        let _ = write!(out, " {}{mark} |", cell(fault, contestant, results));
     }
     out.push('\n');
 }
@@ -112,6 +122,10 @@ fn cell(fault: &Fault, contestant: Contestant, results: &Results) -> String {
         let plural = if outcome.alerts == 1 { "" } else { "s" };
         said.push(format!("{} alert{plural}", outcome.alerts));
     }
+    if let files @ 1.. = outcome.files_changed.len() {
+        let plural = if files == 1 { "" } else { "s" };
+        said.push(format!("{files} file{plural} changed"));
+    }
     let unit = results.get(fault, Contestant::Unit);
     said.extend(
         harm(fault, outcome, unit)
@@ -126,10 +140,6 @@ fn harm(fault: &Fault, outcome: &Outcome, unit: Option<&Outcome>) -> Vec<String>
     let mut harm = outcome.broken.clone();
     if let bans @ 1.. = outcome.bans_lost.len() {
         harm.push(format!("bans of {bans} lost"));
-    }
-    if let files @ 1.. = outcome.files_changed.len() {
-        let plural = if files == 1 { "" } else { "s" };
-        harm.push(format!("{files} file{plural} changed"));
     }
     let is_worse = |jail: &&&str| {
         unit.is_some_and(|unit| unit.jails[**jail].protects) && !outcome.jails[**jail].protects
@@ -228,6 +238,14 @@ fn falls_short(out: &mut String, classes: &[Class], results: &Results) {
     if !found {
         let _ = writeln!(out, "In none of these rows.");
     }
+    let files = sums(classes, results, Contestant::Jailwarden).files_changed;
+    if files > 0 {
+        let _ = writeln!(
+            out,
+            "\nIn {files} of them it replaced files of the admin's with which fail2ban could not run, or put them back. \
+             It keeps\nwhat stood there, and one command brings that back."
+        );
+    }
 }
 
 /// Where another does better than jailwarden.
@@ -253,7 +271,8 @@ fn rivals(out: &mut String, classes: &[Class], results: &Results) {
     }
     let _ = writeln!(
         out,
-        "\nUp to {NOISE} s are no difference: as much changes from run to run."
+        "\nCompared are how many jails protect, for how long the worst did not, bans, and what an admin wants; not \
+         alerts,\nof which more are not better. Up to {NOISE} s are no difference: as much changes from run to run."
     );
 }
 

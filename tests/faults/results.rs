@@ -98,6 +98,8 @@ impl Fault {
 
     /// Whether each that can protects, and nothing of the admin's was lost.
     pub(crate) fn is_mastered(&self, outcome: &Outcome) -> bool {
-        self.protecting(outcome) == self.able.len() && outcome.broken.is_empty()
+        self.protecting(outcome) == self.able.len()
+            && outcome.broken.is_empty()
+            && outcome.bans_lost.is_empty()
     }
 }

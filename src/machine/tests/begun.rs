@@ -55,13 +55,19 @@ fn a_rollback_that_cannot_be_seen_is_taken_back_all_the_same() {
     let rig = about_to_disable();
     let mut rig = Rig::with(rig.killed());
     rig.reads_as(ConfigRead::Failed("no Python".into()));
-    rig.gets(Outcome::Standing(Err("permission denied".into())));
-    let told = &rig.told.last().unwrap().message;
+    rig.gets(Outcome::Rollbacks(Err("permission denied".into())));
+    rig.sees(absent(unit_failed(255)));
+    let told = rig
+        .told
+        .iter()
+        .find(|r| r.kind == Kind::RollbackFailed)
+        .unwrap();
     assert!(
-        told.contains("permission denied. `jailwarden rollback list`"),
+        told.message
+            .contains("permission denied. `jailwarden rollback list`"),
         "{told}"
     );
-    rig.sees(absent(unit_failed(255)));
+    assert_eq!(told.jails, ["m"]);
     assert_eq!(rig.kept.guesses.jails, set(&["m"]));
 }
 
@@ -74,6 +80,41 @@ fn a_rollback_is_seen_though_the_config_cannot_be_read() {
     rig.does("find-rollbacks read-afresh ready Supervising RolledBack DaemonDown read-afresh");
     let jails = rig.machine.snapshot().jails;
     assert_eq!(jails["m"].condition, Condition::RolledBack);
+    assert_eq!(rig.kept.guesses.jails, set(&["m"]), "it was a guess");
+    rig.reads(changed().rolled_back(&["m"])).does("start");
+    assert_eq!(rig.kept.intent, None);
+}
+
+/// What was read is seen later than what was searched for.
+#[test]
+fn a_rollback_that_somebody_has_removed_meanwhile_does_not_stand() {
+    let rig = about_to_disable();
+    let mut rig = Rig::with(rig.killed());
+    rig.finds(&set(&["m"])).reads(changed());
+    rig.sees(absent(unit_failed(255)));
+    rig.does("find-rollbacks read-afresh ready Supervising DaemonDown start");
+}
+
+#[test]
+fn of_two_that_were_to_be_disabled_the_one_is_known_that_is() {
+    let intent = about_to_disable().kept.intent.map(|intent| Intent {
+        what: What::Disable(vec!["a".into(), "m".into()]),
+        ..intent
+    });
+    let mut rig = Rig::with(Memory {
+        intent,
+        ..about_to_disable().killed()
+    });
+    rig.reads_as(ConfigRead::Failed("no Python".into()));
+    rig.finds(&set(&["m"])).sees(absent(unit_failed(255)));
+    rig.does("find-rollbacks read-afresh ready Supervising RolledBack DaemonDown read-afresh");
+    let told = rig
+        .told
+        .iter()
+        .find(|r| r.kind == Kind::RolledBack)
+        .unwrap();
+    assert_eq!(told.jails, ["m"]);
+    assert_eq!(rig.kept.guesses.jails, set(&["m"]));
 }
 
 /// What was found out to be in vain is not done again after a kill.

@@ -54,7 +54,7 @@ impl Rig {
         let search = |(_, e): &(ActionId, Effect)| *e == Effect::FindRollbacks;
         if let Some(at) = self.asked.iter().position(search) {
             let (id, _) = self.asked.remove(at);
-            self.event(done(id, Outcome::Standing(Ok(rollbacks.clone()))));
+            self.event(done(id, Outcome::Rollbacks(Ok(rollbacks.clone()))));
         }
         self
     }

@@ -325,19 +325,31 @@ impl Machine {
         self.say(report);
     }
 
-    pub(in super::super) fn say_not_found_out(&mut self, why: &str) {
-        let (what, command, shown) = match self.saved.intent.as_ref().map(|intent| &intent.what) {
-            Some(What::Disable(_)) => ("disabled jails", "rollback list", "disabled"),
-            _ => ("put the last good config back", "history", "replaced"),
+    /// jailwarden was killed while it did this, and cannot tell how far that went.
+    pub(in super::super) fn say_not_found_out(&mut self, what: &What, why: &str) {
+        let called = &self.names.called;
+        let (message, jails) = match what {
+            What::Disable(jails) => {
+                let set: BTreeSet<_> = jails.iter().cloned().collect();
+                let message = format!(
+                    "jailwarden was killed while it disabled {}, and cannot tell whether that was done: {why}. \
+                     `{called} rollback list` shows what is disabled now",
+                    names(&set)
+                );
+                (message, jails.clone())
+            }
+            What::PutBack(_) => {
+                let message = format!(
+                    "jailwarden was killed while it put the last good config back, and cannot tell how far \
+                     that went: {why}. `{called} history` lists what was replaced",
+                );
+                (message, Vec::new())
+            }
+            What::InMemory => return,
+            What::Aside => return self.say_not_set_aside(why),
         };
-        let mut report = self.report(
-            Kind::RollbackFailed,
-            format!(
-                "jailwarden was killed while it {what}, and cannot tell how far that went: {why}. \
-                 `{} {command}` lists what was {shown}",
-                self.names.called
-            ),
-        );
+        let mut report = self.report(Kind::RollbackFailed, message);
+        report.jails = jails;
         report.reason = Some(why.to_owned());
         self.say(report);
     }

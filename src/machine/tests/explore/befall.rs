@@ -302,5 +302,6 @@ fn is_reading(effect: &Effect) -> bool {
             | Effect::Sample { .. }
             | Effect::Diagnose { .. }
             | Effect::FindCulprit
+            | Effect::FindRollbacks
     )
 }

@@ -35,7 +35,10 @@ pub(super) fn picture(world: &World) -> String {
         "{:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} ",
         (world.has_unit, world.blames, &world.burning, shown),
         (&world.files, &world.rollbacks, &world.good),
-        (&world.replaced, world.unreadable, world.disk_full),
+        (
+            (&world.replaced, world.unreadable, world.disk_full),
+            (world.save_lost, world.unheard)
+        ),
         (
             (world.doomed, world.lingers, world.frail),
             world.check_fails,

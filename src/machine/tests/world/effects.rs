@@ -73,7 +73,7 @@ impl World {
                 self.rollbacks.extend(jails.iter().cloned());
                 Outcome::Effect(Ok(()))
             }
-            Effect::FindRollbacks => Outcome::Standing(Ok(self.rollbacks.clone())),
+            Effect::FindRollbacks => Outcome::Rollbacks(Ok(self.rollbacks.clone())),
             Effect::KeepInMemory { .. } => Outcome::Effect(self.keep_in_memory()),
             Effect::SetAside => Outcome::Aside(self.set_aside()),
             Effect::FindAside => Outcome::Aside(Ok((!self.damaged).then(aside))),

@@ -281,6 +281,7 @@ impl World {
         // One clock for the world, a new one for each machine, would only obscure the tests.
         let mut memory = self.memory.clone();
         memory.age = self.now.since(self.kept_at);
+        self.unheard |= self.save_lost;
         if self.save_lost {
             // Of what could not be written the next one knows nothing.
             let since = self.now - Policy::BUDGET_WINDOW;

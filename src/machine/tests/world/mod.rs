@@ -136,7 +136,8 @@ pub(super) struct World {
     pub(super) kept_at: MonoTime,
     /// The last save was lost: a disk that does not keep what is intended keeps nobody from recovering.
     pub(super) save_lost: bool,
-    /// An answer that tells which rollbacks stand was lost, and the config was not read since.
+    /// jailwarden cannot know which rollbacks stand, as an answer or what it intended was lost. What is written again
+    /// then is the same.
     pub(super) unheard: bool,
     pub(super) later: Vec<(MonoTime, Then)>,
     // What is remembered to be checked.
@@ -346,7 +347,8 @@ impl World {
             self.at_this_instant = (self.now, 0);
         }
         if let Event::Done {
-            outcome: Outcome::Config(ConfigRead::Read(_) | ConfigRead::Unchanged),
+            outcome:
+                Outcome::Config(ConfigRead::Read(_) | ConfigRead::Unchanged) | Outcome::Rollbacks(Ok(_)),
             ..
         } = &event
         {
