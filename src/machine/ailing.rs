@@ -88,10 +88,8 @@ impl Ailing {
 impl Machine {
     /// Takes in what a look says beside who is alive.
     pub(super) fn note_health(&mut self, health: &Health) {
-        if matches!(self.state, State::Watching | State::Paused { .. }) {
-            for complaint in &health.complaints {
-                self.say_complaint(complaint);
-            }
+        for complaint in &health.complaints {
+            self.say_complaint(complaint);
         }
         let Some(found) = &health.ailing else { return };
         let now = self.now;

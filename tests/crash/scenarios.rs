@@ -18,7 +18,7 @@ const SOUND: &str = "fail from";
 /// A daemon has so many times the time to come back that it took at first: the machine may be busier
 /// by then, and a start that comes to nothing lasts as long.
 const PATIENCE: u32 = 3;
-const LEAST: Duration = Duration::from_secs(6);
+const LEAST: Duration = Duration::from_secs(10);
 
 /// A recovery.
 pub(crate) struct Scenario {

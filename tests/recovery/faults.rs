@@ -266,7 +266,8 @@ mod scenario {
         assert_eq!((f2b.pid(), f2b.threads("mail")), (before, mail));
         assert!(f2b.threads("web").is_empty());
         let told = || warden.lines().join("\n").contains("action 'slow' blocked");
-        assert!(wait_until(GUARD, || told().then_some(())).is_some());
+        let is_told = wait_until(GUARD, || told().then_some(())).is_some();
+        assert!(is_told, "{}\n{}", warden.lines().join("\n"), f2b.log_text());
 
         // It comes back once its config changes.
         fs::remove_file(&block).unwrap();

@@ -4,6 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use jailwarden::fail2ban::process::Process;
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use nix::unistd::geteuid;
@@ -216,7 +217,10 @@ fn a_full_disk_below_the_database_disables_no_jail() {
     // jailwarden sees all of it at once.
     warden.signal(Signal::STOP);
     f2b.edit("jail.d/mail.conf", "maxretry = 2", "maxretry = 1");
+    // What it has open takes room until it is gone.
+    let process = Process::open(f2b.pid()).unwrap();
     f2b.kill();
+    assert!(wait_until(GUARD, || (!process.is_alive()).then_some(())).is_some());
     fs::remove_file(folder.join("fail2ban.sqlite3")).unwrap();
     disk.fill();
     warden.signal(Signal::CONT);

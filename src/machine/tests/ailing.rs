@@ -124,8 +124,11 @@ fn what_fail2ban_complains_of_is_told() {
         jail: Some("m".into()),
         words: "jail 'm': action 'mail' fails to ban".into(),
     }];
-    rig.sees(sight).does("JailFaulty").is("healthy");
+    rig.sees(sight.clone()).does("JailFaulty").is("healthy");
     assert_eq!(rig.told.last().unwrap().jails, ["m"]);
+    // It is in no other look, whatever is being done.
+    rig.touched().pass(secs(1)).does("read").is("checking");
+    rig.sees(sight).does("JailFaulty");
 }
 
 fn blocks() -> Sight {

@@ -14,6 +14,8 @@ use crate::support::{GUARD, skip, wait_until};
 
 /// A client that takes longer waits for a daemon that hangs.
 const HANGS: &str = "25";
+/// What `jailwarden check` exits with where it was not done in time (docs/cli.md).
+const NOT_IN_TIME: i32 = 7;
 /// How long a jail with all its threads is given to ban while others do.
 const BLIND: Duration = Duration::from_secs(3);
 /// How long jails are given of which none seems to live.
@@ -196,17 +198,26 @@ fn check(f2b: &Fail2ban) -> (i32, Vec<Finding>) {
         program = copy;
     }
     words.extend(["env".into(), program.display().to_string()]);
-    let checked = Command::new(&words[0])
-        .args(&words[1..])
-        .arg("check")
-        .arg("--config")
-        .arg(settings)
-        .arg("--config-dir")
-        .arg(f2b.config())
-        .arg("--json")
-        .stdin(Stdio::null())
-        .output()
-        .unwrap();
+    let run = || {
+        Command::new(&words[0])
+            .args(&words[1..])
+            .arg("check")
+            .arg("--config")
+            .arg(&settings)
+            .arg("--config-dir")
+            .arg(f2b.config())
+            .arg("--json")
+            .stdin(Stdio::null())
+            .output()
+            .unwrap()
+    };
+    // On a machine that is overloaded it may not be done within its minute, and says so.
+    let mut checked = run();
+    for _ in 0..3 {
+        if checked.status.code() == Some(NOT_IN_TIME) {
+            checked = run();
+        }
+    }
     let code = checked.status.code().unwrap();
     let said = String::from_utf8_lossy(&checked.stderr).into_owned();
     if !(0..=1).contains(&code) {
