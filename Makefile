@@ -22,7 +22,7 @@ settings := $(DESTDIR)/etc/jailwarden/jailwarden.yaml
 # Of systemd/; the scripts in the packages take theirs from what is installed.
 units := jailwarden.service jailwarden@.service
 
-.PHONY: run test bench plots faults soak fuzz mutants build lint audit msrv minimal install uninstall deb rpm
+.PHONY: run test flakes bench plots faults soak fuzz mutants coverage build lint audit msrv minimal install uninstall deb rpm
 
 run:
 	scripts/setup run
@@ -38,6 +38,11 @@ test:
 	if command -v cargo-nextest >/dev/null; \
 	then $(seed) $(CARGO) nextest run --locked $(if $(every),--run-ignored all); \
 	else $(seed) $(CARGO) test --locked $(if $(every),-- --include-ignored --skip in_a_process_of_its_own); fi
+
+# All tests, twenty times in a row on a machine that is loaded, in three hours: make flakes RUNS=4
+RUNS ?= 20
+flakes:
+	scripts/flakes $(RUNS)
 
 # All of docs/performance.md, in about an hour. Some of it: make bench BENCH='check stream'; another
 # fail2ban: JAILWARDEN_BENCH_FAIL2BAN=1.1.1; whether they still run: JAILWARDEN_BENCH=smoke.
@@ -77,6 +82,13 @@ fuzz:
 mutants:
 	scripts/setup mutants
 	scripts/mutants $(ONLY)
+
+# Which lines the library's own tests run, in some minutes. What drives a real daemon is tested by programs that
+# mostly end by a signal, and is not counted.
+coverage:
+	scripts/setup coverage
+	PATH="$(CURDIR)/target/tools/bin:$$PATH" $(CARGO) tarpaulin --engine llvm --lib --locked --skip-clean \
+	    --target-dir target/coverage --timeout 600 --out Stdout --exclude-files '*/tests/*' '*/tests.rs'
 
 build: $(built)
 
