@@ -293,7 +293,10 @@ impl Machine {
                     self.still_faulty(jail, finding);
                     false
                 }
-                Some(Trial::Unknown(_)) | None => false,
+                Some(Trial::Unknown(_)) | None => {
+                    self.try_again_soon(jail);
+                    false
+                }
             };
             if is_mended {
                 passed.insert(jail.clone());
@@ -324,6 +327,17 @@ impl Machine {
         }
         if wait.told.replace(finding.clone()).as_ref() != Some(finding) {
             self.say_still_faulty(jail, finding);
+        }
+    }
+
+    /// There was a reason for the trial, and no telling how it ends, as on a machine that is overloaded.
+    fn try_again_soon(&mut self, jail: &str) {
+        if let Some(wait) = self.waits.get_mut(jail).filter(|wait| wait.hinted) {
+            let soon = self.now + Policy::MEND_AGAIN;
+            // A clock that has come is set anew by the trial itself.
+            if wait.next > soon {
+                wait.next = soon;
+            }
         }
     }
 

@@ -77,6 +77,8 @@ impl Policy {
     pub const JOB_LIMIT: Duration = Duration::from_secs(600);
     /// The first wait before a jail is tried without its rollback; it doubles up to `MEND_LIMIT`.
     pub const MEND_START: Duration = Duration::from_secs(600);
+    /// The wait after a trial for which there was a reason, such as a change, and which could not be made.
+    pub const MEND_AGAIN: Duration = Duration::from_secs(30);
     /// See `MEND_START`.
     pub const MEND_LIMIT: Duration = Duration::from_secs(6 * 3600);
     /// How long a mended jail has to run before it counts as any other.

@@ -83,6 +83,15 @@ fn one_that_somebody_ends_while_it_is_stopped_stays_stopped() {
     }
 }
 
+/// How the next one ends does matter.
+#[test]
+fn one_that_ends_well_at_last_is_no_longer_being_stopped() {
+    let mut rig = Rig::healthy(&["a"]);
+    rig.keeps_seeing(&leaving(false, true)).does("Waiting");
+    rig.exits(7).sees(absent(unit_stopped())).does("Standby");
+    assert!(!rig.machine.being_stopped);
+}
+
 /// Found by the fuzzer: the failed start was taken for the end of the stop.
 #[test]
 fn one_whose_stop_was_forced_is_started_again_with_whoever_starts_it_in_vain() {

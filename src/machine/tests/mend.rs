@@ -50,6 +50,20 @@ pub(super) fn waits(rig: &mut Rig) -> &mut Rig {
     panic!("no trial in {:?}", rig.machine.state);
 }
 
+/// Once: what can never be tried costs no run of Python each half minute.
+#[test]
+fn a_change_that_could_not_be_tried_is_tried_again_soon() {
+    let mut rig = degraded();
+    edited(&mut rig).does("read try(m)").is("mending");
+    let began = rig.now;
+    tried(&mut rig, Trial::Unknown("no answer within 15 s".into())).does("");
+    waits(&mut rig).does("try(m)");
+    assert_eq!(rig.now.since(began), Policy::MEND_AGAIN);
+    tried(&mut rig, Trial::Unknown("no answer within 15 s".into())).does("");
+    waits(&mut rig).does("try(m)");
+    assert!(rig.now.since(began) > Policy::MEND_START);
+}
+
 #[test]
 fn a_change_that_mends_it_brings_it_back_alone() {
     let mut rig = degraded();
