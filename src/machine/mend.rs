@@ -333,11 +333,7 @@ impl Machine {
     /// There was a reason for the trial, and no telling how it ends, as on a machine that is overloaded.
     fn try_again_soon(&mut self, jail: &str) {
         if let Some(wait) = self.waits.get_mut(jail).filter(|wait| wait.hinted) {
-            let soon = self.now + Policy::MEND_AGAIN;
-            // A clock that has come is set anew by the trial itself.
-            if wait.next > soon {
-                wait.next = soon;
-            }
+            wait.next = wait.next.min(self.now + Policy::MEND_AGAIN);
         }
     }
 
