@@ -46,6 +46,7 @@ fn is_of_our_namespace(pid: Pid) -> io::Result<bool> {
 mod tests {
     use std::os::unix::process::CommandExt;
     use std::process::{Child, Command};
+    use std::thread;
 
     use super::*;
 
@@ -57,7 +58,13 @@ mod tests {
         fn new(socket: &Path, words: &[&str]) -> Self {
             let mut cat = Command::new("cat");
             cat.arg0("/usr/bin/fail2ban-client").arg("-s").arg(socket);
-            Self(cat.args(words).spawn().unwrap())
+            let client = Self(cat.args(words).spawn().unwrap());
+            // Its parent goes on a moment before the kernel has set its command line (`begin_new_exec`).
+            let words = || proc::command_line(Pid::from_child(&client.0)).unwrap();
+            while words().iter().all(Vec::is_empty) {
+                thread::yield_now();
+            }
+            client
         }
     }
 

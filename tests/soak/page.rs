@@ -168,7 +168,7 @@ fn taken(out: &mut String, run: &Run) {
     let _ = writeln!(
         out,
         "\n## What jailwarden took\n\nOf {} samples the medians of the first and of the last quarter, and the greatest of all. Files and\n\
-         threads come and go with each thing that is done; of these it is the least of a quarter, which a leak would raise.\n",
+         threads come and go with each thing that is done, and with fail2ban itself.\n",
         run.samples.len()
     );
     let _ = writeln!(

@@ -111,7 +111,7 @@ impl Sample {
 /// A figure over the whole run.
 pub(crate) struct Row {
     pub(crate) name: &'static str,
-    /// The median of the first quarter; of what comes and goes with each thing that is done, the least.
+    /// The median of the first quarter.
     pub(crate) first: u64,
     /// The same of the last quarter.
     pub(crate) last: u64,
@@ -128,20 +128,15 @@ fn median(mut of: Vec<u64>) -> u64 {
     of.get(of.len() / 2).copied().unwrap_or(0)
 }
 
-fn least(of: Vec<u64>) -> u64 {
-    of.into_iter().min().unwrap_or(0)
-}
-
 /// The table, of as many samples as there are.
 pub(crate) fn rows(samples: &[Sample]) -> Vec<Row> {
     type Of = fn(&Sample) -> u64;
-    type Sum = fn(Vec<u64>) -> u64;
     type Last = fn(u64, u64) -> bool;
     let quarter = samples.len().div_ceil(4);
-    let row = |name, of: Of, sum: Sum, limit: &str, last_is_kept: Last, limit_of_most: u64| {
+    let row = |name, of: Of, limit: &str, last_is_kept: Last, limit_of_most: u64| {
         let all: Vec<_> = samples.iter().map(of).collect();
-        let first = sum(all[..quarter].to_vec());
-        let last = sum(all[all.len() - quarter..].to_vec());
+        let first = median(all[..quarter].to_vec());
+        let last = median(all[all.len() - quarter..].to_vec());
         let most = all.iter().copied().max().unwrap_or(0);
         Row {
             name,
@@ -160,7 +155,6 @@ pub(crate) fn rows(samples: &[Sample]) -> Vec<Row> {
         row(
             "memory (VmRSS), KiB",
             |it| it.resident,
-            median,
             "at most 32 MiB; the last at most 1.25 times the first and 1 MiB",
             is_flat,
             MOST_MEMORY,
@@ -168,23 +162,20 @@ pub(crate) fn rows(samples: &[Sample]) -> Vec<Row> {
         row(
             "of it its own (RssAnon), KiB",
             |it| it.anonymous,
-            median,
             "the last at most 1.25 times the first and 1 MiB",
             is_flat,
             u64::MAX,
         ),
         row(
-            "open files, the least",
+            "open files",
             |it| it.descriptors,
-            least,
             "no growth, and at most 64",
             has_not_grown,
             MOST_FILES,
         ),
         row(
-            "threads, the least",
+            "threads",
             |it| it.threads,
-            least,
             "no growth, and at most 16",
             has_not_grown,
             MOST_THREADS,
@@ -192,7 +183,6 @@ pub(crate) fn rows(samples: &[Sample]) -> Vec<Row> {
         row(
             "state folder, KiB",
             |it| it.disk,
-            median,
             "at most 12 MiB",
             |_, _| true,
             MOST_DISK,
