@@ -73,15 +73,22 @@ fn no_look_starts_what_is_stopped_and_a_crash_is_recovered_from() {
     host.wait_status("healthy: 2 of 2 jails protect");
     protect(&host);
 
-    // systemd starts it again, and then jailwarden has to.
-    for drop_in in ["", "Restart=no\n"] {
+    // systemd starts it again, on a busy machine before jailwarden has seen its end, and then jailwarden has to.
+    for (drop_in, told) in [
+        ("", &["fail2ban protects again", "fail2ban runs again"][..]),
+        ("Restart=no\n", &["fail2ban protects again"]),
+    ] {
         let file = "/run/systemd/system/fail2ban.service.d/test.conf";
         host.write(file, &format!("[Service]\n{drop_in}"));
         host.sh("systemctl daemon-reload");
         let before = host.main_pid("fail2ban");
+        host.mark();
         host.kill("fail2ban", "KILL");
         let is_another = || ![&before, "0"].contains(&host.main_pid("fail2ban").as_str());
         assert!(wait_until(GUARD, || is_another().then_some(())).is_some());
+        let is_told = || told.iter().any(|words| host.said().contains(words));
+        let heard = wait_until(GUARD, || is_told().then_some(()));
+        assert!(heard.is_some(), "{}", host.said());
         host.wait_status("healthy: 2 of 2 jails protect");
         protect(&host);
     }
