@@ -118,7 +118,7 @@ minimal:
 	ln -sfn $(addprefix ../../,src tests benches config docs systemd) $(copy)
 	cp Cargo.toml $(copy)
 	cd $(copy) && RUSTC_BOOTSTRAP=1 $(CARGO) -Z direct-minimal-versions update
-	cd $(copy) && $(CARGO) check --locked --target-dir ../msrv
+	cd $(copy) && $(CARGO) check --locked --target-dir ..
 
 install: $(BINARY)
 	install -D -m 755 $(BINARY) $(bindir)/jailwarden

@@ -213,9 +213,8 @@ impl Machine {
                 Absence::AtWork => self.next_look = self.now + Policy::SUSPECT_PACE,
                 // It is the end of the stop that made jailwarden stand by.
                 absence
-                    if let (State::Standby { why }, Some(ended)) =
-                        (&self.state, self.ended_in_stop(&absence))
-                        && *why == ended => {}
+                    if matches!(&self.state, State::Standby { why }
+                        if self.ended_in_stop(&absence).as_ref() == Some(why)) => {}
                 // Somebody started it: it is waited for no longer than for any other.
                 Absence::Failed(why) | Absence::Broken(why) => {
                     self.being_stopped = false;
