@@ -677,7 +677,8 @@ async fn jails_that_read_the_journal_are_judged_by_their_threads_alone() {
         let pid = Pid::from_raw(connection.peer_pid().unwrap()).unwrap();
         let signs = gather(&mut connection, pid, &expected, before, GUARD).await;
         connection.close();
-        signs.unwrap()
+        let state = "systemctl --full --no-pager status fail2ban; tail -n 40 /var/log/fail2ban.log";
+        signs.unwrap_or_else(|error| panic!("{error}: {:?}", host.run(&["sh", "-c", state])))
     };
     let mut before = look(None).await;
     assert_eq!(before.jails["busy"].files, None);

@@ -80,16 +80,15 @@ impl Host {
     }
 
     fn boot_with(turn: Option<File>) -> Self {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("jw{}-{count}", std::process::id());
         let folder = tempfile::Builder::new()
             .prefix("jw-host-")
             .tempdir()
             .unwrap();
         let base = folder.path().join("base");
         fs::create_dir(&base).unwrap();
-        let groups = Groups::make(&name);
+        // Not after the process: a host that was killed with its test leaves its groups, and numbers come again.
+        let name = folder.path().file_name().unwrap().to_str().unwrap();
+        let groups = Groups::make(name);
         let console = File::create(folder.path().join("console")).unwrap();
         // The host dies with the thread that booted it.
         let unshare = Command::new("setpriv")
@@ -104,7 +103,7 @@ impl Host {
             .args(["--pid", "--mount-proc", "--fork", "--kill-child"])
             .args(["sh", "-c", BOOT])
             .env("BASE", &base)
-            .env("NAME", &name)
+            .env("NAME", name)
             .env("GROUPS_OF_HOST", groups.words())
             .env_remove("NOTIFY_SOCKET")
             .stdin(Stdio::null())
