@@ -105,6 +105,9 @@ impl Executor {
             let outcome = masked::masked(&handle, outcome).await;
             #[cfg(debug_assertions)]
             point.reach("after");
+            if let Outcome::Seen(sight) = &outcome {
+                handle.kept().looked.is_told(&sight.health);
+            }
             handle.tell_event(Event::Done { id, outcome });
         });
         if is_look {

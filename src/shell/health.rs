@@ -34,6 +34,8 @@ pub(super) struct Looked {
     /// were not there at the last look.
     missing: Banned,
     log: Option<Read>,
+    /// What was read of it, until a look has told it: one that is given up tells nothing.
+    untold: Vec<Complaint>,
 }
 
 /// How far fail2ban's own log was read.
@@ -67,6 +69,13 @@ impl Looked {
             })
         });
         of_all.collect()
+    }
+
+    /// A look has told the machine this.
+    pub(super) fn is_told(&mut self, health: &Health) {
+        if !health.complaints.is_empty() {
+            self.untold.clear();
+        }
     }
 
     /// What the jails of the config should watch, and have set up.
@@ -255,7 +264,7 @@ async fn banned(connection: &mut Connection, jails: &BTreeSet<String>, limit: Du
     banned
 }
 
-/// What fail2ban's log complains of since the last look, each thing once.
+/// What fail2ban's log complains of since the last look that told it, each thing once.
 async fn complaints(handle: &Handle) -> Vec<Complaint> {
     let Some(log) = handle.kept().log.clone() else {
         return Vec::new();
@@ -289,6 +298,19 @@ async fn complaints(handle: &Handle) -> Vec<Complaint> {
             looked.missing.entry(jail.clone()).or_default();
         }
     }
+    let complaints = said.complaints.into_iter().map(|(complaint, times)| {
+        let ended = times.ended.map(|ended| format!(" (a command {ended})"));
+        Complaint {
+            jail: complaint.jail().map(str::to_owned),
+            words: format!("{complaint}{}", ended.unwrap_or_default()),
+        }
+    });
+    for complaint in complaints {
+        if !looked.untold.contains(&complaint) {
+            looked.untold.push(complaint);
+        }
+    }
+    let untold = looked.untold.clone();
     drop(kept);
     for Replaced { database, aside } in said.replaced {
         let database = database.display();
@@ -302,12 +324,39 @@ async fn complaints(handle: &Handle) -> Vec<Complaint> {
         );
         handle.tell(Message::Say(Kind::DatabaseDamaged, words));
     }
-    let told = said.complaints.into_iter().map(|(complaint, times)| {
-        let ended = times.ended.map(|ended| format!(" (a command {ended})"));
-        Complaint {
-            jail: complaint.jail().map(str::to_owned),
-            words: format!("{complaint}{}", ended.unwrap_or_default()),
-        }
-    });
-    told.collect()
+    untold
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use tokio::sync::mpsc::unbounded_channel;
+
+    use super::*;
+    use crate::settings::Settings;
+
+    #[tokio::test]
+    async fn what_a_look_that_was_given_up_has_read_is_told_by_the_next() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("f2b.log");
+        fs::write(&log, "").unwrap();
+        let mut settings = Settings::default();
+        settings.daemon.unit = None;
+        let handle = Handle::new(settings, unbounded_channel().0);
+        handle.kept().log = Some(log.clone());
+        assert_eq!(complaints(&handle).await, []);
+        let failed = "2026-11-28 00:00:00,000 fail2ban.actions [7]: ERROR Failed to execute ban jail 'web' action \
+                      'mark' info 'ActionInfo({})': Error banning 192.0.2.1\n";
+        fs::write(&log, failed).unwrap();
+        let told = complaints(&handle).await;
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert_eq!(complaints(&handle).await, told);
+        let mut health = Health::default();
+        handle.kept().looked.is_told(&health);
+        assert_eq!(complaints(&handle).await, told, "a look told nothing");
+        health.complaints = told;
+        handle.kept().looked.is_told(&health);
+        assert_eq!(complaints(&handle).await, []);
+    }
 }
