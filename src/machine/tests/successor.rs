@@ -291,3 +291,14 @@ fn one_that_jailwarden_has_started_is_left_as_it_is_where_no_other_may_be() {
         rig.sees_for(20, &sight).does("");
     }
 }
+
+#[test]
+fn one_that_lost_its_socket_since_is_replaced_as_soon_as_another_may_be_started() {
+    let mut rig = Rig::healthy(&["a"]);
+    let dead = with_dead(7, &["a"], &["a"]);
+    rig.keeps_seeing(&dead).applied();
+    rig.machine.incident.as_mut().unwrap().restarted = true;
+    rig.keeps_seeing(&dead).does("JailDead apply(*a) GaveUp");
+    rig.sees_for(20, &with_a_job(unaskable())).does("");
+    rig.keeps_seeing(&unaskable()).does("Restarting save");
+}
